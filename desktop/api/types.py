@@ -1,0 +1,128 @@
+"""The values of the control API, and so of every `--json`: names and order as documented.
+
+Counterparts: `server.py` encodes them, `client.py` and the command line pass them on.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "ByteCounts",
+    "ContainerRef",
+    "FlowCounts",
+    "MachineInfo",
+    "MachineStatus",
+    "PortCounts",
+    "PortDelta",
+    "PortRow",
+    "SettingInfo",
+    "Status",
+]
+
+
+class MachineStatus(msgspec.Struct, frozen=True):
+    """The machine in use. `state`: stopped starting connecting connected reconnecting failed."""
+
+    name: str
+    kind: str
+    state: str
+    kernel: str
+    agent_version: str
+    transport: str
+    watcher: str
+
+
+class PortCounts(msgspec.Struct, frozen=True):
+    """Rows by state."""
+
+    active: int = 0
+    conflict: int = 0
+    denied: int = 0
+    ignored: int = 0
+    pending: int = 0
+    paused: int = 0
+
+
+class FlowCounts(msgspec.Struct, frozen=True):
+    """Flows open now."""
+
+    tcp: int = 0
+    udp: int = 0
+
+
+class ByteCounts(msgspec.Struct, frozen=True):
+    """Bytes since the daemon's start: `in` to the desktop's programs, `out` from them."""
+
+    in_: int = msgspec.field(name="in", default=0)
+    out: int = 0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """`samehost status --json`."""
+
+    version: str
+    protocol: int
+    enabled: bool
+    enabled_locked: bool
+    enabled_reason: str
+    machine: MachineStatus
+    ports: PortCounts
+    flows: FlowCounts
+    bytes: ByteCounts
+    uptime_s: float
+
+
+class ContainerRef(msgspec.Struct, frozen=True):
+    """The container of a row."""
+
+    id: str
+    name: str
+    runtime: str
+
+
+class PortRow(msgspec.Struct, frozen=True):
+    """One row of `samehost ports --json`. `since` is a UNIX time in seconds."""
+
+    origin: str
+    protocol: str
+    machine_address: str
+    machine_port: int
+    host_address: str
+    host_port: int
+    state: str
+    reason: str
+    container: ContainerRef | None
+    process: str | None
+    flows: int
+    bytes_in: int
+    bytes_out: int
+    since: float
+
+
+class PortDelta(msgspec.Struct, frozen=True):
+    """What changed in the table between two consecutive revisions."""
+
+    revision: int
+    added: list[PortRow]
+    changed: list[PortRow]
+    removed: list[PortRow]
+
+
+class SettingInfo(msgspec.Struct, frozen=True):
+    """One setting: its value in force, its default, and who locked it ("" if nobody)."""
+
+    key: str
+    value: object
+    default: object
+    locked: str
+
+
+class MachineInfo(msgspec.Struct, frozen=True):
+    """One machine that could be used."""
+
+    name: str
+    kind: str
+    state: str
+    current: bool
+    docker_host: str

@@ -1,0 +1,37 @@
+"""The one interface of this room: a source of the computer's own listeners.
+
+Guarantees that every source gives, proven by `tests/contract/test_listener_sources.py`: a scan
+is complete (level, not edge), its order is stable, sockets named by inode in `exclude` do not
+appear, and a scan never raises for a socket that went away while it ran.
+"""
+
+from __future__ import annotations
+
+import abc
+
+from link.listener import Listener
+
+__all__ = ["ListenerSource"]
+
+
+class ListenerSource(abc.ABC):
+    """Lists listening sockets of this computer. Not thread-safe; close it when done."""
+
+    @abc.abstractmethod
+    def scan(self, exclude: frozenset[int]) -> list[Listener]:
+        """All TCP listeners now, sorted by (protocol, port, address, id), without `exclude`.
+
+        `exclude` holds socket inodes of our own. Raises OSError when the system refuses.
+        """
+
+    @abc.abstractmethod
+    def wakeup_fileno(self) -> int | None:
+        """A descriptor that becomes readable when a listener may have gone; None if none."""
+
+    @abc.abstractmethod
+    def drain(self) -> bool:
+        """Empty the wake-up descriptor; True if a rescan is worth its while."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free what the source holds. May be called twice."""

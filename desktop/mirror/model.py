@@ -1,0 +1,96 @@
+"""The words of mirroring: binding, target, wish, state, row.
+
+A *listener* (`link.listener.Listener`) is real. A *wish* says where Samehost should listen on
+the other side for it, and what a flow through there is dialled to. A *row* is a wish with what
+became of it. Rules make wishes (`rules.py`), the reconciler makes rows (`reconcile.py`).
+
+A dual-stack listener (`::` with IPV6_V6ONLY off) makes two wishes, one per family, so each
+mirror socket has exactly one family and IPv6 mirror sockets are always v6-only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from link.listener import Listener
+
+__all__ = ["Binding", "Failure", "Origin", "Row", "State", "Target", "Wish"]
+
+
+class Origin(StrEnum):
+    """The side on which the real listener lives."""
+
+    MACHINE = "machine"
+    HOST = "host"
+
+
+class State(StrEnum):
+    """What became of a mirror (DESIGN 3)."""
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    CONFLICT = "conflict"
+    DENIED = "denied"
+    IGNORED = "ignored"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Binding:
+    """Where a mirror listens (or would): the key of everything the reconciler knows.
+
+    `origin` is where the real listener is, so the mirror socket is on the *other* side.
+    """
+
+    origin: Origin
+    protocol: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a flow through a mirror is dialled to, on the real listener's side. Always loopback."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What should be: `state` is PENDING (open it), IGNORED or CONFLICT (do not, `reason`).
+
+    Attributes:
+        listener: the real listener; of several behind one binding, the one with the lowest id.
+        reason: which rule or whose fault, and the remedy; "" for PENDING.
+    """
+
+    binding: Binding
+    target: Target
+    listener: Listener
+    state: State = State.PENDING
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an opener could not open a binding: `state` is CONFLICT or DENIED."""
+
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A wish and what became of it. `since` is the time (seconds, caller's clock) of the state."""
+
+    wish: Wish
+    state: State
+    reason: str
+    since: float
+
+
+LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
+WILDCARD: Final = {4: "0.0.0.0", 6: "::"}

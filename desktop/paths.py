@@ -1,0 +1,102 @@
+"""Where files are. One place; everything else is handed a `Paths`.
+
+`SAMEHOST_HOME=DIR` moves all of it under DIR (tests, several users, several sandboxes side by
+side). Limits: a Unix socket's path must fit `sockaddr_un` (unix(7): 108 bytes with the final
+zero on Linux, 104 on macOS); `Paths.find` refuses a home that is too deep.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from desktop.errors import UsageError
+
+__all__ = ["HOME_VARIABLE", "SOCKET_PATH_LIMIT", "Paths"]
+
+HOME_VARIABLE: Final = "SAMEHOST_HOME"
+SOCKET_PATH_LIMIT: Final = 103
+"""Longest Unix socket path in bytes that every platform takes (macOS: 104 with the zero)."""
+
+ADMIN_DIRECTORY: Final = Path("/etc/samehost")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one Samehost. None of them need exist; who writes creates them."""
+
+    config: Path
+    admin: Path
+    state: Path
+    logs: Path
+    runtime: Path
+
+    @classmethod
+    def find(cls) -> Paths:
+        """The folders of this user, or those under SAMEHOST_HOME. Raises UsageError."""
+        home = os.environ.get(HOME_VARIABLE)
+        paths = cls.under(Path(home).absolute()) if home else cls.of_user()
+        paths.check_lengths()
+        return paths
+
+    @classmethod
+    def under(cls, home: Path) -> Paths:
+        """All folders below `home`."""
+        return cls(home, home / "admin", home / "state", home / "logs", home / "run")
+
+    @classmethod
+    def of_user(cls) -> Paths:
+        """The platform's usual folders of the current user."""
+        import platformdirs
+
+        directories = platformdirs.PlatformDirs("samehost", appauthor=False)
+        return cls(
+            directories.user_config_path,
+            ADMIN_DIRECTORY,
+            directories.user_state_path,
+            directories.user_log_path,
+            directories.user_runtime_path,
+        )
+
+    @property
+    def settings_file(self) -> Path:
+        """The user's settings."""
+        return self.config / "settings.json"
+
+    @property
+    def policy_file(self) -> Path:
+        """The administrator's settings."""
+        return self.admin / "admin-settings.json"
+
+    @property
+    def log_file(self) -> Path:
+        """The daemon's log."""
+        return self.logs / "samehost.log"
+
+    @property
+    def api_socket(self) -> Path:
+        """The daemon's control socket."""
+        return self.runtime / "api.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held (flock) by the one daemon of these folders."""
+        return self.runtime / "daemon.lock"
+
+    def machine(self, name: str) -> Path:
+        """State folder of one machine that Samehost itself runs."""
+        return self.state / "machines" / name
+
+    def check_lengths(self) -> None:
+        """Raise UsageError if a socket below these folders could not be bound."""
+        longest = max(
+            (self.api_socket, self.machine("sandbox-" + "x" * 8) / "docker.sock"),
+            key=lambda path: len(os.fsencode(path)),
+        )
+        if len(os.fsencode(longest)) > SOCKET_PATH_LIMIT:
+            raise UsageError(
+                f"the folder is too deep for a Unix socket: {longest}",
+                f"set {HOME_VARIABLE} to a shorter path, such as /tmp/samehost",
+            )

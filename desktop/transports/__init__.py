@@ -1,0 +1,1 @@
+"""How a byte stream to the agent is opened. One file per way."""

@@ -1,0 +1,32 @@
+"""The one interface of this room: open a byte stream to the agent.
+
+Guarantees, proven for every transport by `tests/contract/test_transports.py`: a stream is a
+connected, non-blocking kernel stream socket; bytes arrive in order and whole; end-of-file,
+close and reset (SO_LINGER with time 0) are three different things at the other end; streams do
+not block one another.
+"""
+
+from __future__ import annotations
+
+import abc
+import socket
+
+__all__ = ["Transport", "TransportError"]
+
+
+class TransportError(Exception):
+    """The agent could not be reached: nobody there, refused, or timed out."""
+
+
+class Transport(abc.ABC):
+    """Opens streams to one agent."""
+
+    name: str
+
+    @abc.abstractmethod
+    async def open(self) -> socket.socket:
+        """A new stream. Raises TransportError. Cancelled, it leaves no socket."""
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """Free what the transport holds; streams already opened live on. May be called twice."""
