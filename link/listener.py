@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from typing import Optional
 
 __all__ = ["Container", "Listener", "canonical_address"]
 
@@ -57,9 +56,9 @@ class Listener:
     port: int
     v6only: bool = True
     inode: int = 0
-    container: Optional[Container] = None
-    process: Optional[str] = None
-    pid: Optional[int] = None
+    container: Container | None = None
+    process: str | None = None
+    pid: int | None = None
 
     @property
     def is_dual_stack(self) -> bool:
