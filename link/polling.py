@@ -1,0 +1,112 @@
+"""When to look again: the pace of a scanner that polls and is kicked by events.
+
+Rules: pure; the caller passes `now` (seconds, any monotonic clock) and does the scanning. Three
+wishes are weighed: look soon after something changed, rest when nothing does, and never take
+more than `SHARE` of a core. The last is kept as an account: time pays in, each scan takes out
+what it cost, and an overdrawn account delays the next scan. A single dear scan after a quiet
+time is paid from savings and delays nothing.
+
+Limits: a kick may wait `KICK_GAP`, or longer while the account is overdrawn.
+
+Counterparts: `vmagent.watch.watcher` (containers' listeners), the daemon (the desktop's).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["FAST", "FAST_PERIOD", "KICK_GAP", "SAVINGS", "SHARE", "SLOW", "AdaptiveInterval"]
+
+FAST: Final = 0.1
+"""Seconds between scans while things happen."""
+
+SLOW: Final = 1.0
+"""Seconds between scans when nothing happens."""
+
+FAST_PERIOD: Final = 60.0
+"""Seconds without a change or a kick after which the interval grows."""
+
+GROWTH: Final = 1.5
+"""Factor of the interval's growth, per scan."""
+
+KICK_GAP: Final = 0.005
+"""Least seconds between two scans, however many kicks come."""
+
+SHARE: Final = 0.05
+"""Part of one core that scanning may take in the long run: a scan's cost is at most one
+twentieth of the interval."""
+
+SAVINGS: Final = 0.05
+"""Most seconds of scanning that a quiet time saves up: one second's share."""
+
+
+class AdaptiveInterval:
+    """Says when the next scan is due. The first is due at once.
+
+    `ceiling` may be set at any time: the interval does not grow beyond it. It is not below
+    `FAST`, nor above what was given as `slow`.
+    """
+
+    def __init__(self, now: float, *, fast: float = FAST, slow: float = SLOW) -> None:
+        self._fast = fast
+        self._slow = slow
+        self._ceiling = slow
+        self._interval = fast
+        self._last_scan: float | None = None
+        self._last_news = now
+        self._kicked_at: float | None = None
+        self._account = SAVINGS
+        self._account_time = now
+
+    @property
+    def ceiling(self) -> float:
+        """The longest interval, in seconds."""
+        return self._ceiling
+
+    @ceiling.setter
+    def ceiling(self, seconds: float) -> None:
+        self._ceiling = min(max(seconds, self._fast), self._slow)
+        self._interval = min(self._interval, self._ceiling)
+
+    @property
+    def interval(self) -> float:
+        """The interval now, in seconds, kicks and cost left aside."""
+        return self._interval
+
+    def kick(self, now: float) -> None:
+        """Something happened that may have changed the truth: scan as soon as is allowed."""
+        if self._kicked_at is None:
+            self._kicked_at = now
+        self._quicken(now)
+
+    def scanned(self, now: float, *, cost: float, changed: bool) -> None:
+        """A scan ended at `now`, took `cost` seconds and found a change or did not."""
+        self._pay_in(now)
+        self._account -= cost
+        self._last_scan = now
+        self._kicked_at = None
+        if changed:
+            self._quicken(now)
+        elif now - self._last_news >= FAST_PERIOD:
+            self._interval = min(self._interval * GROWTH, self._ceiling)
+
+    def next_due(self, now: float) -> float:
+        """The time of the next scan; at or before `now` when it is due."""
+        if self._last_scan is None:
+            return now
+        due = self._last_scan + self._interval
+        if self._kicked_at is not None:
+            due = min(due, max(self._kicked_at, self._last_scan + KICK_GAP))
+        return max(due, self._solvent_at())
+
+    def _quicken(self, now: float) -> None:
+        self._last_news = now
+        self._interval = self._fast
+
+    def _pay_in(self, now: float) -> None:
+        elapsed = max(0.0, now - self._account_time)
+        self._account = min(SAVINGS, self._account + elapsed * SHARE)
+        self._account_time = now
+
+    def _solvent_at(self) -> float:
+        return self._account_time + max(0.0, -self._account) / SHARE
