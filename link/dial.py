@@ -1,0 +1,64 @@
+"""Connecting to a real listener on this side's loopback, without waiting.
+
+Rules: only loopback addresses are dialled, on either side, whoever asks: the last of several
+checks that nothing makes this end connect elsewhere. Counterpart: `relay`, which takes the
+socket while it still connects.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from ipaddress import ip_address
+from typing import Final
+
+__all__ = ["ForbiddenAddressError", "dial", "tune"]
+
+KEEPALIVE_IDLE_SECONDS: Final = 60
+KEEPALIVE_INTERVAL_SECONDS: Final = 15
+KEEPALIVE_PROBES: Final = 4
+"""A peer that vanished without a word is noticed after two minutes (tcp(7))."""
+
+
+class ForbiddenAddressError(OSError):
+    """Something asked to dial an address that is not loopback."""
+
+
+def tune(sock: socket.socket) -> None:
+    """Options of every socket of a flow; listeners hand them on to what they accept (Linux).
+
+    No Nagle delay; keep-alive; urgent bytes stay in the stream instead of being lost.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def dial(address: str, port: int) -> socket.socket:
+    """Begin to connect to a loopback address; a refusal may also show on the socket later.
+
+    Raises ForbiddenAddressError, or OSError where the connect fails at once (a refusal on
+    loopback does).
+    """
+    parsed = ip_address(address)
+    if not parsed.is_loopback:
+        raise ForbiddenAddressError(errno.EACCES, f"{address} is not a loopback address")
+    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        tune(sock)
+        result = sock.connect_ex((address, port))
+        if result not in (0, errno.EINPROGRESS):
+            raise OSError(result, f"connect to {address} port {port}")
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,298 @@
+"""The control session's vocabulary: what desktop and agent say to each other, and its checks.
+
+Rules: pure; every field that comes off the wire is checked for type and range here and nowhere
+else, so the rest of the code may trust a message. An unknown kind or a bad field raises
+`WireError`. Lists that may be long are sent in parts (`MAX_LISTENERS` per message).
+
+    agent → desktop   Welcome, Snapshot…, Delta…, StubResults, Wanted, Beat
+    desktop → agent   Resync, Stubs, Beat, Bye
+
+Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
+gap in either makes the desktop ask for a new snapshot. Counterpart: `session.py` carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Union
+
+from link.listener import Container, Listener, canonical_address
+from link.wire import WireError
+
+__all__ = [
+    "MAX_LISTENERS",
+    "Beat",
+    "Bye",
+    "Delta",
+    "Message",
+    "Resync",
+    "Snapshot",
+    "StubKey",
+    "StubResult",
+    "StubResults",
+    "Stubs",
+    "Wanted",
+    "Welcome",
+    "decode",
+    "encode",
+    "in_parts",
+]
+
+MAX_LISTENERS: Final = 1000
+"""Listeners or stubs per message; with the longest names that is well under `wire.MAX_MESSAGE`."""
+MAX_TEXT: Final = 256
+"""Characters of a name or reason."""
+MAX_WANTED: Final = 4096
+_PROTOCOLS: Final = ("tcp", "udp")
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """The agent's first words."""
+
+    agent_version: str
+    python: str
+    kernel: str
+    hostname: str
+    watcher: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All listeners, in parts; `last` ends it. The first part discards what was known."""
+
+    generation: int
+    first: bool
+    last: bool
+    listeners: tuple[Listener, ...]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What changed. An `added` id that is known replaces it; a `removed` one may be unknown."""
+
+    generation: int
+    sequence: int
+    added: tuple[Listener, ...]
+    removed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StubKey:
+    """A stub: where the agent listens on the machine's loopback for a port of the desktop."""
+
+    address: str
+    port: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True)
+class StubResult:
+    """What became of a stub: open, or the `errno` of the failure, with words for a person."""
+
+    stub: StubKey
+    is_open: bool
+    errno: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StubResults:
+    """Answers to `Stubs`, and stubs lost since."""
+
+    results: tuple[StubResult, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The agent has `count` clients waiting for a parked stream."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A sign of life; answered in kind by the agent only."""
+
+
+@dataclass(frozen=True)
+class Resync:
+    """Asks for a new snapshot."""
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """Stubs to close, then stubs to open. Each is answered by one StubResult; so are repeats."""
+
+    opened: tuple[StubKey, ...]
+    closed: tuple[StubKey, ...]
+
+
+@dataclass(frozen=True)
+class Bye:
+    """The desktop ends the session for good: close the stubs and exit."""
+
+
+Message = Union[Welcome, Snapshot, Delta, StubResults, Wanted, Beat, Resync, Stubs, Bye]
+
+
+def encode(message: Message) -> dict[str, Any]:
+    """The JSON object of a message."""
+    return {"kind": _KINDS[type(message)], **asdict(message)}
+
+
+def decode(raw: dict[str, Any]) -> Message:
+    """The message of a JSON object. Raises WireError."""
+    kind = raw.get("kind")
+    decoder = _DECODERS.get(kind) if isinstance(kind, str) else None
+    if decoder is None:
+        raise WireError(f"unknown kind of message: {str(kind)[:40]!r}")
+    return decoder(raw)
+
+
+def in_parts(items: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """`items` cut into parts that fit a message; one empty part if there are none."""
+    return [items[i : i + MAX_LISTENERS] for i in range(0, max(len(items), 1), MAX_LISTENERS)]
+
+
+def _int(raw: dict[str, Any], key: str, low: int, high: int) -> int:
+    value = raw.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise WireError(f"{key} is not a whole number from {low} to {high}")
+    return value
+
+
+def _bool(raw: dict[str, Any], key: str) -> bool:
+    value = raw.get(key)
+    if not isinstance(value, bool):
+        raise WireError(f"{key} is neither true nor false")
+    return value
+
+
+def _text(raw: dict[str, Any], key: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise WireError(f"{key} is not a text of at most {MAX_TEXT} characters")
+    return value
+
+
+def _object(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    if not isinstance(value, dict):
+        raise WireError(f"{key} is not an object")
+    return value
+
+
+def _list(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    if not isinstance(value, list) or len(value) > MAX_LISTENERS:
+        raise WireError(f"{key} is not a list of at most {MAX_LISTENERS} entries")
+    return value
+
+
+def _objects(
+    raw: dict[str, Any], key: str, one: Callable[[dict[str, Any]], Any]
+) -> tuple[Any, ...]:
+    entries = _list(raw, key)
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise WireError(f"{key} holds something that is not an object")
+    return tuple(one(entry) for entry in entries)
+
+
+def _address(raw: dict[str, Any]) -> str:
+    try:
+        return canonical_address(_text(raw, "address"))
+    except ValueError as error:
+        raise WireError(f"address: {error}") from error
+
+
+def _protocol(raw: dict[str, Any]) -> str:
+    protocol = raw.get("protocol")
+    if protocol not in _PROTOCOLS:
+        raise WireError("protocol is neither tcp nor udp")
+    return str(protocol)
+
+
+def _container(raw: dict[str, Any]) -> Container:
+    return Container(_text(raw, "id"), _text(raw, "name"), _text(raw, "runtime"))
+
+
+def _listener(raw: dict[str, Any]) -> Listener:
+    return Listener(
+        id=_int(raw, "id", 0, 2**64 - 1),
+        protocol=_protocol(raw),
+        address=_address(raw),
+        port=_int(raw, "port", 1, 65535),
+        v6only=_bool(raw, "v6only"),
+        inode=_int(raw, "inode", 0, 2**64 - 1),
+        container=None if raw.get("container") is None else _container(_object(raw, "container")),
+        process=None if raw.get("process") is None else _text(raw, "process"),
+        pid=None if raw.get("pid") is None else _int(raw, "pid", 0, 2**31 - 1),
+    )
+
+
+def _stub(raw: dict[str, Any]) -> StubKey:
+    return StubKey(_address(raw), _int(raw, "port", 1, 65535), _protocol(raw))
+
+
+def _stub_result(raw: dict[str, Any]) -> StubResult:
+    return StubResult(
+        _stub(_object(raw, "stub")),
+        _bool(raw, "is_open"),
+        _int(raw, "errno", 0, 4095),
+        _text(raw, "detail"),
+    )
+
+
+def _welcome(raw: dict[str, Any]) -> Welcome:
+    return Welcome(**{field.name: _text(raw, field.name) for field in fields(Welcome)})
+
+
+def _snapshot(raw: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        _int(raw, "generation", 1, 2**63),
+        _bool(raw, "first"),
+        _bool(raw, "last"),
+        _objects(raw, "listeners", _listener),
+    )
+
+
+def _removed(raw: dict[str, Any]) -> tuple[int, ...]:
+    ids = _list(raw, "removed")
+    if not all(isinstance(i, int) and 0 <= i < 2**64 for i in ids):
+        raise WireError("removed holds something that is no socket's id")
+    return tuple(ids)
+
+
+def _delta(raw: dict[str, Any]) -> Delta:
+    return Delta(
+        _int(raw, "generation", 1, 2**63),
+        _int(raw, "sequence", 1, 2**63),
+        _objects(raw, "added", _listener),
+        _removed(raw),
+    )
+
+
+_KINDS: Final[dict[type, str]] = {
+    Welcome: "welcome",
+    Snapshot: "snapshot",
+    Delta: "delta",
+    StubResults: "stub_results",
+    Wanted: "wanted",
+    Beat: "beat",
+    Resync: "resync",
+    Stubs: "stubs",
+    Bye: "bye",
+}
+_DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
+    "welcome": _welcome,
+    "snapshot": _snapshot,
+    "delta": _delta,
+    "stub_results": lambda raw: StubResults(_objects(raw, "results", _stub_result)),
+    "wanted": lambda raw: Wanted(_int(raw, "count", 1, MAX_WANTED)),
+    "beat": lambda _raw: Beat(),
+    "resync": lambda _raw: Resync(),
+    "stubs": lambda raw: Stubs(_objects(raw, "opened", _stub), _objects(raw, "closed", _stub)),
+    "bye": lambda _raw: Bye(),
+}

@@ -1,0 +1,1 @@
+"""The TCP data plane: two connected sockets become one flow. Linux: `splice`; else: `portable`."""

@@ -1,0 +1,265 @@
+"""The relay for every platform: a pair of asyncio protocols per flow.
+
+Rules: plain `asyncio.Protocol`, never `BufferedProtocol` (uvloop 0.21 to 0.23 abort with a
+double free under connection churn). A side whose transport has more than HIGH_WATER bytes
+unsent pauses the other side's reading: that bounds a flow's memory. Bytes that come before the
+other side's transport exists are kept, since uvloop ignores pause_reading inside
+connection_made (asyncio honours it since gh-103607).
+
+Limits: when writing to a side fails, the loop closes it, and what its peer said just before is
+lost with it; `splice.py` reads that first. Counterpart: `splice.py`, for Linux.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+from link.relay.relay import LINGER_NOW, RESET_FLUSH_SECONDS, Flow, Relay, reset_socket
+
+__all__ = ["PortableRelay"]
+
+HIGH_WATER: Final = 1 << 18
+"""Unsent bytes of a side that pause the other's reading."""
+FLUSH_CHECK_SECONDS: Final = 0.005
+
+
+class PortableRelay(Relay):
+    """See `Relay`. Make it inside the running loop.
+
+    `unsent` tells how many bytes of a descriptor the kernel has not delivered yet, so that a
+    reset does not overtake them; where the platform cannot tell, 0.
+    """
+
+    name = "portable"
+
+    def __init__(self, unsent: Callable[[int], int] = lambda _descriptor: 0) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.unsent = unsent
+        self._flows: set[_Flow] = set()
+        self._starts: set[asyncio.Task[None]] = set()
+
+    def join(
+        self,
+        first: socket.socket,
+        second: socket.socket,
+        on_end: Callable[[Flow], None],
+        *,
+        to_second: bytes = b"",
+    ) -> Flow:
+        """See `Relay.join`."""
+        flow = _Flow(self, first, second, on_end, to_second)
+        self._flows.add(flow)
+        task = self.loop.create_task(flow.start(), name="start of a flow")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+        return flow
+
+    @property
+    def count(self) -> int:
+        """See `Relay.count`."""
+        return len(self._flows)
+
+    def forget(self, flow: _Flow) -> None:
+        """A flow has ended."""
+        self._flows.discard(flow)
+
+    async def aclose(self) -> None:
+        """See `Relay.aclose`."""
+        ends = [flow.ended for flow in self._flows]
+        for flow in list(self._flows):
+            flow.abort()
+        await asyncio.gather(*self._starts, *ends)
+
+
+class _Side(asyncio.Protocol):
+    """One socket of a flow. `early` holds what came before the other side could take it."""
+
+    twin: _Side
+
+    def __init__(self, flow: _Flow, sock: socket.socket) -> None:
+        self.flow = flow
+        self.sock = sock
+        self.transport: asyncio.Transport | None = None
+        self.early = b""
+        self.count = 0
+        self.at_end = False
+        self.is_closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The loop reads for us from now on."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on."""
+        self.count += len(data)
+        if self.flow.is_started and self.twin.transport is not None:
+            self.twin.transport.write(data)
+        else:
+            self.early += data
+
+    def eof_received(self) -> bool:
+        """Pass end-of-file on; True keeps our own writing half open."""
+        self.at_end = True
+        if self.flow.is_started:
+            self.flow.pass_end(self)
+        return True
+
+    def pause_writing(self) -> None:
+        """Our peer is slow: read no more for it."""
+        if self.twin.transport is not None:
+            self.twin.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Our peer caught up."""
+        if self.twin.transport is not None and not self.twin.transport.is_closing():
+            self.twin.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The loop closes the socket: in order, or because of an error."""
+        self.is_closed = True
+        self.flow.side_closed(self)
+
+    def is_flushed(self) -> bool:
+        """True once our peer has everything."""
+        if self.transport is None or self.is_closed:
+            return True
+        unsent = self.flow.relay.unsent(self.sock.fileno())
+        return not self.transport.get_write_buffer_size() and not unsent
+
+    def reset(self) -> None:
+        """Close with a reset."""
+        if self.is_closed:
+            return
+        if self.transport is None:
+            self.is_closed = True
+            reset_socket(self.sock)
+            return
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+        self.transport.abort()
+
+
+class _Flow(Flow):
+    """Two sides, and how the flow ends."""
+
+    def __init__(
+        self,
+        relay: PortableRelay,
+        first: socket.socket,
+        second: socket.socket,
+        on_end: Callable[[Flow], None],
+        to_second: bytes,
+    ) -> None:
+        self.relay = relay
+        self.ended: asyncio.Future[None] = relay.loop.create_future()
+        self._on_end = on_end
+        self._deadline = 0.0
+        self.is_started = False
+        self._is_orderly = False
+        self._is_aborted = False
+        self._connecting: asyncio.Future[None] | None = None
+        self._first = _Side(self, first)
+        self._second = _Side(self, second)
+        self._first.twin, self._second.twin = self._second, self._first
+        self._first.early = to_second
+        self._first.count = len(to_second)
+
+    @property
+    def from_first(self) -> int:
+        """See `Flow`."""
+        return self._first.count
+
+    @property
+    def from_second(self) -> int:
+        """See `Flow`."""
+        return self._second.count
+
+    async def start(self) -> None:
+        """Connect both sides to the loop, and hand over what came early.
+
+        Never cancelled: uvloop closes the descriptor of a socket whose create_connection is
+        cancelled, and the number may be another socket's by the time we close ours.
+        """
+        try:
+            await self._wait_connected()
+            for side in (self._second, self._first):
+                if self._is_aborted:
+                    break
+                await self.relay.loop.create_connection(lambda side=side: side, sock=side.sock)  # type: ignore[misc]
+        except OSError:
+            self._is_aborted = True
+        if self._is_aborted:
+            self.abort()
+            return
+        self.is_started = True
+        for side in (self._first, self._second):
+            early, side.early = side.early, b""
+            if early and side.twin.transport is not None:
+                side.twin.transport.write(early)
+            if side.at_end:
+                self.pass_end(side)
+
+    def abort(self) -> None:
+        """See `Flow`."""
+        self._is_aborted = True
+        if self._connecting is not None:
+            if not self._connecting.done():
+                self._connecting.set_result(None)
+            return
+        self._first.reset()
+        self._second.reset()
+        self._end_if_closed()
+
+    async def _wait_connected(self) -> None:
+        """Until the second socket's connect has ended. Raises OSError if it failed."""
+        sock = self._second.sock
+        self._connecting = waiting = self.relay.loop.create_future()
+        self.relay.loop.add_writer(
+            sock.fileno(), lambda: None if waiting.done() else waiting.set_result(None)
+        )
+        await waiting
+        self.relay.loop.remove_writer(sock.fileno())
+        self._connecting = None
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+        if not self._is_aborted:
+            sock.getpeername()
+
+    def pass_end(self, side: _Side) -> None:
+        """`side` said end-of-file: tell the other's peer; two of them end the flow."""
+        if side.twin.transport is None or side.transport is None or self.ended.done():
+            return
+        if side.twin.at_end:
+            self._is_orderly = True
+            side.transport.close()
+            side.twin.transport.close()
+        elif not side.twin.is_closed:
+            side.twin.transport.write_eof()
+
+    def side_closed(self, side: _Side) -> None:
+        """Called by a side whose socket is gone."""
+        if not self._is_orderly and not side.twin.is_closed and not self._deadline:
+            self._deadline = self.relay.loop.time() + RESET_FLUSH_SECONDS
+            self._reset_when_flushed(side.twin)
+        self._end_if_closed()
+
+    def _reset_when_flushed(self, side: _Side) -> None:
+        if side.is_closed:
+            return
+        if side.is_flushed() or self.relay.loop.time() >= self._deadline:
+            side.reset()
+        else:
+            self.relay.loop.call_later(FLUSH_CHECK_SECONDS, self._reset_when_flushed, side)
+
+    def _end_if_closed(self) -> None:
+        if self._first.is_closed and self._second.is_closed and not self.ended.done():
+            self.ended.set_result(None)
+            self.relay.forget(self)
+            self._on_end(self)

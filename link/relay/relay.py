@@ -1,0 +1,84 @@
+"""The one interface of this room: join two sockets into a flow.
+
+Guarantees of every relay, proven by `tests/contract/test_relays.py`:
+
+- bytes arrive whole and in order; end-of-file is carried one way at a time (half-close);
+- a reset on one side is a reset on the other, after what was read before it was delivered
+  (bounded by `RESET_FLUSH_SECONDS`); a dial that fails is a reset for the other side;
+- a reader that does not read costs bounded memory and holds up nobody else;
+- the end of a flow is told exactly once, with both sockets closed by then.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["LINGER_NOW", "RESET_FLUSH_SECONDS", "Flow", "Relay", "reset_socket"]
+
+RESET_FLUSH_SECONDS: Final = 1.0
+"""How long bytes read before a reset may still take to be delivered before the reset follows."""
+
+LINGER_NOW: Final = struct.pack("ii", 1, 0)
+"""struct linger {on, 0 s}: close() sends a reset instead of end-of-file (socket(7), tcp(7))."""
+
+
+def reset_socket(sock: socket.socket) -> None:
+    """Close a socket so that its peer sees a reset."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+    sock.close()
+
+
+class Flow(abc.ABC):
+    """A live flow between `first` and `second`. Counts are of bytes read so far."""
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def from_first(self) -> int:
+        """Bytes read from `first`."""
+
+    @property
+    @abc.abstractmethod
+    def from_second(self) -> int:
+        """Bytes read from `second`."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Reset both sides now. A flow that has ended is left alone."""
+
+
+class Relay(abc.ABC):
+    """Owns flows. Belongs to the event loop it was made in."""
+
+    name: str
+
+    @abc.abstractmethod
+    def join(
+        self,
+        first: socket.socket,
+        second: socket.socket,
+        on_end: Callable[[Flow], None],
+        *,
+        to_second: bytes = b"",
+    ) -> Flow:
+        """Make a flow; the relay owns both sockets from now on, even if this raises OSError.
+
+        Both are non-blocking; `second` may still be connecting. `to_second` was already read
+        from `first`.
+        """
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int:
+        """Flows open now."""
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """Reset every flow and free what the relay holds. May be called twice."""
