@@ -44,8 +44,7 @@ def tune(sock: socket.socket) -> None:
 def dial(address: str, port: int) -> socket.socket:
     """Begin to connect to a loopback address; a refusal may also show on the socket later.
 
-    Raises ForbiddenAddressError, or OSError where the connect fails at once (a refusal on
-    loopback does).
+    Raises ForbiddenAddressError, or OSError where the connect fails at once.
     """
     parsed = ip_address(address)
     if not parsed.is_loopback:
