@@ -15,7 +15,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FAST", "FAST_PERIOD", "KICK_GAP", "SAVINGS", "SHARE", "SLOW", "AdaptiveInterval"]
+__all__ = [
+    "FAST",
+    "FAST_PERIOD",
+    "KICK_GAP",
+    "LONGEST_PAUSE",
+    "SAVINGS",
+    "SHARE",
+    "SLOW",
+    "AdaptiveInterval",
+]
 
 FAST: Final = 0.1
 """Seconds between scans while things happen."""
@@ -38,6 +47,9 @@ twentieth of the interval."""
 
 SAVINGS: Final = 0.05
 """Most seconds of scanning that a quiet time saves up: one second's share."""
+
+LONGEST_PAUSE: Final = 1.0
+"""Most seconds that the account delays a scan."""
 
 
 class AdaptiveInterval:
@@ -82,7 +94,7 @@ class AdaptiveInterval:
     def scanned(self, now: float, *, cost: float, changed: bool) -> None:
         """A scan ended at `now`, took `cost` seconds and found a change or did not."""
         self._pay_in(now)
-        self._account -= cost
+        self._account = max(self._account - cost, -SHARE * LONGEST_PAUSE)
         self._last_scan = now
         self._kicked_at = None
         if changed:

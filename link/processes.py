@@ -17,7 +17,14 @@ import os
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-__all__ = ["PROC", "Process", "find_processes", "process_ids", "process_name"]
+__all__ = [
+    "GONE_OR_HIDDEN",
+    "PROC",
+    "Process",
+    "find_processes",
+    "process_ids",
+    "process_name",
+]
 
 PROC: Final = "/proc"
 

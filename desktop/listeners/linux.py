@@ -1,0 +1,72 @@
+"""Listeners of this computer on Linux: the same sock_diag code as the agent's.
+
+Rules: as `source.ListenerSource` says. Needs no privilege; names and process ids of other users'
+programs stay unknown without it.
+
+Limits: sees the network namespace of the thread that made it. Without destroy events (old or
+restricted kernel) there is no wake-up descriptor and the caller polls.
+
+Counterpart: `vmagent.watch.watcher` does the same for containers.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from desktop.listeners.source import ListenerSource
+from link.listener import Listener
+from link.processes import find_processes
+from link.sockdiag import DestroyEvents, ListeningSocket, SockDiag, SockDiagError, to_listener
+
+__all__ = ["LinuxListenerSource"]
+
+_log = logging.getLogger(__name__)
+
+
+class LinuxListenerSource(ListenerSource):
+    """TCP listeners by sock_diag, with processes looked up once per socket.
+
+    Construction raises OSError where the kernel has no sock_diag; `drain` does if the system
+    takes the events away.
+    """
+
+    def __init__(self) -> None:
+        self._diag = SockDiag()
+        self._events = _subscribe()
+        self._known: dict[ListeningSocket, Listener] = {}
+
+    def scan(self, exclude: frozenset[int]) -> list[Listener]:
+        """See `ListenerSource.scan`."""
+        records = [record for record in self._diag.listeners() if record.inode not in exclude]
+        new = [record for record in records if record not in self._known]
+        processes = find_processes({record.inode for record in new})
+        made = {record: to_listener(record, None, processes.get(record.inode)) for record in new}
+        self._known = {record: made.get(record) or self._known[record] for record in records}
+        return sorted(self._known.values(), key=_order)
+
+    def wakeup_fileno(self) -> int | None:
+        """See `ListenerSource.wakeup_fileno`."""
+        return self._events.fileno() if self._events else None
+
+    def drain(self) -> bool:
+        """See `ListenerSource.drain`."""
+        return self._events.drain() if self._events else False
+
+    def close(self) -> None:
+        """See `ListenerSource.close`."""
+        self._diag.close()
+        if self._events:
+            self._events.close()
+            self._events = None
+
+
+def _subscribe() -> DestroyEvents | None:
+    try:
+        return DestroyEvents()
+    except SockDiagError as error:
+        _log.info("no events of closed listeners, polling only: %s", error)
+        return None
+
+
+def _order(listener: Listener) -> tuple[str, int, str, int]:
+    return listener.protocol, listener.port, listener.address, listener.id

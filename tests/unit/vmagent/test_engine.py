@@ -1,0 +1,329 @@
+"""Following an engine that is there, away, slow or mad."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from vmagent import engine as engine_module
+from vmagent.engine import EngineWatcher
+
+ID = "ab" * 32
+PATIENCE = 10.0
+"""Seconds a condition may take."""
+
+
+class Engine:
+    """Answers like a Docker Engine. `listed` may be any JSON.
+
+    `hang` lets requests wait; `raw`, if given, is the answer to all of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "docker.sock")
+        self.listed: object = []
+        self.lists = 0
+        self.requests = 0
+        self.hang = False
+        self.raw: bytes | None = None
+        self._followers: list[asyncio.StreamWriter] = []
+        self._serving: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._accept, self.path)
+
+    async def stop(self) -> None:
+        """End as a killed engine does; the socket's file stays behind until the next start."""
+        if self._server is not None:
+            self._server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+            await self._server.wait_closed()
+            self._server = None
+
+    @property
+    def followers(self) -> int:
+        return len(self._followers)
+
+    def emit(self, action: str, name: str, container_id: str = ID) -> None:
+        actor = {"ID": container_id, "Attributes": {"name": name, "image": "x"}}
+        line = json.dumps({"Type": "container", "Action": action, "Actor": actor}) + "\n"
+        for writer in self._followers:
+            writer.write(f"{len(line):x}\r\n{line}\r\n".encode())
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client went, or the engine ends
+        finally:
+            self._serving.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        if self.hang:
+            await reader.read()
+        elif self.raw is not None:
+            writer.write(self.raw)
+        elif request.startswith(b"GET /events?filters="):
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self._followers.append(writer)
+            try:
+                await reader.read()  # until the client goes
+            finally:
+                self._followers.remove(writer)
+        else:
+            assert request.startswith(b"GET /containers/json HTTP/1.1\r\n")
+            self.lists += 1
+            body = json.dumps(self.listed).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+
+def container(name: str, mode: str | None = "host", container_id: str = ID) -> dict[str, object]:
+    host_config = {"NetworkMode": mode} if mode else {}
+    return {"Id": container_id, "Names": ["/" + name], "HostConfig": host_config}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition that another task brings about."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen"
+        await asyncio.sleep(0.005)
+
+
+def follow(
+    folder: Path,
+    scenario: Callable[[Engine, EngineWatcher, list[str]], Awaitable[None]],
+    extra_paths: tuple[str, ...] = (),
+) -> None:
+    """Run a scenario with a watcher that runs; each call-back notes the name known then."""
+
+    async def main() -> None:
+        calls: list[str] = []
+        engine = Engine(folder)
+        watcher = EngineWatcher(
+            [engine.path, *extra_paths], lambda: calls.append(watcher.name_of(ID))
+        )
+        task = asyncio.create_task(watcher.run())
+        try:
+            await scenario(engine, watcher, calls)
+        finally:
+            assert not task.done(), "run must not end by itself"
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await engine.stop()
+            assert task.cancelled()
+
+    asyncio.run(main())
+
+
+def test_names_and_network_modes_are_listed(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, calls: list[str]) -> None:
+        engine.listed = [container("web")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "web")
+        assert watcher.has_host_networked is True
+        assert calls
+        assert watcher.name_of("unknown") == ""
+
+    follow(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer"), [("host", True), ("bridge", False), (None, True), ("container:x", False)]
+)
+def test_only_host_mode_or_an_unknown_one_shares_the_network(
+    tmp_path: Path, mode: str | None, answer: bool
+) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, calls: list[str]) -> None:
+        engine.listed = [container("web", mode)]
+        await engine.start()
+        await until(lambda: calls)
+        assert watcher.has_host_networked is answer
+
+    follow(tmp_path, scenario)
+
+
+def test_nobody_knows_before_an_engine_answers(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        assert watcher.has_host_networked is None
+        await engine.start()
+        await until(lambda: watcher.has_host_networked is False)
+        await engine.stop()
+        await until(lambda: watcher.has_host_networked is None)
+
+    follow(tmp_path, scenario)
+
+
+def test_an_event_gives_the_name_at_once_and_asks_for_the_list(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, calls: list[str]) -> None:
+        await engine.start()
+        await until(lambda: engine.followers and engine.lists)
+        calls.clear()
+        engine.emit("start", "web")
+        await until(lambda: calls)
+        assert calls[0] == "web"
+        engine.listed = [container("web")]
+        await until(lambda: watcher.has_host_networked)
+
+    follow(tmp_path, scenario)
+
+
+def test_a_rename_is_learned(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("old")]
+        await engine.start()
+        await until(lambda: engine.followers and watcher.name_of(ID) == "old")
+        engine.listed = [container("new")]
+        engine.emit("rename", "new")
+        await until(lambda: watcher.name_of(ID) == "new")
+
+    follow(tmp_path, scenario)
+
+
+def test_every_event_kicks_but_an_exec_does_not_ask_for_the_list(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, _: EngineWatcher, calls: list[str]) -> None:
+        await engine.start()
+        # The second list comes of the events' beginning.
+        await until(lambda: engine.followers and engine.lists == 2)
+        calls.clear()
+        for number in range(20):
+            engine.emit(f"exec_start: sh -c {number}", "web")
+        await until(lambda: len(calls) == 20)
+        engine.emit("start", "web")
+        await until(lambda: engine.lists == 3)
+
+    follow(tmp_path, scenario)
+
+
+def test_many_events_ask_for_few_lists(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, _: EngineWatcher, calls: list[str]) -> None:
+        await engine.start()
+        await until(lambda: engine.followers and engine.lists == 2)
+        began = asyncio.get_running_loop().time()
+        for number in range(500):
+            engine.emit("start", f"web{number}", f"{number:064x}")
+        await until(lambda: len(calls) >= 500)
+        await until(lambda: engine.lists >= 3)
+        elapsed = asyncio.get_running_loop().time() - began
+        assert engine.lists <= 3 + elapsed / engine_module.LIST_GAP
+
+    follow(tmp_path, scenario)
+
+
+def test_an_engine_that_restarts_is_found_again(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("web")]
+        await engine.start()
+        await until(lambda: engine.followers and watcher.name_of(ID) == "web")
+        await engine.stop()
+        await until(lambda: watcher.has_host_networked is None)
+        assert watcher.name_of(ID) == "web"
+        engine.listed = [container("again")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "again")
+
+    follow(tmp_path, scenario)
+
+
+def test_a_hanging_engine_is_given_up_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "REQUEST_SECONDS", 0.05)
+
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("web")]
+        engine.hang = True
+        await engine.start()
+        await until(lambda: engine.requests >= 4)
+        assert watcher.has_host_networked is None
+        engine.hang = False
+        await until(lambda: watcher.name_of(ID) == "web")
+
+    follow(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [{"a": 1}, ["x", 5, {}], [{"Id": 3, "Names": "x"}], [{"Id": ID, "Names": [7]}], None],
+)
+def test_a_list_of_nonsense_does_no_harm(tmp_path: Path, listed: object) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = listed
+        await engine.start()
+        await until(lambda: engine.lists >= 2)
+        assert watcher.name_of(ID) == ""
+        engine.listed = [container("web")]
+        await until(lambda: engine.followers)
+        engine.emit("restart", "")
+        await until(lambda: watcher.name_of(ID) == "web")
+
+    follow(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 500 Oh\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
+        b"HTTP/1.1 200 OK\r\n\r\n\xff",
+    ],
+)
+def test_an_engine_that_talks_nonsense_heals(tmp_path: Path, raw: bytes) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.raw = raw
+        await engine.start()
+        await until(lambda: engine.requests >= 4)
+        assert watcher.has_host_networked is None
+        engine.raw = None
+        engine.listed = [container("web")]
+        await until(lambda: watcher.name_of(ID) == "web")
+
+    follow(tmp_path, scenario)
+
+
+def test_a_name_is_one_short_printable_line(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("a\nb\x1b[31m" + "c" * 1000)]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID))
+        assert watcher.name_of(ID) == "ab[31m" + "c" * 249
+
+    follow(tmp_path, scenario)
+
+
+def test_one_socket_under_two_names_is_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path, target_is_directory=True)
+
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("web")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "web" and engine.lists == 2)
+        assert engine.followers == 1
+
+    follow(tmp_path, scenario, (str(tmp_path / "alias" / "docker.sock"),))
+
+
+def test_an_engine_that_is_away_hides_no_other(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        engine.listed = [container("web", "bridge")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "web")
+        assert watcher.has_host_networked is False
+
+    follow(tmp_path, scenario, (str(tmp_path / "podman.sock"),))

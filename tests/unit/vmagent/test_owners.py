@@ -1,0 +1,195 @@
+"""Whose socket it is, on a made-up cgroup tree and a made-up /proc."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from link.listener import Container
+from link.processes import Process
+from link.sockdiag import ListeningSocket
+from vmagent.watch.cgroups import CgroupTree, Mount, find_mounts
+from vmagent.watch.owners import TRIES, Owner, Owners
+
+ID = "ab" * 32
+OWN_ID = "cd" * 32
+SYSTEM_MOUNT = "30 1 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw"
+VERSION_1_MOUNT = "31 1 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids"
+
+
+class Machine:
+    """A folder that looks like /proc, and one like a cgroup v2 mount."""
+
+    def __init__(self, folder: Path) -> None:
+        self.proc = folder / "proc"
+        self.cgroups = folder / "cgroup"
+        self.cgroups.mkdir(parents=True)
+        (self.proc / "self").mkdir(parents=True)
+        (self.proc / "self" / "cgroup").write_text("0::/agent\n")
+        self.mount(f"40 1 {self.device} / {self.cgroups} rw - cgroup2 none rw")
+
+    @property
+    def device(self) -> str:
+        number = os.stat(self.cgroups).st_dev
+        return f"{os.major(number)}:{os.minor(number)}"
+
+    def mount(self, *lines: str) -> None:
+        (self.proc / "self" / "mountinfo").write_text("".join(line + "\n" for line in lines))
+
+    def cgroup(self, path: str, *pids: int) -> int:
+        """Make a cgroup; its id."""
+        directory = self.cgroups / path.strip("/")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
+        return directory.stat().st_ino
+
+    def process(self, pid: int, name: str, inode: int, *cgroups: str) -> None:
+        directory = self.proc / str(pid)
+        (directory / "fd").mkdir(parents=True)
+        (directory / "fd" / "3").symlink_to(f"socket:[{inode}]")
+        (directory / "comm").write_text(name + "\n")
+        (directory / "cgroup").write_text("".join(line + "\n" for line in cgroups))
+
+    def owners(self) -> Owners:
+        return Owners(str(self.proc))
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def listening(cgroup_id: int, inode: int = 500, cookie: int = 1) -> ListeningSocket:
+    return ListeningSocket(
+        socket.AF_INET, b"\x7f\0\0\1", 8000, 0, cookie, 0, inode, False, cgroup_id
+    )
+
+
+def find_one(owners: Owners, sock: ListeningSocket) -> Owner:
+    return owners.find([sock])[sock.cookie]
+
+
+def test_the_cgroup_of_the_socket_names_the_container(machine: Machine) -> None:
+    cgroup = machine.cgroup(f"/docker/{ID}")
+    assert find_one(machine.owners(), listening(cgroup)).container == Container(ID, "", "docker")
+
+
+def test_a_cgroup_made_later_is_found(machine: Machine) -> None:
+    owners = machine.owners()
+    cgroup = machine.cgroup(f"/deep/below/docker/{ID}/init")
+    owner = find_one(owners, listening(cgroup))
+    assert owner == Owner(Container(ID, "", "docker"), None, True)
+
+
+def test_the_process_is_looked_for_in_the_sockets_cgroup_only(machine: Machine) -> None:
+    cgroup = machine.cgroup(f"/docker/{ID}", 7)
+    machine.process(7, "web", 500)
+    machine.process(99, "holds it too", 500)
+    assert find_one(machine.owners(), listening(cgroup)).process == Process(7, "web")
+
+
+def test_a_daemon_of_the_machine_is_no_container(machine: Machine) -> None:
+    cgroup = machine.cgroup("/system.slice/docker.service", 7)
+    machine.process(7, "dockerd", 500, f"1:pids:/docker/{ID}")
+    assert find_one(machine.owners(), listening(cgroup)) == Owner(None, None, True)
+
+
+@pytest.mark.parametrize("known", ["root", "unknown", "not told"])
+def test_where_the_cgroup_says_nothing_the_process_is_asked(machine: Machine, known: str) -> None:
+    cgroup = {"root": machine.cgroup("/"), "unknown": 2**62, "not told": 0}[known]
+    machine.process(7, "web", 500, f"4:memory:/docker/{ID}", "1:name=systemd:/", "0::/")
+    owner = find_one(machine.owners(), listening(cgroup))
+    assert owner == Owner(Container(ID, "", "docker"), Process(7, "web"), True)
+
+
+def test_without_cgroup_v2_the_process_is_asked(machine: Machine) -> None:
+    machine.mount(VERSION_1_MOUNT)
+    machine.process(7, "web", 500, f"4:memory:/docker/{ID}")
+    machine.process(8, "sshd", 501, "4:memory:/system.slice/ssh.service")
+    owners = machine.owners().find([listening(0, 500, 1), listening(0, 501, 2)])
+    assert owners[1].container == Container(ID, "", "docker")
+    assert owners[2] == Owner(None, None, True)
+
+
+def test_on_a_hybrid_machine_a_daemons_cgroup_is_not_the_last_word(machine: Machine) -> None:
+    # An engine on cgroup v1 leaves its containers in its own v2 cgroup.
+    cgroup = machine.cgroup("/system.slice/containerd.service")
+    machine.mount(
+        VERSION_1_MOUNT, f"40 1 {machine.device} / {machine.cgroups} rw - cgroup2 none rw"
+    )
+    machine.process(7, "web", 500, f"4:memory:/docker/{ID}")
+    assert find_one(machine.owners(), listening(cgroup)).container == Container(ID, "", "docker")
+
+
+def test_a_socket_whose_process_is_not_found_is_asked_for_again(machine: Machine) -> None:
+    owners = machine.owners()
+    assert not find_one(owners, listening(0)).final
+    machine.process(7, "web", 500, f"4:memory:/docker/{ID}")
+    assert find_one(owners, listening(0)).container == Container(ID, "", "docker")
+
+
+def test_asking_for_a_process_ends_after_some_scans(machine: Machine) -> None:
+    owners = machine.owners()
+    answers = [find_one(owners, listening(0)).final for _ in range(TRIES)]
+    assert answers == [False] * (TRIES - 1) + [True]
+
+
+def test_forgotten_sockets_are_asked_for_anew(machine: Machine) -> None:
+    owners = machine.owners()
+    for _ in range(TRIES):
+        find_one(owners, listening(0))
+    owners.forget_others([])
+    assert not find_one(owners, listening(0)).final
+
+
+def test_the_container_that_the_agent_runs_in_is_the_machine(machine: Machine) -> None:
+    (machine.proc / "self" / "cgroup").write_text(f"0::/docker/{OWN_ID}\n")
+    own = machine.cgroup(f"/docker/{OWN_ID}")
+    nested = machine.cgroup(f"/docker/{OWN_ID}/docker/{ID}")
+    owners = machine.owners().find([listening(own, 500, 1), listening(nested, 501, 2)])
+    assert owners[1].container is None
+    assert owners[2].container == Container(ID, "", "docker")
+
+
+def test_no_question_needs_no_answer(machine: Machine) -> None:
+    owners = machine.owners()
+    (machine.proc / "self" / "mountinfo").unlink()
+    assert owners.find([]) == {}
+
+
+def test_mounts_are_read_with_their_versions_and_blanks() -> None:
+    odd = r"32 1 0:29 /a\040b /mnt/c\040d\134 rw - cgroup2 none rw"
+    lines = [SYSTEM_MOUNT, VERSION_1_MOUNT, odd, "1 2 0:3 / /proc rw - proc proc rw", "", "junk"]
+    assert find_mounts("\n".join(lines)) == [
+        Mount("/sys/fs/cgroup", "/", "0:27", 2),
+        Mount("/sys/fs/cgroup/pids", "/", "0:28", 1),
+        Mount("/mnt/c d\\", "/a b", "0:29", 2),
+    ]
+
+
+def test_a_hidden_mount_is_not_used(machine: Machine) -> None:
+    machine.mount(f"40 1 0:9999 / {machine.cgroups} rw - cgroup2 none rw")
+    tree = CgroupTree(str(machine.proc))
+    assert tree.path_of(machine.cgroup("/")) is None
+
+
+def test_of_several_mounts_the_one_that_shows_most_is_used(machine: Machine) -> None:
+    part = machine.cgroups / "part"
+    inner = machine.cgroup("/part/inner")
+    line = "{} 1 " + machine.device + " {} {} rw - cgroup2 none rw"
+    for other in ("/part", "/.."):
+        machine.mount(
+            line.format(40, other, part if other == "/part" else machine.cgroups),
+            line.format(41, "/", machine.cgroups if other == "/part" else part),
+        )
+        assert CgroupTree(str(machine.proc)).path_of(inner) == "/part/inner"
+
+
+def test_the_processes_of_a_cgroup_that_went_are_none(machine: Machine) -> None:
+    machine.cgroup("/a", 3, 12, 0)
+    tree = CgroupTree(str(machine.proc))
+    assert tree.process_ids("/a") == [12, 3]
+    assert tree.process_ids("/gone") == []

@@ -1,0 +1,1 @@
+"""What listens in the machine, and whose it is."""

@@ -1,0 +1,132 @@
+"""Whose socket is this: container, process, or the machine's own.
+
+Rules: the kernel tells the cgroup v2 in which a socket was made, and its path names the
+container. Where that says nothing (no cgroup v2, the engine on cgroup v1 or hybrid, a cgroup
+that is gone, an old kernel), the process that holds the socket is looked for and its
+`/proc/PID/cgroup` is asked. The caller asks about new sockets only, all of a scan at once, so
+that the tree and the processes are gone through once per scan at most.
+
+Limits: the process of a socket may not be found (it is being passed on, or forks); the answer
+is then not final, and the caller asks again on a later scan, `TRIES` times in all. Looking into
+other users' processes needs root.
+
+Counterparts: `vmagent.containers` knows the paths, `watcher` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from link.listener import Container
+from link.processes import GONE_OR_HIDDEN, PROC, Process, find_processes
+from link.sockdiag import ListeningSocket
+
+from vmagent.containers import container_of_path
+from vmagent.watch.cgroups import CgroupTree
+
+__all__ = ["TRIES", "Owner", "Owners"]
+
+TRIES: Final = 5
+"""Scans on which the process of a socket is looked for before the machine counts as owner."""
+
+
+class Owner(NamedTuple):
+    """The answer about one socket. `container` None is the machine itself.
+
+    `final` is False if a later scan may know better.
+    """
+
+    container: Container | None
+    process: Process | None
+    final: bool
+
+
+_MACHINE: Final = Owner(None, None, True)
+_UNDECIDED: Final = Owner(None, None, False)
+
+
+class Owners:
+    """Finds owners. Keeps paths of cgroups, and how often a socket was asked for in vain."""
+
+    def __init__(self, proc: str = PROC) -> None:
+        self._proc = proc
+        self._tree = CgroupTree(proc)
+        self._own_ids = _ids_in(_process_cgroups("self", proc))
+        self._tries: dict[int, int] = {}
+
+    def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
+        """The owner of each socket, by cookie. Raises OSError only if /proc cannot be read."""
+        if not sockets:
+            return {}
+        if any(self._tree.path_of(each.cgroup_id) is None for each in sockets):
+            self._tree.refresh()
+        owners: dict[int, Owner] = {}
+        by_cgroup: dict[str, list[ListeningSocket]] = {}
+        unknown: list[ListeningSocket] = []
+        for each in sockets:
+            path = self._tree.path_of(each.cgroup_id)
+            if path is not None and self._container(path):
+                by_cgroup.setdefault(path, []).append(each)
+            elif path in (None, "/") or self._tree.has_version_1:
+                unknown.append(each)
+            else:
+                owners[each.cookie] = _MACHINE
+        for path, group in by_cgroup.items():
+            owners.update(self._in_cgroup(path, group))
+        owners.update(self._by_process(unknown))
+        return owners
+
+    def forget_others(self, cookies: Iterable[int]) -> None:
+        """Drop what is kept of sockets other than these."""
+        kept = self._tries.keys() & set(cookies)
+        self._tries = {cookie: self._tries[cookie] for cookie in kept}
+
+    def _container(self, path: str) -> Container | None:
+        return container_of_path(path, self._own_ids)
+
+    def _in_cgroup(self, path: str, sockets: list[ListeningSocket]) -> dict[int, Owner]:
+        container = self._container(path)
+        inodes = {each.inode for each in sockets}
+        processes = find_processes(inodes, self._tree.process_ids(path), self._proc)
+        return {each.cookie: Owner(container, processes.get(each.inode), True) for each in sockets}
+
+    def _by_process(self, sockets: list[ListeningSocket]) -> dict[int, Owner]:
+        processes = find_processes({each.inode for each in sockets}, None, self._proc)
+        owners: dict[int, Owner] = {}
+        for each in sockets:
+            process = processes.get(each.inode)
+            paths = _process_cgroups(str(process.pid), self._proc) if process else []
+            owners[each.cookie] = self._owner_by(process, paths) if paths else self._in_vain(each)
+        return owners
+
+    def _owner_by(self, process: Process | None, paths: list[str]) -> Owner:
+        for path in paths:
+            container = self._container(path)
+            if container:
+                return Owner(container, process, True)
+        return _MACHINE
+
+    def _in_vain(self, each: ListeningSocket) -> Owner:
+        tries = self._tries[each.cookie] = self._tries.get(each.cookie, 0) + 1
+        return _UNDECIDED if tries < TRIES else _MACHINE
+
+
+def _process_cgroups(pid: str, proc: str) -> list[str]:
+    """The cgroup paths of a process, one per hierarchy (cgroups(7)): `id:controllers:path`."""
+    try:
+        with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            return [line.rstrip("\n").split(":", 2)[-1] for line in file]
+    except GONE_OR_HIDDEN:
+        return []
+
+
+def _ids_in(paths: list[str]) -> frozenset[str]:
+    """Ids of all containers on these paths, nested ones too."""
+    ids: set[str] = set()
+    for path in paths:
+        container = container_of_path(path, ids)
+        while container:
+            ids.add(container.id)
+            container = container_of_path(path, ids)
+    return frozenset(ids)
