@@ -1,0 +1,109 @@
+"""A listening socket in the event loop: takes connections in batches, and survives shortage.
+
+Rules: a shortage of descriptors or memory pauses accepting, with back-off, and never ends the
+listener; clients wait in the kernel's backlog meanwhile. Used by mirrors on the desktop, stubs
+in the machine, and the agent's own port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+
+from link.dial import tune
+
+__all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
+
+BACKLOG: Final = 4096
+"""Connections the kernel may hold for us (listen(2); it caps this at net.core.somaxconn)."""
+ACCEPTS_PER_TURN: Final = 64
+SHORTAGE_SECONDS: Final = (0.1, 1.0)
+"""First and longest pause after a shortage."""
+_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_CLIENT_GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR}
+"""accept(2): the connection failed, not the listener."""
+
+log = logging.getLogger(__name__)
+
+
+def listen_tcp(address: str, port: int) -> socket.socket:
+    """A non-blocking listening socket; an IPv6 one is always v6-only. Raises OSError.
+
+    SO_REUSEADDR lets a mirror come back while connections of its predecessor are in TIME_WAIT;
+    on Linux it does not let two listeners share a port (socket(7)).
+    """
+    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tune(sock)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Acceptor:
+    """Accepts on a listening socket until closed. `on_connection` owns what it is given."""
+
+    def __init__(self, sock: socket.socket, on_connection: Callable[[socket.socket], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sock = sock
+        self._descriptor = sock.fileno()
+        self._on_connection = on_connection
+        self._pause = SHORTAGE_SECONDS[0]
+        self._timer: asyncio.TimerHandle | None = None
+        self.inode = os.fstat(self._descriptor).st_ino
+        self._loop.add_reader(self._descriptor, self._accept)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        name = self._sock.getsockname()
+        return name[0], name[1]
+
+    def close(self) -> None:
+        """Stop and close; connections already handed on live on. May be called twice."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._descriptor)
+            self._sock.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connection, _peer = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _CLIENT_GONE:
+                    continue
+                self._wait(error)
+                return
+            self._pause = SHORTAGE_SECONDS[0]
+            connection.setblocking(False)
+            self._on_connection(connection)
+            if self._sock.fileno() < 0:
+                return
+
+    def _wait(self, error: OSError) -> None:
+        level = logging.WARNING if error.errno in _SHORTAGES else logging.ERROR
+        log.log(level, "accepting on %s pauses for %.1f s: %s", self.address, self._pause, error)
+        self._loop.remove_reader(self._descriptor)
+        self._timer = self._loop.call_later(self._pause, self._resume)
+        self._pause = min(self._pause * 2, SHORTAGE_SECONDS[1])
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._descriptor, self._accept)

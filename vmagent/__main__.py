@@ -1,0 +1,91 @@
+"""Start of the agent: configuration on standard input, one line of answer on standard output.
+
+    in    {"secret": hex, "listen": [address, port], "peer": address, "engine_sockets": [path…]}
+    out   {"ready": true, "port": N}  or  {"ready": false, "error": words}
+
+Standard input stays open; its end is the end of the agent. Logs go to standard error. The
+secret never leaves this process: it is in no argument, environment or file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import Any, Final
+
+from link.acceptor import Acceptor, listen_tcp
+from link.handshake import SECRET_SIZE
+
+from vmagent.agent import Agent, AgentConfig
+
+__all__ = ["main"]
+
+MAX_CONFIG: Final = 1 << 16
+"""Bytes of the configuration line."""
+
+
+def main() -> int:
+    """Run an agent until it ends. Returns the process's exit code."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        config = _configuration(sys.stdin.buffer.readline(MAX_CONFIG))
+        return asyncio.run(_run(config))
+    except (ValueError, OSError) as error:
+        _answer({"ready": False, "error": str(error)})
+        return 1
+
+
+def _configuration(line: bytes) -> AgentConfig:
+    raw = json.loads(line)
+    secret = bytes.fromhex(raw["secret"])
+    if len(secret) != SECRET_SIZE:
+        raise ValueError("the secret has the wrong size")
+    address, port = raw["listen"]
+    sockets = tuple(str(path) for path in raw["engine_sockets"])
+    return AgentConfig(secret, (str(address), int(port)), str(raw["peer"]), sockets)
+
+
+async def _run(config: AgentConfig) -> int:
+    _raise_file_limit()
+    loop = asyncio.get_running_loop()
+    agent = Agent(config)
+    acceptor = Acceptor(listen_tcp(*config.listen), agent.adopt)
+    _answer({"ready": True, "port": acceptor.address[1]})
+    loop.add_reader(sys.stdin.fileno(), _stdin_ended, agent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.finish, f"signal {number}")
+    gc.collect()
+    gc.freeze()
+    try:
+        await agent.run()
+    finally:
+        acceptor.close()
+    return 0
+
+
+def _stdin_ended(agent: Agent) -> None:
+    if not os.read(sys.stdin.fileno(), MAX_CONFIG):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        agent.finish("the desktop's daemon ended")
+
+
+def _raise_file_limit() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The agent: composition of the door, the watcher, the stubs and the flows.
+
+    desktop ══ control ══▶ _Session     Stubs in; Welcome, Snapshot, Delta, StubResults out
+    desktop ══ outbound ══▶ OpenReader ─▶ dial a container's listener ─▶ relay
+    desktop ══ parked ═══▶ pool ◀─ a container's connection to a stub ─▶ relay
+
+Rules: it dials and binds loopback only. It serves the newest desktop session; an older one ends.
+Stubs live while the session does, and LEASE_SECONDS longer; without a desktop for
+ORPHAN_SECONDS, or when its standard input ends, the agent exits.
+Counterpart: `desktop.daemon.link`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from link.control import ControlConnection
+from link.handshake import Role
+from link.listener import Listener
+from link.messages import (
+    Beat,
+    Bye,
+    Delta,
+    Message,
+    Resync,
+    Snapshot,
+    StubKey,
+    StubResults,
+    Stubs,
+    Wanted,
+    Welcome,
+    in_parts,
+)
+from link.opening import Forwarder, OpenReader, answer
+from link.pool import StreamPool
+from link.relay.relay import Flow
+from link.relay.splice import SpliceRelay
+from link.session import LEASE_SECONDS
+from link.version import VERSION
+from link.wire import OpenRequest
+
+from vmagent.door import Door
+from vmagent.engine import EngineWatcher
+from vmagent.stubs import Stubs as OpenStubs
+from vmagent.watch.watcher import Watcher
+
+__all__ = ["ORPHAN_SECONDS", "Agent", "AgentConfig"]
+
+ORPHAN_SECONDS: Final = 60.0
+"""An agent without a desktop for this long ends."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """What the desktop hands the agent on its standard input."""
+
+    secret: bytes
+    listen: tuple[str, int]
+    peer: str
+    engine_sockets: tuple[str, ...]
+
+
+class Agent:
+    """One agent, in the running loop. `run` until it should end."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._relay = SpliceRelay()
+        self._pool = StreamPool(self._say_wanted)
+        self._forwarder = Forwarder(self._pool, self._relay)
+        self._stubs = OpenStubs(self._client_of_stub)
+        self._door = Door(config.secret, self._stream, config.peer)
+        self._engine = EngineWatcher(config.engine_sockets, lambda: self._watcher.kick())
+        self._watcher = Watcher(
+            on_change=self._changed, own_inodes=lambda: self._stubs.inodes, engine=self._engine
+        )
+        self._readers: set[OpenReader] = set()
+        self._session: _Session | None = None
+        self._generation = 0
+        self._finished = asyncio.Event()
+        self._lease: asyncio.TimerHandle | None = None
+        self._orphan = self._loop.call_later(ORPHAN_SECONDS, self.finish, "no desktop came")
+
+    def adopt(self, stream: socket.socket) -> None:
+        """Take a new stream from whatever accepts them."""
+        self._door.admit(stream)
+
+    def finish(self, reason: str) -> None:
+        """Make `run` return."""
+        if not self._finished.is_set():
+            log.info("the agent ends: %s", reason)
+            self._finished.set()
+
+    async def run(self) -> None:
+        """Watch and serve until `finish`; leaves no socket behind."""
+        self._watcher.rescan()
+        tasks = [
+            self._loop.create_task(self._watcher.run(), name="watcher"),
+            self._loop.create_task(self._engine.run(), name="engine"),
+        ]
+        finished = self._loop.create_task(self._finished.wait(), name="end of the agent")
+        try:
+            await asyncio.wait([*tasks, finished], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*tasks, finished):
+                task.cancel()
+            results = await asyncio.gather(*tasks, finished, return_exceptions=True)
+            await self._aclose()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _aclose(self) -> None:
+        self._orphan.cancel()
+        self._stop_lease()
+        self._door.close()
+        self._stubs.close_all()
+        for reader in list(self._readers):
+            reader.close()
+        if self._session is not None:
+            self._session.connection.close()
+        self._pool.close()
+        await self._relay.aclose()
+
+    def _stream(self, stream: socket.socket, role: Role, early: bytes) -> None:
+        if role is Role.CONTROL:
+            _Session(self, stream, early)
+        elif early:
+            stream.close()
+        elif role is Role.PARKED:
+            self._pool.put(stream)
+        else:
+            self._readers.add(OpenReader(stream, self._opened, self._readers.discard))
+
+    def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        answer(self._relay, stream, request.address, request.port, _ignore)
+
+    def _client_of_stub(self, key: StubKey, client: socket.socket) -> None:
+        self._forwarder.forward(client, OpenRequest(key.address, key.port), _ignore, _ignore)
+
+    def _say_wanted(self) -> None:
+        if self._session is not None and self._pool.waiting:
+            self._session.connection.send(Wanted(min(self._pool.waiting, 4096)))
+
+    def _changed(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
+        if self._session is not None:
+            self._session.delta(tuple(added), tuple(removed))
+
+    def begin(self, session: _Session) -> None:
+        """A desktop is there; it starts from nothing."""
+        if self._session is not None:
+            self._session.connection.abort("a newer desktop has come")
+        self._session = session
+        self._orphan.cancel()
+        self._stop_lease()
+        self._stubs.close_all()
+        session.connection.send(
+            Welcome(
+                VERSION,
+                platform.python_version(),
+                platform.release(),
+                socket.gethostname(),
+                self._watcher.description,
+            )
+        )
+        self.snapshot(session)
+        self._say_wanted()
+
+    def end(self, session: _Session, reason: str) -> None:
+        """A desktop is gone; for LEASE_SECONDS it may come back to its stubs."""
+        if session is not self._session:
+            return
+        log.info("the link ended: %s", reason)
+        self._session = None
+        if session.said_bye:
+            self.finish("the desktop said goodbye")
+            return
+        self._lease = self._loop.call_later(LEASE_SECONDS, self._stubs.close_all)
+        self._orphan = self._loop.call_later(ORPHAN_SECONDS, self.finish, "no desktop came back")
+
+    def snapshot(self, session: _Session) -> None:
+        """Send the whole truth as a new generation."""
+        self._generation += 1
+        parts = in_parts(tuple(self._watcher.listeners.values()))
+        for index, part in enumerate(parts):
+            first, last = index == 0, index == len(parts) - 1
+            session.connection.send(Snapshot(self._generation, first, last, part))
+        session.generation = self._generation
+        session.sequence = 0
+
+    def set_stubs(self, session: _Session, message: Stubs) -> None:
+        """Close and open stubs as told, and answer for each."""
+        results = self._stubs.close(message.closed) + self._stubs.open(message.opened)
+        for part in in_parts(results):
+            session.connection.send(StubResults(part))
+
+    def _stop_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.cancel()
+            self._lease = None
+
+
+class _Session:
+    """One desktop's control session."""
+
+    connection: ControlConnection
+
+    def __init__(self, agent: Agent, stream: socket.socket, early: bytes) -> None:
+        self._agent = agent
+        self.generation = 0
+        self.sequence = 0
+        self.said_bye = False
+        loop = asyncio.get_running_loop()
+        self._start = loop.create_task(self._run(stream, early), name="start of a session")
+
+    async def _run(self, stream: socket.socket, early: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self.connection = await ControlConnection.start(
+                stream, beats=False, on_message=self._message, on_end=self._ended
+            )
+            self._agent.begin(self)
+            if early:
+                self.connection.data_received(early)
+
+    def delta(self, added: tuple[Listener, ...], removed: tuple[int, ...]) -> None:
+        """Tell a change, in parts if it is large."""
+        count = max(len(in_parts(added)), len(in_parts(removed)))
+        for index in range(count):
+            parts: list[Any] = [
+                items[index] if index < len(items) else ()
+                for items in (in_parts(added), in_parts(removed))
+            ]
+            self.sequence += 1
+            self.connection.send(Delta(self.generation, self.sequence, *parts))
+
+    def _message(self, message: Message) -> None:
+        if isinstance(message, Stubs):
+            self._agent.set_stubs(self, message)
+        elif isinstance(message, Resync):
+            self._agent.snapshot(self)
+        elif isinstance(message, Bye):
+            self.said_bye = True
+            self.connection.close()
+        elif not isinstance(message, Beat):
+            self.connection.abort(f"unexpected message {type(message).__name__}")
+
+    def _ended(self, reason: str) -> None:
+        self._agent.end(self, reason)
+
+
+def _ignore(flow: Flow) -> None:
+    """The desktop counts flows; here nothing depends on their end."""

@@ -1,0 +1,117 @@
+"""The agent's door: takes streams from the desktop, and makes strangers cost next to nothing.
+
+    accept ─▶ peer's address ─▶ newcomer (handshake, time-limited, few at once) ─▶ on_stream
+
+Rules: any host-networked container shares the agent's network and can knock. It learns the
+protocol's number, may hold one of MAX_NEWCOMERS places for HANDSHAKE_SECONDS, and when they are
+all taken the oldest makes room. A peer address that is not the desktop's is closed unread.
+Counterpart: `link.handshake`, and the desktop's dialler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from link.handshake import NONCE_SIZE, AgentHandshake, HandshakeError, Role
+
+__all__ = ["HANDSHAKE_SECONDS", "MAX_NEWCOMERS", "Door"]
+
+HANDSHAKE_SECONDS: Final = 5.0
+MAX_NEWCOMERS: Final = 256
+"""Handshakes under way at once."""
+_READ_SIZE: Final = 4096
+
+log = logging.getLogger(__name__)
+
+OnStream = Callable[[socket.socket, Role, bytes], None]
+
+
+class Door:
+    """Authenticates streams. `peer` is the only address to talk to; "" for any."""
+
+    def __init__(self, secret: bytes, on_stream: OnStream, peer: str = "") -> None:
+        self._secret = secret
+        self._on_stream = on_stream
+        self._peer = peer
+        self._newcomers: dict[_Newcomer, None] = {}
+        self.refused = 0
+
+    def admit(self, stream: socket.socket) -> None:
+        """Begin the handshake on a new stream, which this owns until it is authenticated."""
+        if self._peer and _peer_address(stream) != self._peer:
+            self.refused += 1
+            stream.close()
+            return
+        if len(self._newcomers) >= MAX_NEWCOMERS:
+            next(iter(self._newcomers)).refuse("too many are at the door")
+        newcomer = _Newcomer(stream, AgentHandshake(self._secret, os.urandom(NONCE_SIZE)), self)
+        self._newcomers[newcomer] = None
+
+    def leave(self, newcomer: _Newcomer) -> None:
+        """Called by a newcomer whose handshake has ended."""
+        self._newcomers.pop(newcomer, None)
+
+    def enter(self, stream: socket.socket, role: Role, early: bytes) -> None:
+        """Called by a newcomer who knows the secret."""
+        self._on_stream(stream, role, early)
+
+    def close(self) -> None:
+        """Send every newcomer away."""
+        for newcomer in list(self._newcomers):
+            newcomer.refuse("the agent ends")
+
+
+def _peer_address(stream: socket.socket) -> str:
+    try:
+        return str(stream.getpeername()[0])
+    except OSError:
+        return "gone"
+
+
+class _Newcomer:
+    """One handshake under way."""
+
+    def __init__(self, stream: socket.socket, handshake: AgentHandshake, door: Door) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stream = stream
+        self._handshake = handshake
+        self._door = door
+        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, self.refuse, "too slow")
+        self._loop.add_reader(stream.fileno(), self._read)
+
+    def refuse(self, reason: str) -> None:
+        """Close the stream."""
+        log.info("a stream was refused: %s", reason)
+        self._door.refused += 1
+        self._leave()
+        self._stream.close()
+
+    def _leave(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._stream.fileno())
+        self._door.leave(self)
+
+    def _read(self) -> None:
+        try:
+            data = self._stream.recv(_READ_SIZE)
+            if not data:
+                self.refuse("it closed")
+                return
+            answer = self._handshake.receive(data)
+            # A few dozen bytes into an empty send buffer always fit.
+            if answer:
+                self._stream.send(answer)
+        except BlockingIOError:
+            return
+        except (OSError, HandshakeError) as error:
+            self.refuse(str(error))
+            return
+        role = self._handshake.role
+        if self._handshake.is_done and role is not None:
+            self._leave()
+            self._door.enter(self._stream, role, self._handshake.leftover)

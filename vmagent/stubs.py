@@ -1,0 +1,69 @@
+"""Stubs: where containers reach the desktop's ports on the machine's loopback.
+
+Rules: only `127.0.0.1` and `::1`, whatever is asked; a stub for a port that something in the
+machine holds fails with EADDRINUSE and is reported, never fought for. Closing a stub leaves its
+flows alone. Counterpart: the desktop wishes stubs (`desktop.mirror`), and decides on each flow
+anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from link.acceptor import Acceptor, listen_tcp
+from link.messages import StubKey, StubResult
+
+__all__ = ["Stubs"]
+
+_ADDRESSES: Final = ("127.0.0.1", "::1")
+
+
+class Stubs:
+    """The open stubs. `on_client` owns each accepted connection."""
+
+    def __init__(self, on_client: Callable[[StubKey, socket.socket], None]) -> None:
+        self._on_client = on_client
+        self._open: dict[StubKey, Acceptor] = {}
+
+    @property
+    def inodes(self) -> frozenset[int]:
+        """Socket inodes of the stubs."""
+        return frozenset(acceptor.inode for acceptor in self._open.values())
+
+    def open(self, keys: Iterable[StubKey]) -> tuple[StubResult, ...]:
+        """Open stubs; one that is open already is a success."""
+        return tuple(self._open_one(key) for key in keys)
+
+    def close(self, keys: Iterable[StubKey]) -> tuple[StubResult, ...]:
+        """Close stubs; one that is not open is closed already."""
+        return tuple(self._close_one(key) for key in keys)
+
+    def close_all(self) -> None:
+        """Close every stub."""
+        self.close(list(self._open))
+
+    def _open_one(self, key: StubKey) -> StubResult:
+        if key in self._open:
+            return StubResult(key, is_open=True)
+        if key.address not in _ADDRESSES or key.protocol != "tcp":
+            return _failed(key, errno.EACCES, "not an address for stubs")
+        try:
+            sock = listen_tcp(key.address, key.port)
+        except OSError as error:
+            return _failed(key, error.errno or errno.EIO, "")
+        self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
+        return StubResult(key, is_open=True)
+
+    def _close_one(self, key: StubKey) -> StubResult:
+        acceptor = self._open.pop(key, None)
+        if acceptor is not None:
+            acceptor.close()
+        return StubResult(key, is_open=False)
+
+
+def _failed(key: StubKey, number: int, detail: str) -> StubResult:
+    return StubResult(key, is_open=False, errno=number, detail=detail or os.strerror(number))
