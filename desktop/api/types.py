@@ -18,6 +18,8 @@ __all__ = [
     "PortRow",
     "SettingInfo",
     "Status",
+    "row_key",
+    "row_order",
 ]
 
 
@@ -100,8 +102,29 @@ class PortRow(msgspec.Struct, frozen=True):
     since: float
 
 
+def row_order(row: PortRow) -> tuple[str, str, int, str, str]:
+    """Rows sort by origin, protocol, port, address: those of the real listener."""
+    if row.origin == "machine":
+        port, address, other = row.machine_port, row.machine_address, row.host_address
+    else:
+        port, address, other = row.host_port, row.host_address, row.machine_address
+    return (row.origin, row.protocol, port, address, other)
+
+
+def row_key(row: PortRow) -> tuple[str, str, str, int, str, int]:
+    """Which row it is: a row with another key is another row, not a changed one."""
+    return (
+        row.origin,
+        row.protocol,
+        row.machine_address,
+        row.machine_port,
+        row.host_address,
+        row.host_port,
+    )
+
+
 class PortDelta(msgspec.Struct, frozen=True):
-    """What changed in the table between two consecutive revisions."""
+    """What changed in the table up to `revision` from the one before it; rows by `row_key`."""
 
     revision: int
     added: list[PortRow]

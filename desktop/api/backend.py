@@ -1,0 +1,72 @@
+"""What the control API asks of the daemon.
+
+Rules: called on the server's event loop. Methods raise `desktop.errors.SamehostError`s, which
+reach the client as they are; any other exception is a bug, ends that client's connection and
+goes to the log. Asynchronous methods may be cancelled (the client went away, or the time in
+`messages.REQUEST_SECONDS` is over), except `shutdown`. Proven for every backend by
+`tests/contract/test_api_backends.py`. Counterparts: `server.py`, `fake.py`, `desktop.daemon`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from desktop.api.subscription import Subscription
+from desktop.api.types import MachineInfo, PortRow, SettingInfo, Status
+
+__all__ = ["Backend", "Progress"]
+
+Progress = Callable[[str], None]
+"""Called with one short line for a person; never blocks or raises."""
+
+
+class Backend(Protocol):
+    """The daemon, as its clients see it."""
+
+    def status(self) -> Status:
+        """What `samehost status` shows."""
+
+    def ports(self) -> tuple[int, list[PortRow]]:
+        """The revision of the port table and its rows, sorted by `types.row_order`."""
+
+    def subscribe(self) -> Subscription:
+        """The changes after this call (`subscription.PortFeed.subscribe`).
+
+        A change with revision R leads from `ports()` of revision R - 1 to that of R.
+        """
+
+    async def set_enabled(self, enabled: bool) -> None:
+        """Turn host networking on or off; done when it is stored and under way."""
+
+    def settings(self) -> list[SettingInfo]:
+        """All settings in force."""
+
+    async def set_setting(self, key: str, value: object) -> None:
+        """Choose a value; done when it is stored and under way."""
+
+    async def attach(self, machine: str | None, progress: Progress) -> None:
+        """Start a machine if need be, and connect to its agent; done when connected.
+
+        None is the machine of the settings, or one that is found. Connected already, and to
+        that machine: nothing to do. Cancelled, it leaves things as they were.
+        """
+
+    async def machines(self) -> list[MachineInfo]:
+        """All machines that could be used; at most one is `current`."""
+
+    async def use(self, name: str, progress: Progress) -> None:
+        """Make a machine the current one, in the settings too, and attach to it."""
+
+    async def start(self, name: str, progress: Progress) -> None:
+        """Start a machine without attaching to it."""
+
+    async def stop(self, name: str, progress: Progress) -> None:
+        """Detach from a machine if it is the current one, and stop it."""
+
+    async def shutdown(self, progress: Progress) -> None:
+        """Close every mirror, stop the machine that the daemon started, end the daemon.
+
+        Returns when all that is done, but for the control API itself: its server is closed
+        after this has returned, and delivers the answer before it closes.
+        """

@@ -1,0 +1,205 @@
+"""The control API's client for the command line: blocking, standard library only, quick to start.
+
+Rules: one request at a time. A daemon's error comes out as the `desktop.errors` error that it
+was; a daemon that is not there, or goes away, is a `NotRunningError`. Leaving (an exception,
+Ctrl-C) closes the connection, which cancels the request. The form of the lines: `messages.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from desktop.api.messages import MAX_LINE, REQUEST_SECONDS, decode, encode, error_from_wire
+from desktop.errors import (
+    NotRunningError,
+    PermissionDeniedError,
+    SamehostError,
+    VersionMismatchError,
+)
+from link.version import PROTOCOL, VERSION
+
+__all__ = ["ApiClient", "ConnectionLostError"]
+
+HELLO_SECONDS: Final = 10.0
+"""A daemon that does not greet in this time hangs."""
+
+EXTRA_SECONDS: Final = 5.0
+"""What the daemon, which gives a request up by itself, has to say so."""
+
+_RECEIVE_BYTES: Final = 1 << 16
+
+
+class ConnectionLostError(NotRunningError):
+    """The daemon ended the connection, or itself."""
+
+
+class ApiClient:
+    """A connection to the daemon. A context manager."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = bytearray()
+        self._last_id = 0
+
+    @classmethod
+    def connect(cls, path: Path) -> ApiClient:
+        """Connect and exchange versions.
+
+        Raises NotRunningError, PermissionDeniedError, VersionMismatchError, SamehostError.
+        """
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(HELLO_SECONDS)
+            _connect(sock, path)
+            client = cls(sock)
+            client._greet()
+        except BaseException:
+            sock.close()
+            raise
+        return client
+
+    def __enter__(self) -> ApiClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and so what is under way. May be called twice."""
+        self._socket.close()
+
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, object] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Ask for something and return the result; `progress` is told the lines on the way."""
+        request_id = self._request(method, params)
+        lists: dict[str, list[Any]] = {}
+        while True:
+            message = self._message(request_id)
+            if "progress" in message:
+                if progress is not None:
+                    progress(str(message["progress"]))
+            elif "part" in message:
+                lists.setdefault(message["of"], []).extend(message["part"])
+            else:
+                return _joined(message.get("result"), lists)
+
+    def ports(self) -> tuple[int, list[dict[str, Any]]]:
+        """The revision of the port table, and its rows."""
+        result = self.call("ports")
+        return result["revision"], result["ports"]
+
+    def watch(self) -> Iterator[dict[str, Any]]:
+        """The port table, then its changes without end: the lines of `ports --watch --json`.
+
+        Raises ConnectionLostError when the daemon ends, or drops us because we were too slow.
+        """
+        snapshot = self.call("subscribe")
+        request_id = self._last_id
+        yield {"type": "snapshot", **snapshot}
+        self._socket.settimeout(None)
+        lists: dict[str, list[Any]] = {}
+        while True:
+            message = self._message(request_id)
+            if "part" in message:
+                lists.setdefault(message["of"], []).extend(message["part"])
+            elif "event" in message:
+                yield {"type": "delta", **_joined(message["event"], lists)}
+                lists = {}
+
+    def _greet(self) -> None:
+        self._send({"hello": {"protocol": PROTOCOL, "version": VERSION}})
+        theirs = self._receive().get("hello")
+        if not isinstance(theirs, dict) or theirs.get("protocol") != PROTOCOL:
+            raise VersionMismatchError(
+                "the daemon is of another version", "samehost down, then samehost up"
+            )
+
+    def _request(self, method: str, params: Mapping[str, object] | None) -> int:
+        self._last_id += 1
+        self._socket.settimeout(REQUEST_SECONDS[method] + EXTRA_SECONDS)
+        self._send({"id": self._last_id, "method": method, "params": dict(params or {})})
+        return self._last_id
+
+    def _message(self, request_id: int) -> dict[str, Any]:
+        """The next line of the answer to a request. Raises what the daemon raised."""
+        while True:
+            message = self._receive()
+            if message.get("id") == request_id:
+                return message
+
+    def _send(self, message: object) -> None:
+        line = encode(message)
+        try:
+            self._socket.sendall(line)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # what the daemon said before it hung up can still be read
+        except TimeoutError as error:
+            raise _hangs() from error
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            message = decode(self._line())
+        except ValueError as error:
+            raise SamehostError(
+                f"the daemon sent nonsense: {error}", "samehost down, then samehost up"
+            ) from error
+        error_fields = message.get("error")
+        if isinstance(error_fields, dict):
+            raise error_from_wire(error_fields)
+        return message
+
+    def _line(self) -> bytes:
+        scanned = 0
+        while (end := self._buffer.find(b"\n", scanned)) < 0:
+            scanned = len(self._buffer)
+            if scanned >= MAX_LINE:
+                raise ValueError(f"a line longer than {MAX_LINE} bytes")
+            self._buffer += self._more()
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        return line
+
+    def _more(self) -> bytes:
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except TimeoutError as error:
+            raise _hangs() from error
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise ConnectionLostError("the daemon ended the connection", "see: samehost logs")
+        return data
+
+
+def _connect(sock: socket.socket, path: Path) -> None:
+    try:
+        sock.connect(os.fspath(path))
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        raise NotRunningError("Samehost is not running", "start it: samehost up") from error
+    except PermissionError as error:
+        raise PermissionDeniedError(
+            f"the daemon's socket {path} is another user's", "run as that user"
+        ) from error
+    except (TimeoutError, BlockingIOError) as error:
+        raise _hangs() from error
+    except OSError as error:
+        raise SamehostError(f"the daemon cannot be reached: {error}", f"look at {path}") from error
+
+
+def _hangs() -> SamehostError:
+    return SamehostError("the daemon does not answer", "see: samehost logs; then: samehost down")
+
+
+def _joined(result: Any, lists: Mapping[str, list[Any]]) -> Any:
+    """The result, with the parts that came before in front of its lists."""
+    if lists:
+        return {**result, **{name: items + result[name] for name, items in lists.items()}}
+    return result

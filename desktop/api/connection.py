@@ -1,0 +1,351 @@
+"""One client of the control API, from its hello to its end.
+
+Rules: a client costs bounded memory: its lines, its requests at once and what waits to be
+written to it are limited, and one that does not read for `slow_client_seconds` is dropped.
+What a client sends can end its own connection only. The form of the lines: `messages.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+
+from desktop.api.backend import Backend, Progress
+from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire
+from desktop.api.types import PortDelta, PortRow
+from desktop.errors import SamehostError, UsageError, VersionMismatchError
+from link.version import PROTOCOL, VERSION
+
+__all__ = ["Connection", "Limits"]
+
+LONGEST_PROGRESS: Final = 1000
+"""Characters of a progress line."""
+
+MOST_UNREAD_PROGRESS: Final = 1 << 18
+"""Bytes waiting to be written, beyond which progress is not worth telling."""
+
+HANG_UP_SECONDS: Final = 2.0
+"""Time for a client to read the last lines."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may cost. Times in seconds."""
+
+    clients: int = 64
+    requests_per_client: int = 16
+    first_message_seconds: float = 5.0
+    slow_client_seconds: float = 10.0
+
+
+class _Versions(msgspec.Struct):
+    protocol: int
+    version: str = ""
+
+
+class _Hello(msgspec.Struct):
+    hello: _Versions
+
+
+class _Request(msgspec.Struct):
+    id: int
+    method: str
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Nothing(msgspec.Struct):
+    pass
+
+
+class _Enabled(msgspec.Struct):
+    enabled: bool
+
+
+class _Setting(msgspec.Struct):
+    key: str
+    value: Any
+
+
+class _MaybeMachine(msgspec.Struct):
+    machine: str | None = None
+
+
+class _Name(msgspec.Struct):
+    name: str
+
+
+_Message = TypeVar("_Message")
+
+
+class _HangUpError(Exception):
+    """The connection is over; nothing is wrong with us."""
+
+
+Shutdown = Callable[[Progress], Awaitable[None]]
+Handler = Callable[[int, Any], Awaitable[object]]
+
+
+class Connection:
+    """Serves one client. `shutdown` is the server's, since it outlives the client."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        backend: Backend,
+        shutdown: Shutdown,
+        limits: Limits,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._backend = backend
+        self._shutdown = shutdown
+        self._limits = limits
+        self._open_requests = 0
+        self._methods: dict[str, tuple[type, Handler]] = {
+            "status": (_Nothing, self._status),
+            "ports": (_Nothing, self._ports),
+            "subscribe": (_Nothing, self._subscribe),
+            "set_enabled": (_Enabled, self._set_enabled),
+            "settings": (_Nothing, self._settings),
+            "set_setting": (_Setting, self._set_setting),
+            "attach": (_MaybeMachine, self._attach),
+            "machines": (_Nothing, self._machines),
+            "use": (_Name, self._use),
+            "start": (_Name, self._start),
+            "stop": (_Name, self._stop),
+            "shutdown": (_Nothing, self._shut_down),
+        }
+
+    async def serve(self) -> None:
+        """Serve the client until it goes; cancelled, hang up on it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._greet()
+                while True:
+                    request = await self._read_request()
+                    group.create_task(self._answer(request), name=f"api {request.method}")
+        except* (_HangUpError, ConnectionError):
+            _log.debug("a client of the control API has gone")
+        finally:
+            await self._hang_up()
+
+    async def refuse(self, error: SamehostError) -> None:
+        """Tell the client why it is not served, and hang up."""
+        with contextlib.suppress(_HangUpError, ConnectionError):
+            await self._send({"error": error_to_wire(error)})
+        await self._hang_up()
+
+    # The dialogue
+
+    async def _greet(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.first_message_seconds):
+                line = await self._read_line()
+        except TimeoutError:
+            await self._end(UsageError("no hello came", "send hello first"))
+        hello = await self._decode(line, _Hello)
+        if hello.hello.protocol != PROTOCOL:
+            await self._end(
+                VersionMismatchError(
+                    f"the daemon is version {VERSION} (protocol {PROTOCOL}), this program is"
+                    f" {hello.hello.version or 'unknown'} (protocol {hello.hello.protocol})",
+                    "restart the daemon: samehost down, then samehost up",
+                )
+            )
+        await self._send({"hello": {"protocol": PROTOCOL, "version": VERSION}})
+
+    async def _read_request(self) -> _Request:
+        request = await self._decode(await self._read_line(), _Request)
+        if self._open_requests >= self._limits.requests_per_client:
+            most = self._limits.requests_per_client
+            await self._end(UsageError(f"more than {most} requests at once", "await answers"))
+        self._open_requests += 1
+        return request
+
+    async def _read_line(self) -> bytes:
+        try:
+            return await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            raise _HangUpError from error
+        except asyncio.LimitOverrunError:
+            await self._end(UsageError(f"a line is longer than {MAX_LINE} bytes", "send less"))
+
+    async def _decode(self, line: bytes, kind: type[_Message]) -> _Message:
+        try:
+            return msgspec.json.decode(line, type=kind)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            await self._end(UsageError(f"a malformed line: {error}", "see desktop/api/messages.py"))
+
+    async def _answer(self, request: _Request) -> None:
+        try:
+            result = await self._perform(request)
+        except SamehostError as error:
+            await self._send({"id": request.id, "error": error_to_wire(error)})
+        else:
+            await self._send({"id": request.id, "result": result})
+        finally:
+            self._open_requests -= 1
+
+    async def _perform(self, request: _Request) -> object:
+        if request.method not in self._methods:
+            raise UsageError(
+                f'there is no method "{request.method}"', f"methods: {', '.join(self._methods)}"
+            )
+        kind, handler = self._methods[request.method]
+        try:
+            parameters = msgspec.json.decode(request.params, type=kind)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"wrong parameters of {request.method}: {error}", "see desktop/api/messages.py"
+            ) from error
+        return await handler(request.id, parameters)
+
+    # The methods
+
+    async def _status(self, _id: int, _: _Nothing) -> object:
+        return self._backend.status()
+
+    async def _ports(self, request_id: int, _: _Nothing) -> object:
+        revision, rows = self._backend.ports()
+        return await self._send_lists(request_id, {"revision": revision}, {"ports": rows})
+
+    async def _subscribe(self, request_id: int, _: _Nothing) -> object:
+        async with self._backend.subscribe() as changes:
+            revision, rows = self._backend.ports()
+            result = await self._send_lists(request_id, {"revision": revision}, {"ports": rows})
+            await self._send({"id": request_id, "result": result})
+            async for delta in changes:
+                if delta.revision > revision:
+                    await self._send_delta(request_id, delta)
+        raise _HangUpError
+
+    async def _set_enabled(self, _id: int, wanted: _Enabled) -> object:
+        return await self._timed("set_enabled", self._backend.set_enabled(wanted.enabled))
+
+    async def _settings(self, _id: int, _: _Nothing) -> object:
+        return self._backend.settings()
+
+    async def _set_setting(self, _id: int, wanted: _Setting) -> object:
+        change = self._backend.set_setting(wanted.key, wanted.value)
+        return await self._timed("set_setting", change)
+
+    async def _attach(self, request_id: int, wanted: _MaybeMachine) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("attach", self._backend.attach(wanted.machine, progress))
+
+    async def _machines(self, _id: int, _: _Nothing) -> object:
+        return await self._timed("machines", self._backend.machines())
+
+    async def _use(self, request_id: int, wanted: _Name) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("use", self._backend.use(wanted.name, progress))
+
+    async def _start(self, request_id: int, wanted: _Name) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("start", self._backend.start(wanted.name, progress))
+
+    async def _stop(self, request_id: int, wanted: _Name) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("stop", self._backend.stop(wanted.name, progress))
+
+    async def _shut_down(self, request_id: int, _: _Nothing) -> object:
+        await self._timed("shutdown", self._shutdown(self._progress(request_id)))
+        return None
+
+    async def _timed(self, method: str, work: Awaitable[object]) -> object:
+        seconds = REQUEST_SECONDS[method]
+        try:
+            async with asyncio.timeout(seconds):
+                return await work
+        except TimeoutError as error:
+            raise SamehostError(
+                f"{method} took longer than {seconds:.0f} seconds", "see: samehost logs"
+            ) from error
+
+    # Writing
+
+    async def _send(self, message: object) -> None:
+        line = _line(message)
+        if len(line) > MAX_LINE:
+            # Lists go in parts, so only a single item can be this long.
+            await self._end(SamehostError("an answer is too long to send", "see: samehost logs"))
+        await self._write(line)
+
+    async def _write(self, line: bytes) -> None:
+        self._writer.write(line)
+        try:
+            async with asyncio.timeout(self._limits.slow_client_seconds):
+                await self._writer.drain()
+        except TimeoutError as error:
+            self._writer.transport.abort()
+            raise _HangUpError from error
+
+    async def _send_delta(self, request_id: int, delta: PortDelta) -> None:
+        lists = {"added": delta.added, "changed": delta.changed, "removed": delta.removed}
+        event = await self._send_lists(request_id, {"revision": delta.revision}, lists)
+        await self._send({"id": request_id, "event": event})
+
+    async def _send_lists(
+        self, request_id: int, head: dict[str, object], lists: dict[str, list[PortRow]]
+    ) -> dict[str, object]:
+        """Send what is too long for one line; return the message that ends the answer."""
+        encoded = {name: [_encode(row) for row in rows] for name, rows in lists.items()}
+        if sum(len(row) + 1 for rows in encoded.values() for row in rows) <= PART_BYTES:
+            return {**head, **lists}
+        for name, rows in encoded.items():
+            for part in _parts(rows):
+                items = msgspec.Raw(b"[" + b",".join(part) + b"]")
+                await self._send({"id": request_id, "part": items, "of": name})
+        return {**head, **{name: [] for name in lists}}
+
+    def _progress(self, request_id: int) -> Progress:
+        def tell(text: str) -> None:
+            transport = self._writer.transport
+            waiting = transport.get_write_buffer_size()
+            if not transport.is_closing() and waiting <= MOST_UNREAD_PROGRESS:
+                progress = text[:LONGEST_PROGRESS]
+                self._writer.write(_line({"id": request_id, "progress": progress}))
+
+        return tell
+
+    async def _end(self, error: SamehostError) -> NoReturn:
+        """Tell the client what is wrong with it, and be done with it."""
+        await self._write(_line({"error": error_to_wire(error)}))
+        raise _HangUpError
+
+    async def _hang_up(self) -> None:
+        self._writer.close()
+        try:
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await self._writer.wait_closed()
+        except (TimeoutError, ConnectionError):
+            self._writer.transport.abort()
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _line(message: object) -> bytes:
+    return _encode(message) + b"\n"
+
+
+def _parts(rows: list[bytes]) -> Iterator[list[bytes]]:
+    part: list[bytes] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row) > PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row) + 1
+    if part:
+        yield part

@@ -1,0 +1,138 @@
+"""The control API's server: who gets in, how many, and the end of it all.
+
+Rules: only the user who runs the daemon, and root (the kernel says who connected). All tasks
+are the server's, and have ended when `close` returns. A client that goes away cancels what it
+asked for, except a shutdown, which belongs to the server and happens once.
+Counterparts: `connection.py` talks with one client; `client.py` is the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from desktop.api.backend import Backend, Progress
+from desktop.api.connection import Connection, Limits
+from desktop.api.messages import MAX_LINE
+from desktop.api.socketfile import bind, peer_of, unlink_if_same
+from desktop.errors import PermissionDeniedError, SamehostError
+
+__all__ = ["ApiServer"]
+
+CLOSE_SECONDS: Final = 2.0
+"""Time in which the answer to `shutdown` is delivered before all connections end."""
+
+_log = logging.getLogger(__name__)
+
+
+class ApiServer:
+    """Serves `backend` on the Unix socket `path`. An asynchronous context manager."""
+
+    def __init__(self, path: Path, backend: Backend, limits: Limits | None = None) -> None:
+        self._path = path
+        self._backend = backend
+        self._limits = limits or Limits()
+        self._inode = 0
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._shutdown: asyncio.Task[None] | None = None
+        self._shutdown_requests: set[asyncio.Task[object]] = set()
+
+    async def __aenter__(self) -> ApiServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listen. Raises ConflictError, PermissionDeniedError, UsageError or SamehostError."""
+        sock = bind(self._path)
+        self._inode = os.lstat(self._path).st_ino
+        self._server = await asyncio.start_unix_server(
+            self._connected, sock=sock, limit=MAX_LINE - 1
+        )
+
+    async def close(self) -> None:
+        """Answer a shutdown that is over, end all connections, remove the socket file.
+
+        Not for use within a backend's method. May be called twice.
+        """
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        unlink_if_same(self._path, self._inode)
+        server.close()
+        await self._deliver_shutdown()
+        tasks = list(self._clients)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="api client")
+        self._clients.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a client of the control API met a bug", exc_info=task.exception())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer, self._backend, self._shut_down, self._limits)
+        refusal = self._refusal(writer)
+        if refusal is not None:
+            await connection.refuse(refusal)
+        else:
+            await connection.serve()
+
+    def _refusal(self, writer: asyncio.StreamWriter) -> SamehostError | None:
+        uid = peer_of(writer.get_extra_info("socket")).uid
+        if uid not in (0, os.geteuid()):
+            return PermissionDeniedError(
+                "this Samehost belongs to another user", "run as that user, or start your own"
+            )
+        if len(self._clients) > self._limits.clients:
+            return SamehostError(
+                f"more than {self._limits.clients} programs talk with the daemon already",
+                "end some of them, such as: samehost ports --watch",
+            )
+        return None
+
+    # Shutdown outlives whoever asked for it
+
+    async def _shut_down(self, progress: Progress) -> None:
+        request = asyncio.current_task()
+        if request is not None:
+            self._shutdown_requests.add(request)
+            request.add_done_callback(self._shutdown_requests.discard)
+        if self._shutdown is None:
+            self._shutdown = asyncio.create_task(
+                self._backend.shutdown(progress), name="api shutdown"
+            )
+            self._shutdown.add_done_callback(self._shutdown_ended)
+        await asyncio.shield(self._shutdown)
+
+    def _shutdown_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            # So that whoever asks again gets another try.
+            self._shutdown = None
+            _log.error("the shutdown failed", exc_info=error)
+
+    async def _deliver_shutdown(self) -> None:
+        pending = set(self._shutdown_requests)
+        if self._shutdown is not None:
+            pending.add(self._shutdown)
+        if pending:
+            await asyncio.wait(pending, timeout=CLOSE_SECONDS)
+        if self._shutdown is not None and not self._shutdown.done():
+            self._shutdown.cancel()
+            await asyncio.wait({self._shutdown})

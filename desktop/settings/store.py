@@ -1,0 +1,110 @@
+"""The user's settings file, and with the administrator's what is in force.
+
+Rules: one writer, the holder of the daemon's lock. Only choices that differ from the default in
+force are stored; what this version does not know is kept. Every write begins with a fresh
+read, so an edit by hand is not lost. What cannot be understood in the file is reported in
+`findings`, the default is in force for it, and it is kept: a wrong value stays in the file until
+its key is set, a file that is no JSON object gets a second name before a new one is written.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from desktop.errors import PermissionDeniedError, UsageError
+from desktop.paths import Paths
+from desktop.settings.effective import Entry, resolve, settings_of, switch_of
+from desktop.settings.jsonfile import BrokenFileError, Finding, keep_aside, read_object, replace
+from desktop.settings.keys import KEYS, find_key
+from desktop.settings.policy import Policy
+from desktop.settings.values import Settings, Switch
+
+__all__ = ["SettingsStore"]
+
+
+class SettingsStore:
+    """The settings of one Samehost. Reading never raises for what is in the files.
+
+    Attributes:
+        settings: the values in force.
+        switch: the state of the switch; `switch.enabled` is `settings.host_networking_enabled`.
+        findings: what is wrong with the files.
+    """
+
+    settings: Settings
+    switch: Switch
+    findings: tuple[Finding, ...]
+
+    def __init__(self, paths: Paths) -> None:
+        self._path = paths.settings_file
+        self._policy_path = paths.policy_file
+        self.reload()
+
+    def reload(self) -> None:
+        """Read both files anew."""
+        self._is_broken = False
+        findings: list[Finding] = []
+        try:
+            self._content = read_object(self._path)
+        except BrokenFileError as error:
+            self._is_broken = True
+            self._content = {}
+            findings.append(error.finding)
+        chosen, wrong = self._good(self._content)
+        policy = Policy.load(self._policy_path)
+        self._entries = resolve(chosen, policy)
+        self.settings = settings_of(self._entries)
+        self.switch = switch_of(self._entries)
+        self.findings = (*findings, *wrong, *policy.findings)
+
+    def entries(self) -> list[Entry]:
+        """All settings in force, in the order in which they are shown."""
+        return list(copy.deepcopy(self._entries).values())
+
+    def entry(self, name: str) -> Entry:
+        """One setting in force. Raises UsageError for an unknown key."""
+        return copy.deepcopy(self._entries[find_key(name).name])
+
+    def set(self, name: str, value: object) -> Settings:
+        """Choose a value, store it, and return all settings then in force.
+
+        Raises UsageError (unknown key, wrong value), PermissionDeniedError (locked, or the file
+        cannot be written) or SamehostError; in every case nothing has changed.
+        """
+        key = find_key(name)
+        key.check(value)
+        self.reload()
+        entry = self._entries[name]
+        if entry.locked:
+            raise PermissionDeniedError(f"{name} cannot be changed: {entry.locked}", entry.remedy)
+        content = dict(self._content)
+        content.pop(name, None)
+        if value != entry.default:
+            content[name] = copy.deepcopy(value)
+        if content != self._content:
+            self._write(content)
+        return self.settings
+
+    def _write(self, content: dict[str, Any]) -> None:
+        kept = keep_aside(self._path) if self._is_broken else None
+        replace(self._path, content)
+        self.reload()
+        if kept is not None:
+            finding = Finding(f"{self._path} was broken and is kept as {kept}", f"look at {kept}")
+            self.findings = (*self.findings, finding)
+
+    def _good(self, content: dict[str, Any]) -> tuple[dict[str, object], list[Finding]]:
+        chosen: dict[str, object] = {}
+        wrong: list[Finding] = []
+        for name, value in content.items():
+            if name not in KEYS:
+                continue
+            try:
+                KEYS[name].check(value)
+            except UsageError as error:
+                remedy = f"{error.remedy}; correct the file, or: samehost settings set {name} …"
+                wrong.append(Finding(f"{self._path}: {error.message}", remedy))
+            else:
+                chosen[name] = value
+        return chosen, wrong
