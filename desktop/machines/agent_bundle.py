@@ -1,0 +1,73 @@
+"""The agent as one file: a zipapp of `vmagent` and `link`, and nothing else.
+
+Rules: the same source gives the same bytes (fixed time stamps, sorted names), so a bundle can
+be told by its hash. Limit: 128 KiB, since it travels to the machine at every start. This module
+reads the source as files and never imports it: the desktop and the agent share only `link`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from desktop.errors import SamehostError
+
+__all__ = ["SIZE_LIMIT", "build_agent"]
+
+SIZE_LIMIT: Final = 128 * 1024
+"""Bytes; DESIGN 1."""
+
+PACKAGES: Final = ("link", "vmagent")
+MAIN: Final = b"from vmagent.__main__ import main\n\nraise SystemExit(main())\n"
+EARLIEST_TIME: Final = (1980, 1, 1, 0, 0, 0)
+"""The zip format knows no earlier one."""
+
+UNIX: Final = 3
+READABLE_FILE: Final = 0o100644 << 16
+COMPRESSION_LEVEL: Final = 9
+
+
+def build_agent(target: Path) -> int:
+    """Write the agent to `target`, atomically; its size in bytes.
+
+    Raises SamehostError if it is larger than SIZE_LIMIT or its source is not there.
+    """
+    new = target.with_name(f"{target.name}.{os.getpid()}.new")
+    try:
+        _write(new)
+        size = new.stat().st_size
+        if size > SIZE_LIMIT:
+            raise SamehostError(f"the agent has {size} bytes, {SIZE_LIMIT} are allowed")
+        os.replace(new, target)
+    finally:
+        new.unlink(missing_ok=True)
+    return size
+
+
+def _write(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as bundle:
+        _add(bundle, "__main__.py", MAIN)
+        for package in PACKAGES:
+            for name, source in _sources(package):
+                _add(bundle, name, source.read_bytes())
+
+
+def _sources(package: str) -> Iterator[tuple[str, Path]]:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise SamehostError(f"the package {package} is not installed", "install samehost again")
+    root = Path(next(iter(found.submodule_search_locations)))
+    for source in sorted(root.rglob("*.py")):
+        yield f"{package}/{source.relative_to(root).as_posix()}", source
+
+
+def _add(bundle: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, EARLIEST_TIME)
+    entry.create_system = UNIX
+    entry.external_attr = READABLE_FILE
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    bundle.writestr(entry, content, compresslevel=COMPRESSION_LEVEL)

@@ -1,0 +1,181 @@
+"""The sandbox as the daemon sees it: start, stop, Docker's socket, the agent.
+
+Rules: start and stop of one sandbox are serialised by a lock on its state folder; whoever holds
+it first removes what a killed one left. All state is on disk (`record.py`), so any process of
+the same user can go on where another stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Final
+
+from desktop.errors import MachineUnreachableError, PermissionDeniedError, UsageError
+from desktop.machines.agent_bundle import build_agent
+from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
+from desktop.machines.sandbox import agent, record
+from desktop.machines.sandbox.addresses import DEFAULT_NETWORK, parse_pools
+from desktop.machines.sandbox.boot import Boot, await_engine
+from desktop.machines.sandbox.engine import ping
+from desktop.machines.sandbox.locks import held, is_held
+from desktop.machines.sandbox.programs import require_programs, run, uninterrupted
+from desktop.machines.sandbox.traces import Traces
+from desktop.paths import Paths
+from desktop.transports.tcp import TcpTransport
+
+__all__ = ["Sandbox"]
+
+NAME_PATTERN: Final = re.compile(r"sandbox(-[a-z0-9]{1,8})?")
+
+JOIN: Final = (
+    'echo 0 > "/proc/$0/root/sys/fs/cgroup/init/cgroup.procs" && exec nsenter --target "$0" '
+    '--mount --net --uts --ipc --pid --cgroup -- "$@"'
+)
+"""Into the machine's own cgroup first, through the machine's own mount of it, so that it works
+whatever this computer has mounted. Once inside, the kernel would not allow the move: with
+`nsdelegate` (cgroups(7)) nobody moves from outside a cgroup namespace into it."""
+
+
+class Sandbox(Machine):
+    """Namespaces with a Docker Engine; `name` is "sandbox" or "sandbox-SUFFIX".
+
+    `network` is the ranges its addresses are chosen from (IPv4, separated by commas), `bundle`
+    an agent to run instead of the one built from this very source. Raises UsageError.
+    """
+
+    kind = "sandbox"
+
+    def __init__(
+        self, name: str, paths: Paths, network: str = DEFAULT_NETWORK, bundle: Path | None = None
+    ) -> None:
+        if not self.is_name(name):
+            raise UsageError(
+                f"not a name for a sandbox: {name}",
+                "use sandbox, or sandbox- and up to 8 letters (a-z) and digits",
+            )
+        super().__init__(name)
+        self.folder = paths.machine(name)
+        self.log = paths.logs / f"machine-{name}.log"
+        self._pools = parse_pools(network)
+        self._bundle = bundle
+        self._traces = Traces.of(self.folder, name)
+
+    @staticmethod
+    def is_name(name: str) -> bool:
+        """True for what a sandbox can be called."""
+        return NAME_PATTERN.fullmatch(name) is not None
+
+    @property
+    def docker_socket(self) -> Path:
+        """The engine's socket on this computer."""
+        return self.folder / "docker.sock"
+
+    def docker_host(self) -> str:
+        """See `Machine`."""
+        return f"unix://{self.docker_socket}"
+
+    async def state(self) -> MachineState:
+        """See `Machine`. "failed" is what a killed start or engine left; `start` clears it."""
+        if not self.folder.exists():
+            return "stopped"
+        if await self._is_running():
+            return "running"
+        return "starting" if is_held(self.folder) else "failed"
+
+    async def start(self, progress: Progress) -> None:
+        """See `Machine`. Raises PermissionDeniedError, MachineUnreachableError, SamehostError."""
+        self._require_root("start")
+        require_programs()
+        async with held(self.folder):
+            if await self._is_running():
+                return
+            try:
+                await self._boot(progress)
+            except BaseException:
+                await uninterrupted(self._remove())
+                raise
+
+    async def stop(self, progress: Progress) -> None:
+        """See `Machine`. Raises PermissionDeniedError, SamehostError."""
+        if not self._traces.exist():
+            return
+        self._require_root("stop")
+        progress(f"stopping {self.name}")
+        async with held(self.folder):
+            await uninterrupted(self._remove())
+
+    def addresses(self) -> tuple[str, str]:
+        """The machine's address and this computer's, on the cable between them."""
+        machine = self._record()
+        return machine.machine_address, machine.host_address
+
+    def command(self, *argv: str) -> list[str]:
+        """How to run `argv` inside the machine, as one of its own processes.
+
+        Killing what is run does not kill `argv`: that is another process, inside. Raises
+        MachineUnreachableError if the machine does not run.
+        """
+        return ["sh", "-c", JOIN, str(self._record().pid), *argv]
+
+    async def run(self, *argv: str, feed: str = "", check: bool = True) -> CompletedProcess[str]:
+        """Run `argv` inside to its end. Raises SamehostError if `check` and it fails."""
+        return await run(*self.command(*argv), feed=feed, check=check)
+
+    async def start_agent(self, secret: bytes) -> AgentHandle:
+        """See `Machine`."""
+        bundle = self._bundle or self.folder / "agent.pyz"
+        if self._bundle is None:
+            await asyncio.to_thread(build_agent, bundle)
+        python = await agent.find_python()
+        machine, host = self.addresses()
+        # The agent's parent is nsenter out here; what ends nsenter must end the agent.
+        program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
+        order = agent.Order(secret.hex(), (machine, 0), host, ["/run/docker.sock"])
+        process, port = await agent.launch(program, order)
+        return AgentHandle(process, TcpTransport(machine, port))
+
+    async def _is_running(self) -> bool:
+        machine = record.load(self.folder)
+        return machine is not None and machine.is_alive() and await ping(self.docker_socket)
+
+    def _record(self) -> record.Record:
+        machine = record.load(self.folder)
+        if machine is None or not machine.is_alive():
+            raise MachineUnreachableError(
+                f"{self.name} does not run", f"start it: samehost machine start {self.name}"
+            )
+        return machine
+
+    async def _boot(self, progress: Progress) -> None:
+        await self._traces.remove()
+        progress(f"starting {self.name}: namespaces and network")
+        boot = Boot(self._traces, self.log)
+        try:
+            await uninterrupted(boot.spawn())
+            pid = await boot.announced()
+            machine = await boot.connect(pid, self._pools)
+        except BaseException:
+            await uninterrupted(boot.abandon())
+            raise
+        finally:
+            boot.close()
+        progress(f"starting {self.name}: the Docker Engine")
+        await await_engine(machine.pid, self.docker_socket, self.log)
+
+    async def _remove(self) -> None:
+        await self._traces.remove()
+        self.folder.rmdir()
+        with contextlib.suppress(OSError):  # other machines are in it
+            self.folder.parent.rmdir()
+
+    def _require_root(self, verb: str) -> None:
+        if os.geteuid() != 0:
+            raise PermissionDeniedError(
+                f"only root can {verb} the sandbox: it is made of namespaces and a Docker Engine",
+                f"use sudo, for example: sudo samehost machine {verb} {self.name}",
+            )
