@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from desktop.api.messages import MAX_LINE, REQUEST_SECONDS, decode, encode, error_from_wire
 from desktop.errors import (
@@ -22,7 +22,7 @@ from desktop.errors import (
 )
 from link.version import PROTOCOL, VERSION
 
-__all__ = ["ApiClient", "ConnectionLostError"]
+__all__ = ["ApiClient", "ConnectionLostError", "NoAnswerError"]
 
 HELLO_SECONDS: Final = 10.0
 """A daemon that does not greet in this time hangs."""
@@ -35,6 +35,10 @@ _RECEIVE_BYTES: Final = 1 << 16
 
 class ConnectionLostError(NotRunningError):
     """The daemon ended the connection, or itself."""
+
+
+class NoAnswerError(SamehostError):
+    """The daemon is there, but hangs."""
 
 
 class ApiClient:
@@ -62,7 +66,7 @@ class ApiClient:
             raise
         return client
 
-    def __enter__(self) -> ApiClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -194,8 +198,8 @@ def _connect(sock: socket.socket, path: Path) -> None:
         raise SamehostError(f"the daemon cannot be reached: {error}", f"look at {path}") from error
 
 
-def _hangs() -> SamehostError:
-    return SamehostError("the daemon does not answer", "see: samehost logs; then: samehost down")
+def _hangs() -> NoAnswerError:
+    return NoAnswerError("the daemon does not answer", "see: samehost logs; to end: samehost down")
 
 
 def _joined(result: Any, lists: Mapping[str, list[Any]]) -> Any:

@@ -202,7 +202,7 @@ class Connection:
             )
         kind, handler = self._methods[request.method]
         try:
-            parameters = msgspec.json.decode(request.params, type=kind)
+            parameters: Any = msgspec.json.decode(request.params, type=kind)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"wrong parameters of {request.method}: {error}", "see desktop/api/messages.py"

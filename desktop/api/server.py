@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from desktop.api.backend import Backend, Progress
 from desktop.api.connection import Connection, Limits
@@ -41,7 +41,7 @@ class ApiServer:
         self._shutdown: asyncio.Task[None] | None = None
         self._shutdown_requests: set[asyncio.Task[object]] = set()
 
-    async def __aenter__(self) -> ApiServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

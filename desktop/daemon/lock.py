@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from desktop.api.socketfile import private_folder
 from desktop.errors import ConflictError
@@ -27,7 +27,7 @@ class DaemonLock:
         self._path = path
         self._descriptor: int | None = None
 
-    def __enter__(self) -> DaemonLock:
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 

@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from desktop.errors import PermissionDeniedError, SamehostError
 
-__all__ = ["BrokenFileError", "Finding", "LARGEST_FILE", "keep_aside", "read_object", "replace"]
+__all__ = [
+    "LARGEST_FILE",
+    "BrokenFileError",
+    "Finding",
+    "keep_aside",
+    "read_object",
+    "replace",
+    "stamp",
+]
 
 LARGEST_FILE: Final = 1 << 20
 """Bytes. No settings need as much; a larger file is some other file."""
@@ -39,6 +47,15 @@ class BrokenFileError(Exception):
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever the file does; None if it is not there."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_mtime_ns, info.st_size
 
 
 def read_object(path: Path) -> dict[str, Any]:

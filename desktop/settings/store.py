@@ -15,7 +15,14 @@ from typing import Any
 from desktop.errors import PermissionDeniedError, UsageError
 from desktop.paths import Paths
 from desktop.settings.effective import Entry, resolve, settings_of, switch_of
-from desktop.settings.jsonfile import BrokenFileError, Finding, keep_aside, read_object, replace
+from desktop.settings.jsonfile import (
+    BrokenFileError,
+    Finding,
+    keep_aside,
+    read_object,
+    replace,
+    stamp,
+)
 from desktop.settings.keys import KEYS, find_key
 from desktop.settings.policy import Policy
 from desktop.settings.values import Settings, Switch
@@ -43,6 +50,7 @@ class SettingsStore:
 
     def reload(self) -> None:
         """Read both files anew."""
+        self._stamps = self._stamp()
         self._is_broken = False
         findings: list[Finding] = []
         try:
@@ -57,6 +65,13 @@ class SettingsStore:
         self.settings = settings_of(self._entries)
         self.switch = switch_of(self._entries)
         self.findings = (*findings, *wrong, *policy.findings)
+
+    def has_changed_on_disk(self) -> bool:
+        """True if somebody else changed one of the files since they were read."""
+        return self._stamps != self._stamp()
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(stamp(path) for path in (self._path, self._policy_path))
 
     def entries(self) -> list[Entry]:
         """All settings in force, in the order in which they are shown."""

@@ -1,0 +1,59 @@
+"""Which machine is the current one, and how its engine is reached; with a daemon or without."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final, NamedTuple
+
+from desktop.cli.daemon import connect_if_running
+from desktop.errors import MachineUnreachableError
+from desktop.paths import Paths
+from desktop.settings.store import SettingsStore
+
+__all__ = ["Engine", "check_answers", "current_engine"]
+
+ANSWER_SECONDS: Final = 5.0
+UNIX: Final = "unix://"
+
+
+class Engine(NamedTuple):
+    """The container engine of a machine; `enabled`: host networking is on."""
+
+    machine: str
+    docker_host: str
+    enabled: bool
+
+
+def current_engine(paths: Paths) -> Engine:
+    """The engine of the machine in use. Raises MachineUnreachableError, UsageError."""
+    client = connect_if_running(paths)
+    if client is None:
+        return _offline(paths)
+    with client:
+        enabled = bool(client.call("status")["enabled"])
+        for machine in client.call("machines"):
+            if machine["current"]:
+                return Engine(machine["name"], machine["docker_host"], enabled)
+    raise MachineUnreachableError("there is no current machine", "choose one: samehost up")
+
+
+def check_answers(engine: Engine) -> None:
+    """Raise MachineUnreachableError if nobody listens where the engine should."""
+    if not engine.docker_host.startswith(UNIX):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(ANSWER_SECONDS)
+        try:
+            probe.connect(engine.docker_host.removeprefix(UNIX))
+        except OSError as error:
+            raise MachineUnreachableError(
+                f"the machine {engine.machine} is not running", "start it: samehost up"
+            ) from error
+
+
+def _offline(paths: Paths) -> Engine:
+    from desktop.machines.registry import DEFAULT_MACHINE, Registry
+
+    settings = SettingsStore(paths).settings
+    machine = Registry(paths).get(settings.machine or DEFAULT_MACHINE)
+    return Engine(machine.name, machine.docker_host(), settings.host_networking_enabled)

@@ -1,0 +1,78 @@
+"""`samehost logs`: the daemon's log, once or as it grows. Asks nobody but the file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final, TextIO
+
+from desktop.errors import ExitCode, NotRunningError
+from desktop.paths import Paths
+
+__all__ = ["add_arguments", "last_lines", "run"]
+
+POLL_SECONDS: Final = 0.2
+"""A file that grows wakes nobody who waits for it, short of inotify."""
+
+LONGEST_TAIL: Final = 1 << 16
+"""Bytes in which the last lines are looked for."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as the log grows")
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    try:
+        file = _open(paths.log_file)
+    except FileNotFoundError as error:
+        raise NotRunningError(
+            f"there is no log yet at {paths.log_file}", "it is made by: samehost up"
+        ) from error
+    _copy(file)
+    while arguments.follow:
+        time.sleep(POLL_SECONDS)
+        _copy(file)
+        if _was_replaced(file, paths.log_file):
+            file.close()
+            file = _open(paths.log_file)
+    file.close()
+    return ExitCode.DONE
+
+
+def last_lines(path: Path, start: int, count: int) -> list[str]:
+    """The last lines that were written after byte `start`, at most `count`."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - LONGEST_TAIL))
+            data = file.read()
+    except FileNotFoundError:
+        return []
+    return data.decode(errors="replace").splitlines()[-count:]
+
+
+def _open(path: Path) -> TextIO:
+    return path.open(encoding="utf-8", errors="replace")
+
+
+def _copy(file: TextIO) -> None:
+    while text := file.read(LONGEST_TAIL):
+        sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _was_replaced(file: TextIO, path: Path) -> bool:
+    """True if the name means another file now, or the file has become shorter."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(file.fileno())
+    return not os.path.samestat(status, ours) or ours.st_size < os.lseek(
+        file.fileno(), 0, os.SEEK_CUR
+    )

@@ -1,0 +1,131 @@
+"""`samehost machine`: show, choose, start and stop machines, with the daemon or without."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from typing import Any
+
+from desktop.api.client import ApiClient
+from desktop.cli.current import current_engine
+from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
+from desktop.cli.output import Progress, print_json, table
+from desktop.errors import ExitCode
+from desktop.paths import Paths
+from desktop.settings.store import SettingsStore
+
+__all__ = ["add_arguments", "run"]
+
+HEAD = ("NAME", "KIND", "STATE", "CURRENT", "DOCKER_HOST")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="show the machines")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    for action, text in (
+        ("use", "make a machine the current one"),
+        ("start", "start a machine"),
+        ("stop", "stop a machine"),
+    ):
+        actions.add_parser(action, help=text).add_argument("name", metavar="NAME")
+    env = actions.add_parser("env", help="print the line that leads docker to a machine")
+    env.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
+    env.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    if arguments.action == "list":
+        _list(paths, arguments.json)
+    elif arguments.action == "env":
+        _env(paths, arguments.name, arguments.json)
+    else:
+        client = connect_if_running(paths)
+        if client is None:
+            _act_offline(paths, arguments.action, arguments.name)
+        else:
+            with client:
+                _act(client, arguments.action, arguments.name)
+    return ExitCode.DONE
+
+
+def _list(paths: Paths, as_json: bool) -> None:
+    client = connect_if_running(paths)
+    if client is None:
+        machines = _offline_machines(paths)
+    else:
+        with client:
+            machines = client.call("machines")
+    if as_json:
+        print_json(machines)
+        return
+    rows = [
+        [each["name"], each["kind"], each["state"], "yes" * each["current"], each["docker_host"]]
+        for each in machines
+    ]
+    print(table(HEAD, rows, sys.stdout))
+
+
+def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
+    """The machines in the form of `desktop.api.types.MachineInfo`."""
+    import asyncio
+
+    from desktop.machines.registry import DEFAULT_MACHINE, Registry
+
+    registry = Registry(paths)
+    current = SettingsStore(paths).settings.machine or DEFAULT_MACHINE
+
+    async def ask() -> list[dict[str, Any]]:
+        machines = [registry.get(name) for name in registry.names()]
+        return [
+            {
+                "name": machine.name,
+                "kind": machine.kind,
+                "state": await machine.state(),
+                "current": machine.name == current,
+                "docker_host": machine.docker_host(),
+            }
+            for machine in machines
+        ]
+
+    return asyncio.run(ask())
+
+
+def _env(paths: Paths, name: str | None, as_json: bool) -> None:
+    if name is None:
+        docker_host = current_engine(paths).docker_host
+    else:
+        from desktop.machines.registry import Registry
+
+        docker_host = Registry(paths).get(name).docker_host()
+    if as_json:
+        print_json({"DOCKER_HOST": docker_host})
+    else:
+        print(f"export DOCKER_HOST={shlex.quote(docker_host)}")
+
+
+def _act(client: ApiClient, action: str, name: str) -> None:
+    with Progress() as progress:
+        client.call(action, {"name": name}, progress)
+    print({"use": "using", "start": "started", "stop": "stopped"}[action], name)
+
+
+def _act_offline(paths: Paths, action: str, name: str) -> None:
+    import asyncio
+
+    from desktop.machines.registry import Registry
+
+    machine = Registry(paths).get(name)
+    with offline_store(paths) as store:
+        if action == "use":
+            store.set("machine", name)
+            print(f"using {name}; this applies at the next: samehost up")
+            return
+        with Progress() as progress:
+            work = machine.start if action == "start" else machine.stop
+            asyncio.run(work(progress))
+    remove_empty_folders(paths)
+    print("started" if action == "start" else "stopped", name)

@@ -1,0 +1,138 @@
+"""The `samehost` command: finds the verb, runs it, turns errors into words and exit codes.
+
+Rules: one module per verb, imported only when it is the one; each has `add_arguments(parser)` and
+`run(arguments, paths)`, which returns an exit code. `docker` takes its arguments untouched, so
+no parser sees them. Exit codes: `desktop.errors.ExitCode`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final, NamedTuple, Protocol, cast
+
+from desktop.cli.output import print_error
+from desktop.errors import ExitCode, PermissionDeniedError, SamehostError
+from desktop.paths import HOME_VARIABLE, Paths
+
+__all__ = ["VERBS", "main"]
+
+
+class Verb(NamedTuple):
+    """Where a verb is implemented, and what it does."""
+
+    module: str
+    help: str
+
+
+class VerbModule(Protocol):
+    """What the module of a verb has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Tell the parser what comes after the verb."""
+
+    def run(self, arguments: argparse.Namespace, paths: Paths) -> int:
+        """Do it, and return the exit code."""
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "up": Verb("up", "start the daemon and attach to a machine"),
+    "down": Verb("down", "close every mirror, stop the daemon and the sandbox it started"),
+    "enable": Verb("switch", "turn host networking on"),
+    "disable": Verb("switch", "turn host networking off"),
+    "status": Verb("status", "show what is going on"),
+    "ports": Verb("ports", "show the mirrored ports"),
+    "settings": Verb("settings", "show and change settings"),
+    "machine": Verb("machine", "show, choose, start and stop machines"),
+    "docker": Verb("docker", "run the docker command on the current machine"),
+    "logs": Verb("logs", "show the daemon's log"),
+    "version": Verb("version", "show the version"),
+}
+
+EPILOG: Final = f"""\
+Exit codes: 0 done, 1 failed, 2 usage, 3 not running or not enabled, 4 machine unreachable,
+5 permission, 6 conflict, 7 version mismatch, 130 interrupted.
+{HOME_VARIABLE}=DIR moves settings, state, logs and sockets under DIR."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is what it returns, whatever happens."""
+    try:
+        _use_any_encoding()
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except SamehostError as error:
+        print_error(error)
+        return int(error.code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        return _reader_left()
+    except OSError as error:
+        return _system_error(error)
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv[:1] == ["docker"]:
+        from desktop.cli.docker import run_docker
+
+        run_docker(argv[1:], Paths.find())
+    if argv[:1] == ["--version"]:
+        argv[:1] = ["version"]
+    parser, module = _parser(argv)
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    assert module is not None  # the parser has seen to that
+    return module.run(arguments, Paths.find())
+
+
+def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, VerbModule | None]:
+    parser = argparse.ArgumentParser(
+        prog="samehost",
+        description="Makes --net=host mean this computer.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    module = None
+    for name, verb in VERBS.items():
+        below = verbs.add_parser(name, help=verb.help, description=verb.help, allow_abbrev=False)
+        if name == chosen:
+            module = cast("VerbModule", import_module(f"desktop.cli.{verb.module}"))
+            module.add_arguments(below)
+    return parser, module
+
+
+def _use_any_encoding() -> None:
+    """A letter that the terminal cannot show is replaced: no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _reader_left() -> int:
+    """Whoever read our output (`| head`) has enough: that is their good right."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)
+    return int(ExitCode.DONE)
+
+
+def _system_error(error: OSError) -> int:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else SamehostError
+    print_error(kind(what, "look at that file or folder" if error.filename else ""))
+    return int(kind.code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""`samehost ports`: the table of mirrored ports, once or with its changes as they happen.
+
+Exit code 3 if the daemon does not run or host networking is off; the table is printed still.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from desktop.api.client import ApiClient, ConnectionLostError
+from desktop.cli.daemon import connect_if_running, hint_if_off
+from desktop.cli.output import Row, clean, print_json, print_json_line, table, warn
+from desktop.errors import ExitCode
+from desktop.paths import Paths
+
+__all__ = ["PortTable", "add_arguments", "run"]
+
+HEAD: Final = ("FROM", "PROTOCOL", "IN THE MACHINE", "HERE", "STATE", "OWNER", "FLOWS", "REASON")
+KEY: Final = ("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port")
+
+SHORT_ID: Final = 12
+"""Digits of a container's id, as the docker command shows it."""
+
+WIPE: Final = "\x1b[H\x1b[2J\x1b[3J"
+"""Cursor home, erase the page (ECMA-48, 8.3.21 and 8.3.39) and what scrolled away (xterm)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    parser.add_argument("--json", action="store_true", help="as JSON; with --watch, JSON lines")
+    parser.add_argument("--watch", action="store_true", help="go on with the changes")
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    client = connect_if_running(paths)
+    if client is None:
+        _print_snapshot([], arguments.json)
+        warn("the daemon does not run; start it: samehost up")
+        return ExitCode.NOT_RUNNING
+    with client:
+        status = client.call("status")
+        hint_if_off(status["enabled"], status["enabled_reason"])
+        if not arguments.watch:
+            _print_snapshot(client.ports()[1], arguments.json)
+            return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
+    return _watch(paths, _printer(arguments.json))
+
+
+def _watch(paths: Paths, show: Callable[[dict[str, Any]], None]) -> NoReturn:
+    """Show changes until interrupted. Raises NotRunningError when the daemon ends."""
+    while True:
+        # The connection also ends if we read too slowly; then the table begins anew.
+        with ApiClient.connect(paths.api_socket) as client, suppress(ConnectionLostError):
+            for line in client.watch():
+                show(line)
+
+
+def _printer(as_json: bool) -> Callable[[dict[str, Any]], None]:
+    port_table = PortTable()
+
+    def redraw(line: dict[str, Any]) -> None:
+        port_table.apply(line)
+        print(f"{WIPE}{_text(port_table.rows())}", flush=True)
+
+    if as_json:
+        return print_json_line
+    return redraw if sys.stdout.isatty() else _print_changes
+
+
+def _print_changes(line: dict[str, Any]) -> None:
+    if line["type"] == "snapshot":
+        print(_text(line["ports"]), flush=True)
+        return
+    for word in ("added", "changed", "removed"):
+        for row in line[word]:
+            print(clean("  ".join([word, *(cell for cell in _cells(row) if cell)])), flush=True)
+
+
+class PortTable:
+    """The table as it is after the lines of `ports --watch --json` so far."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[object, ...], Row] = {}
+
+    def apply(self, line: dict[str, Any]) -> None:
+        """Take a snapshot, or a delta, into account."""
+        if line["type"] == "snapshot":
+            self._rows = {_key(row): row for row in line["ports"]}
+            return
+        for row in line["removed"]:
+            self._rows.pop(_key(row), None)
+        self._rows.update({_key(row): row for row in [*line["added"], *line["changed"]]})
+
+    def rows(self) -> list[Row]:
+        """The rows, sorted as documented."""
+        return sorted(self._rows.values(), key=_order)
+
+
+def _print_snapshot(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        print(_text(rows))
+
+
+def _text(rows: Sequence[Row]) -> str:
+    return table(HEAD, [_cells(row) for row in rows], sys.stdout) if rows else "no ports"
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row["origin"],
+        row["protocol"],
+        _address(row["machine_address"], row["machine_port"]),
+        _address(row["host_address"], row["host_port"]),
+        row["state"],
+        _owner(row),
+        str(row["flows"]),
+        row["reason"],
+    ]
+
+
+def _owner(row: Row) -> str:
+    container = row["container"]
+    if container is not None:
+        return str(container["name"] or container["id"][:SHORT_ID])
+    return str(row["process"] or "")
+
+
+def _address(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    """See `desktop.api.types.row_key`."""
+    return tuple(row[name] for name in KEY)
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    """See `desktop.api.types.row_order`."""
+    here, there = ("machine", "host") if row["origin"] == "machine" else ("host", "machine")
+    return (
+        row["origin"],
+        row["protocol"],
+        row[f"{here}_port"],
+        row[f"{here}_address"],
+        row[f"{there}_address"],
+    )

@@ -1,0 +1,99 @@
+"""`samehost settings`: show and change settings, with the daemon or without.
+
+A VALUE is JSON if it is JSON of the right type, else plain text; for `ignore` plain text is
+rules separated by commas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from desktop.cli.daemon import connect_if_running, offline_store, report_findings
+from desktop.cli.output import print_json, shown, table
+from desktop.errors import ExitCode
+from desktop.paths import Paths
+from desktop.settings.effective import Entry
+from desktop.settings.keys import KEYS, find_key, parse_text
+from desktop.settings.store import SettingsStore
+
+__all__ = ["add_arguments", "run"]
+
+HEAD = ("KEY", "VALUE", "DEFAULT", "MEANING", "LOCKED")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="show all settings")
+    get = actions.add_parser("get", help="show one setting")
+    get.add_argument("key", metavar="KEY")
+    change = actions.add_parser("set", help="change a setting")
+    change.add_argument("key", metavar="KEY")
+    change.add_argument("value", metavar="VALUE", help="JSON or plain text")
+    for action in (listing, get, change):
+        action.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    if arguments.action == "list":
+        _list(paths, arguments.json)
+        return ExitCode.DONE
+    key = find_key(arguments.key).name
+    if arguments.action == "get":
+        text = "{value}"
+    elif _set(paths, key, parse_text(key, arguments.value)):
+        text = f"{key} is {{value}}"
+    else:
+        text = f"{key} is {{value}}; this applies at the next: samehost up"
+    info = _infos(paths)[key]
+    if arguments.json:
+        print_json(info)
+    else:
+        print(text.format(value=shown(info["value"])))
+    return ExitCode.DONE
+
+
+def _list(paths: Paths, as_json: bool) -> None:
+    infos = _infos(paths)
+    if as_json:
+        print_json(list(infos.values()))
+        return
+    rows = [
+        [key, shown(info["value"]), shown(info["default"]), KEYS[key].help, info["locked"]]
+        for key, info in infos.items()
+    ]
+    print(table(HEAD, rows, sys.stdout))
+
+
+def _infos(paths: Paths) -> dict[str, dict[str, Any]]:
+    """All settings in force, by key, in the form of `desktop.api.types.SettingInfo`."""
+    client = connect_if_running(paths)
+    if client is not None:
+        with client:
+            return {info["key"]: info for info in client.call("settings")}
+    store = SettingsStore(paths)
+    report_findings(store)
+    return {entry.key: _info(entry) for entry in store.entries()}
+
+
+def _info(entry: Entry) -> dict[str, Any]:
+    info = asdict(entry)
+    del info["remedy"]
+    return info
+
+
+def _set(paths: Paths, key: str, value: object) -> bool:
+    """Change a setting; True if the daemon did it, so that it is in force now."""
+    client = connect_if_running(paths)
+    if client is not None:
+        with client:
+            client.call("set_setting", {"key": key, "value": value})
+        return True
+    with offline_store(paths) as store:
+        store.set(key, value)
+        report_findings(store)
+    return False

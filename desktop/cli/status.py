@@ -1,0 +1,107 @@
+"""`samehost status`: what is going on. Exit code 3 if the daemon does not run, or all is off."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from desktop.cli.daemon import connect_if_running, hint_if_off, report_findings
+from desktop.cli.output import clean, mapping_lines, paint, print_json, size, warn
+from desktop.errors import ExitCode
+from desktop.paths import Paths
+from desktop.settings.store import SettingsStore
+from link.version import PROTOCOL, VERSION
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    client = connect_if_running(paths)
+    if client is None:
+        store = SettingsStore(paths)
+        report_findings(store)
+        status = _offline(store)
+    else:
+        with client:
+            status = client.call("status")
+    if arguments.json:
+        print_json(status)
+    else:
+        print(_text(status))
+    if client is None:
+        warn("the daemon does not run; start it: samehost up")
+        return ExitCode.NOT_RUNNING
+    hint_if_off(status["enabled"], status["enabled_reason"])
+    return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
+
+
+def _offline(store: SettingsStore) -> dict[str, Any]:
+    """What there is to say without a daemon, in the same form (`desktop.api.types.Status`)."""
+    return {
+        "version": VERSION,
+        "protocol": PROTOCOL,
+        "enabled": store.switch.enabled,
+        "enabled_locked": store.switch.locked,
+        "enabled_reason": store.switch.reason,
+        "machine": {
+            "name": store.settings.machine or "",
+            "kind": "",
+            "state": "stopped",
+            "kernel": "",
+            "agent_version": "",
+            "transport": "",
+            "watcher": "",
+        },
+        "ports": dict.fromkeys(("active", "conflict", "denied", "ignored", "pending", "paused"), 0),
+        "flows": {"tcp": 0, "udp": 0},
+        "bytes": {"in": 0, "out": 0},
+        "uptime_s": 0.0,
+    }
+
+
+def _text(status: dict[str, Any]) -> str:
+    machine, flows, traffic = status["machine"], status["flows"], status["bytes"]
+    switch = paint("on" if status["enabled"] else "off", sys.stdout)
+    reason = f" ({clean(status['enabled_reason'])})" if status["enabled_reason"] else ""
+    details = [
+        clean(f"{label}{machine[key]}")
+        for label, key in (
+            ("kernel ", "kernel"),
+            ("agent ", "agent_version"),
+            ("over ", "transport"),
+            ("watching by ", "watcher"),
+        )
+        if machine[key]
+    ]
+    counts = [f"{count} {word}" for word, count in status["ports"].items() if count]
+    pairs = [
+        ("Host networking", switch + reason),
+        ("Machine", ", ".join([_machine(machine), *details])),
+        ("Ports", ", ".join(counts) or "none"),
+        ("Connections", f"{flows['tcp']} TCP, {flows['udp']} UDP"),
+        ("Traffic", f"{size(traffic['in'])} in, {size(traffic['out'])} out"),
+        ("Daemon", f"version {status['version']}, {_uptime(status['uptime_s'])}"),
+    ]
+    return mapping_lines(pairs)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    kind = f" ({clean(machine['kind'])})" if machine["kind"] != machine["name"] else ""
+    name = clean(machine["name"]) + kind
+    return f"{name} {paint(machine['state'], sys.stdout)}".strip()
+
+
+def _uptime(seconds: float) -> str:
+    if not seconds:
+        return "not running"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
+    return "up for " + " ".join(parts or [f"{rest} s"])

@@ -1,0 +1,109 @@
+"""Ending the daemon, or what a killed one has left; used by `down` and by an `up` that failed.
+
+Rules: the daemon has ended when its lock is free. A daemon of another version understands no
+request, but every daemon understands SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from desktop.api.client import ApiClient, ConnectionLostError, NoAnswerError
+from desktop.cli.daemon import remove_empty_folders
+from desktop.daemon.lock import DaemonLock
+from desktop.errors import ConflictError, NotRunningError, SamehostError, VersionMismatchError
+from desktop.paths import Paths
+
+__all__ = ["clean_up", "stop_daemon"]
+
+STOP_SECONDS: Final = 60.0
+"""The engine gives containers 10 s, and several stop at once."""
+
+POLL_SECONDS: Final = 0.02
+"""flock(2) has no time limit of its own."""
+
+Progress = Callable[[str], None]
+
+
+def stop_daemon(paths: Paths, progress: Progress) -> bool:
+    """End the daemon and wait until it has ended; False if there was none.
+
+    Raises SamehostError if it does not end. Interrupted, the daemon goes on with ending.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    was_running = has_heard = False
+    while not _is_free(paths):
+        was_running = True
+        has_heard = has_heard or _ask_to_stop(paths, progress)
+        if time.monotonic() > deadline:
+            raise SamehostError(
+                f"the daemon has not ended within {STOP_SECONDS:.0f} seconds",
+                "see: samehost logs; then try again",
+            )
+        time.sleep(POLL_SECONDS)
+    return was_running
+
+
+def clean_up(paths: Paths, progress: Progress) -> list[str]:
+    """Remove what a killed daemon has left; the names of the machines that were stopped.
+
+    Raises ConflictError if a daemon runs.
+    """
+    import asyncio
+
+    from desktop.api.socketfile import remove_stale
+    from desktop.machines.registry import Registry
+
+    registry = Registry(paths)
+
+    async def stop_all() -> list[str]:
+        stopped = []
+        for machine in map(registry.get, registry.names()):
+            if await machine.state() != "stopped":
+                stopped.append(machine.name)
+            await machine.stop(progress)
+        return stopped
+
+    with DaemonLock(paths.lock_file):
+        remove_stale(paths.api_socket)
+        names = asyncio.run(stop_all())
+    remove_empty_folders(paths)
+    return names
+
+
+def _ask_to_stop(paths: Paths, progress: Progress) -> bool:
+    """True if the daemon has been told; False if it does not listen, as when it starts."""
+    try:
+        with ApiClient.connect(paths.api_socket) as client:
+            client.call("shutdown", None, progress)
+    except ConnectionLostError:
+        return True
+    except NotRunningError:
+        return False
+    except (VersionMismatchError, NoAnswerError) as error:
+        progress(f"{error.message}: ending it by a signal")
+        _terminate(paths)
+    return True
+
+
+def _terminate(paths: Paths) -> None:
+    from desktop.api.socketfile import peer_of
+
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(os.fspath(paths.api_socket))
+        os.kill(peer_of(sock).pid, signal.SIGTERM)
+
+
+def _is_free(paths: Paths) -> bool:
+    if not paths.lock_file.exists():
+        return True
+    try:
+        with DaemonLock(paths.lock_file):
+            return True
+    except ConflictError:
+        return False

@@ -1,0 +1,99 @@
+"""`samehost up`: start the daemon if need be, and attach to a machine.
+
+Rules: an `up` that fails or is interrupted stops what it started, and only that. A second
+Ctrl-C leaves at once; the daemon, told to stop already, goes on with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from desktop.api.client import ApiClient
+from desktop.cli.daemon import connect_if_running, remove_empty_folders, report_findings
+from desktop.cli.launch import start_daemon
+from desktop.cli.output import Progress, clean, paint, print_error, warn
+from desktop.cli.stopping import stop_daemon
+from desktop.errors import ConflictError, ExitCode, SamehostError
+from desktop.paths import Paths
+from desktop.settings.store import SettingsStore
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `main.VerbModule`."""
+    parser.add_argument("--machine", metavar="NAME", help="which machine, if not that of settings")
+    parser.add_argument(
+        "--foreground", action="store_true", help="be the daemon, instead of starting one"
+    )
+
+
+def run(arguments: argparse.Namespace, paths: Paths) -> int:
+    """See `main.VerbModule`."""
+    report_findings(SettingsStore(paths))
+    if arguments.foreground:
+        return _foreground(paths, arguments.machine)
+    client = connect_if_running(paths)
+    if client is not None:
+        with client:
+            warn("the daemon runs already")
+            status = _attach(client, arguments.machine)
+    else:
+        status = _start_and_attach(paths, arguments.machine)
+    print(_summary(status))
+    return ExitCode.DONE
+
+
+def _foreground(paths: Paths, machine: str | None) -> int:
+    client = connect_if_running(paths)
+    if client is not None:
+        client.close()
+        raise ConflictError("the daemon runs already", "to end it: samehost down")
+    from desktop.daemon.main import run as run_daemon
+
+    return run_daemon(paths, lambda: warn("the daemon is ready"), machine)
+
+
+def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:
+    try:
+        start_daemon(paths)
+    except BaseException:
+        remove_empty_folders(paths)
+        raise
+    try:
+        with ApiClient.connect(paths.api_socket) as client:
+            return _attach(client, machine)
+    except KeyboardInterrupt:
+        warn("interrupted; stopping what was started")
+        _undo(paths)
+        raise
+    except SamehostError:
+        _undo(paths)
+        raise
+
+
+def _attach(client: ApiClient, machine: str | None) -> dict[str, Any]:
+    with Progress() as progress:
+        client.call("attach", {"machine": machine}, progress)
+    status: dict[str, Any] = client.call("status")
+    return status
+
+
+def _undo(paths: Paths) -> None:
+    try:
+        with Progress() as progress:
+            stop_daemon(paths, progress)
+    except SamehostError as error:
+        print_error(error)
+    remove_empty_folders(paths)
+
+
+def _summary(status: dict[str, Any]) -> str:
+    machine = status["machine"]
+    first = f"{clean(machine['name'])} is {paint(machine['state'], sys.stdout)}"
+    if status["enabled"]:
+        return f"{first}; host networking is {paint('on', sys.stdout)}"
+    way = clean(status["enabled_reason"]) or "turn it on: samehost enable"
+    return f"{first}; host networking is {paint('off', sys.stdout)} ({way})"
