@@ -32,7 +32,10 @@ class TcpTransport(Transport):
 
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
-        sock = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(self._family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise TransportError(f"no socket: {error.strerror}") from error
         try:
             sock.setblocking(False)
             tune(sock)

@@ -1,0 +1,234 @@
+"""Keeps one machine attached: its agent running, its link up, again and again.
+
+    attach(machine) ─▶ start the machine ─▶ supervise: start agent ─▶ link ─▶ lost ─▶ …
+
+Rules: level, not edge: whatever ends (link, agent, machine), the supervisor starts over with
+jittered back-off until it is told to detach. A new agent gets a new secret. While the agent's
+process lives, a lost link is tried again with the same agent first, so its flows live on.
+Counterparts: `desktop.machines` for the machine, `link.py` for the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
+
+from desktop.daemon.link import AgentLink, LinkEvents
+from desktop.errors import MachineUnreachableError, SamehostError
+from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.transports.transport import TransportError
+from link.handshake import SECRET_SIZE, HandshakeError
+from link.messages import Bye
+from link.pool import StreamPool
+
+__all__ = ["Attachment", "AttachmentEvents"]
+
+BACKOFF_SECONDS: Final = (0.1, 5.0)
+"""First and longest pause before the next try; each is multiplied by 0.5 to 1 at random."""
+REATTACH_SECONDS: Final = 10.0
+"""How long a lost link is tried again with the agent there is, before a new one is started."""
+GOODBYE_SECONDS: Final = 3.0
+"""How long an agent may take to end."""
+LINK_SECONDS: Final = 15.0
+"""How long `attach` waits for the link once the machine runs."""
+
+log = logging.getLogger(__name__)
+
+
+class AttachmentEvents(LinkEvents, Protocol):
+    """What the owner of an attachment is told."""
+
+    def link_up(self, link: AgentLink) -> None:
+        """A link is there; its agent's Welcome and snapshot follow as messages."""
+
+    def link_down(self, reason: str) -> None:
+        """The link is gone."""
+
+    def state_changed(self) -> None:
+        """`state` or `problem` changed."""
+
+
+class Attachment:
+    """The machine in use. Owned by the daemon; `detach` before dropping it.
+
+    Attributes:
+        machine: the machine in use, None at first.
+        state: stopped, starting, connecting, connected, reconnecting or failed (DESIGN 8).
+        problem: why it is not connected, for a person.
+    """
+
+    def __init__(self, pool: StreamPool, events: AttachmentEvents) -> None:
+        self.machine: Machine | None = None
+        self.state = "stopped"
+        self.problem = ""
+        self.transport_name = ""
+        self.link: AgentLink | None = None
+        self._pool = pool
+        self._events = events
+        self._supervisor: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._changing = asyncio.Lock()
+
+    async def attach(self, machine: Machine, progress: Progress) -> None:
+        """Start `machine` if need be and connect; another one is detached first.
+
+        Raises SamehostError if it does not start or no link comes about in LINK_SECONDS.
+        Cancelled or failed, nothing is attached.
+        """
+        async with self._changing:
+            if self._is_attached_to(machine):
+                return
+            await self._detach()
+            self.machine = machine
+            try:
+                await self._start(machine, progress)
+            except BaseException as error:
+                await self._detach()
+                self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
+                raise
+
+    async def detach(self) -> None:
+        """End the link, the agent and their supervision; the machine itself runs on."""
+        async with self._changing:
+            await self._detach()
+
+    def _is_attached_to(self, machine: Machine) -> bool:
+        is_same = self.machine is not None and self.machine.name == machine.name
+        return is_same and self.state == "connected"
+
+    async def _start(self, machine: Machine, progress: Progress) -> None:
+        self._set("starting", "")
+        await machine.start(progress)
+        self._set("connecting", "")
+        progress("connecting to the machine")
+        self._connected.clear()
+        self._supervisor = asyncio.get_running_loop().create_task(
+            self._supervise(machine), name=f"supervisor of {machine.name}"
+        )
+        self._supervisor.add_done_callback(self._supervisor_ended)
+        connected = asyncio.ensure_future(self._connected.wait())
+        try:
+            await asyncio.wait(
+                [connected, self._supervisor],
+                timeout=LINK_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            connected.cancel()
+        if not self._connected.is_set():
+            raise MachineUnreachableError(
+                f"the agent in {machine.name} does not answer: {self.problem or 'no link in time'}",
+                "the daemon's log says more: samehost logs",
+            )
+
+    async def _detach(self) -> None:
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            await asyncio.gather(supervisor, return_exceptions=True)
+        self._set("stopped", "")
+
+    def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the supervisor failed, which is a fault of Samehost", exc_info=error)
+            self._set("failed", f"internal error: {error}")
+
+    def _set(self, state: str, problem: str) -> None:
+        if (self.state, self.problem) != (state, problem):
+            self.state, self.problem = state, problem
+            self._events.state_changed()
+
+    async def _supervise(self, machine: Machine) -> None:
+        pause = BACKOFF_SECONDS[0]
+        while True:
+            try:
+                async with self._agent(machine) as (handle, secret):
+                    await self._serve(handle, secret)
+                    pause = BACKOFF_SECONDS[0]
+            except SamehostError as error:
+                log.warning("%s: %s", machine.name, error.message)
+                self._set("reconnecting", error.message)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, BACKOFF_SECONDS[1])
+
+    @contextlib.asynccontextmanager
+    async def _agent(self, machine: Machine) -> AsyncIterator[tuple[AgentHandle, bytes]]:
+        """A running agent, ended on leaving."""
+        secret = os.urandom(SECRET_SIZE)
+        handle = await machine.start_agent(secret)
+        self.transport_name = handle.transport.name
+        logger = asyncio.get_running_loop().create_task(
+            _log_lines(handle.process), name=f"log of the agent in {machine.name}"
+        )
+        try:
+            yield handle, secret
+        finally:
+            await _end_agent(handle)
+            logger.cancel()
+            await asyncio.gather(logger, return_exceptions=True)
+
+    async def _serve(self, handle: AgentHandle, secret: bytes) -> None:
+        """Serve links with one agent until it is gone or stays out of reach."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + REATTACH_SECONDS
+        while handle.process.returncode is None and loop.time() < give_up:
+            try:
+                link = AgentLink(handle.transport, secret, self._pool, self._events)
+                await self._serve_link(link)
+                give_up = loop.time() + REATTACH_SECONDS
+            except (TransportError, HandshakeError) as error:
+                self._set("reconnecting" if self._connected.is_set() else "connecting", str(error))
+            await asyncio.sleep(BACKOFF_SECONDS[0] * random.uniform(0.5, 1))
+
+    async def _serve_link(self, link: AgentLink) -> None:
+        """One link from its beginning to its end. Raises TransportError, HandshakeError."""
+        await link.open()
+        self.link = link
+        self._events.link_up(link)
+        self._connected.set()
+        self._set("connected", "")
+        reason = "detached"
+        try:
+            reason = await link.run()
+        except asyncio.CancelledError:
+            link.send(Bye())
+            link.close()
+            raise
+        finally:
+            self.link = None
+            log.info("the link ended: %s", reason)
+            self._set("reconnecting", reason)
+            self._events.link_down(reason)
+
+
+async def _end_agent(handle: AgentHandle) -> None:
+    """Close the agent's standard input, which ends it; kill it if it does not."""
+    await handle.transport.aclose()
+    process = handle.process
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning("the agent did not end by itself and is killed")
+        process.kill()
+        await process.wait()
+
+
+async def _log_lines(process: asyncio.subprocess.Process) -> None:
+    if process.stderr is None:
+        return
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:
+            continue
+        if not line:
+            return
+        log.info("agent: %s", line.decode(errors="replace").rstrip())

@@ -1,0 +1,206 @@
+"""The desktop's end of a link: one control session, and streams dialled ahead.
+
+    transport.open ─▶ handshake ─┬─ CONTROL ───▶ ControlConnection ─▶ LinkEvents
+                                 ├─ OUTBOUND ──▶ pool that mirrors draw from
+                                 └─ PARKED ────▶ OpenReader ─▶ LinkEvents.opened
+
+Rules: the desktop dials, always. How many streams are kept ahead follows the demand, between
+`BASE_STREAMS` and `MAX_STREAMS`. The outbound pool belongs to the caller and outlives the link,
+so that clients of a paused mirror wait in it. Counterpart: `vmagent/agent.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from typing import Any, Final, Protocol
+
+from desktop.transports.transport import Transport, TransportError
+from link.control import ControlConnection
+from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
+from link.messages import Message, Wanted
+from link.opening import OpenReader
+from link.pool import StreamPool
+from link.wire import OpenRequest
+
+__all__ = ["BASE_STREAMS", "MAX_STREAMS", "AgentLink", "LinkEvents"]
+
+BASE_STREAMS: Final = 16
+"""Streams kept ahead per direction at rest."""
+MAX_STREAMS: Final = 256
+DIALS_AT_ONCE: Final = 8
+HANDSHAKE_SECONDS: Final = 5.0
+CALM_SECONDS: Final = 30.0
+"""After this long without a shortage, half as many streams are kept ahead."""
+RETRY_SECONDS: Final = 0.2
+"""Pause of a dialler whose dial failed while the control session still lives."""
+_READ_SIZE: Final = 4096
+
+log = logging.getLogger(__name__)
+
+
+class LinkEvents(Protocol):
+    """What the owner of a link is told, from the event loop."""
+
+    def message(self, message: Message) -> None:
+        """A message of the agent, other than those the link uses itself."""
+
+    def opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        """A container connected to a stub. The owner now owns the stream."""
+
+
+class AgentLink:
+    """One session with an agent. `open`, then `run` until it ends."""
+
+    def __init__(
+        self, transport: Transport, secret: bytes, pool: StreamPool, events: LinkEvents
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._secret = secret
+        self._pool = pool
+        self._events = events
+        self._parked: set[OpenReader] = set()
+        self._targets = {Role.OUTBOUND: BASE_STREAMS, Role.PARKED: BASE_STREAMS}
+        self._on_their_way = {Role.OUTBOUND: 0, Role.PARKED: 0}
+        self._tickets: asyncio.Queue[Role] = asyncio.Queue()
+        self._control: ControlConnection | None = None
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+
+    async def open(self) -> None:
+        """Begin the control session. Raises TransportError, HandshakeError."""
+        stream, early = await self._dial(Role.CONTROL)
+        try:
+            self._control = await ControlConnection.start(
+                stream, beats=True, on_message=self._message, on_end=self._end, early=early
+            )
+        except OSError as error:
+            stream.close()
+            raise TransportError(f"the agent hung up: {error}") from error
+
+    async def run(self) -> str:
+        """Keep streams ready until the link ends; the reason is for a person."""
+        calm = self._loop.create_task(self._calm_down(), name="stream targets")
+        workers = [
+            self._loop.create_task(self._dialler(), name=f"dialler {n}")
+            for n in range(DIALS_AT_ONCE)
+        ]
+        self.need()
+        watched: list[asyncio.Future[Any]] = [self._ended, calm, *workers]
+        try:
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            return self._ended.result()
+        finally:
+            for task in (calm, *workers):
+                task.cancel()
+            await asyncio.gather(calm, *workers, return_exceptions=True)
+            self._close_streams()
+
+    def send(self, message: Message) -> None:
+        """Say something to the agent. Dropped once the link has ended."""
+        if self._control is not None:
+            self._control.send(message)
+
+    def close(self) -> None:
+        """End the link once what was sent is on its way."""
+        if self._control is not None:
+            self._control.close()
+
+    def need(self) -> None:
+        """Dial for what is missing now; called by the pool when a stream is used up."""
+        if self._ended.done() or self._control is None:
+            return
+        if self._pool.waiting:
+            self._raise_target(Role.OUTBOUND, self._pool.waiting)
+        have = {
+            Role.OUTBOUND: self._pool.idle - self._pool.waiting,
+            Role.PARKED: len(self._parked),
+        }
+        for role, count in have.items():
+            for _ in range(self._targets[role] - count - self._on_their_way[role]):
+                self._on_their_way[role] += 1
+                self._tickets.put_nowait(role)
+
+    def _message(self, message: Message) -> None:
+        if isinstance(message, Wanted):
+            self._raise_target(Role.PARKED, message.count)
+            self.need()
+        else:
+            self._events.message(message)
+
+    def _raise_target(self, role: Role, at_least: int) -> None:
+        self._targets[role] = min(max(self._targets[role] * 2, at_least), MAX_STREAMS)
+
+    def _end(self, reason: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def _calm_down(self) -> None:
+        while True:
+            await asyncio.sleep(CALM_SECONDS)
+            for role, target in self._targets.items():
+                self._targets[role] = max(target // 2, BASE_STREAMS)
+
+    async def _dialler(self) -> None:
+        while True:
+            role = await self._tickets.get()
+            try:
+                stream, _ = await self._dial(role)
+            except (TransportError, HandshakeError) as error:
+                log.warning("a stream to the agent could not be opened: %s", error)
+                self._tickets.put_nowait(role)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._on_their_way[role] -= 1
+            self._place(role, stream)
+
+    def _place(self, role: Role, stream: socket.socket) -> None:
+        if role is Role.OUTBOUND:
+            self._pool.put(stream)
+        else:
+            self._parked.add(OpenReader(stream, self._events.opened, self._unparked))
+
+    def _unparked(self, reader: OpenReader) -> None:
+        self._parked.discard(reader)
+        self.need()
+
+    async def _dial(self, role: Role) -> tuple[socket.socket, bytes]:
+        """An authenticated stream, and what came on it already."""
+        stream = await self._transport.open()
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                early = await self._authenticate(stream, role)
+        except TimeoutError as error:
+            stream.close()
+            raise TransportError("the agent does not answer") from error
+        except OSError as error:
+            stream.close()
+            raise TransportError(f"the agent hung up: {error}") from error
+        except (HandshakeError, asyncio.CancelledError):
+            stream.close()
+            raise
+        return stream, early
+
+    async def _authenticate(self, stream: socket.socket, role: Role) -> bytes:
+        handshake = DesktopHandshake(self._secret, os.urandom(NONCE_SIZE), role)
+        await self._loop.sock_sendall(stream, handshake.start())
+        while not handshake.is_done:
+            data = await self._loop.sock_recv(stream, _READ_SIZE)
+            if not data:
+                raise TransportError("the agent closed the stream during the handshake")
+            answer = handshake.receive(data)
+            if answer:
+                await self._loop.sock_sendall(stream, answer)
+        return handshake.leftover
+
+    def _close_streams(self) -> None:
+        for reader in list(self._parked):
+            reader.close()
+        self._parked.clear()
+        self._pool.clear()
+        if self._control is not None:
+            self._control.abort("the link ended")

@@ -1,0 +1,134 @@
+"""The control vocabulary: every message survives the wire, and no bad field gets past it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from link.listener import Container, Listener
+from link.messages import (
+    MAX_LISTENERS,
+    Beat,
+    Bye,
+    Delta,
+    Message,
+    Resync,
+    Snapshot,
+    StubKey,
+    StubResult,
+    StubResults,
+    Stubs,
+    Wanted,
+    Welcome,
+    decode,
+    encode,
+    in_parts,
+)
+from link.wire import MAX_MESSAGE, WireError, encode_frame
+
+WEB = Listener(
+    7,
+    "tcp",
+    "0.0.0.0",
+    80,
+    inode=9,
+    container=Container("ab", "web", "docker"),
+    process="nginx",
+    pid=5,
+)
+EVERY: list[Message] = [
+    Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag"),
+    Snapshot(1, first=True, last=True, listeners=(WEB,)),
+    Delta(1, 2, (WEB, Listener(8, "tcp", "::", 81, v6only=False)), (3, 2**64 - 1)),
+    StubResults((StubResult(StubKey("127.0.0.1", 80), is_open=False, errno=98, detail="in use"),)),
+    Wanted(3),
+    Beat(),
+    Resync(),
+    Stubs((StubKey("::1", 80),), (StubKey("127.0.0.1", 81),)),
+    Bye(),
+]
+
+
+@pytest.mark.parametrize("message", EVERY, ids=lambda message: type(message).__name__)
+def test_every_message_survives_the_wire(message: Message) -> None:
+    assert decode(json.loads(json.dumps(encode(message)))) == message
+
+
+def broken(message: Message, path: list[Any], value: Any) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads(json.dumps(encode(message)))
+    place: Any = raw
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("message", "path", "value"),
+    [
+        (EVERY[0], ["kernel"], "x" * 300),
+        (EVERY[0], ["kernel"], None),
+        (EVERY[1], ["generation"], 0),
+        (EVERY[1], ["generation"], True),
+        (EVERY[1], ["first"], 1),
+        (EVERY[1], ["listeners"], {}),
+        (EVERY[1], ["listeners"], [7]),
+        (EVERY[1], ["listeners"], [{}] * (MAX_LISTENERS + 1)),
+        (EVERY[1], ["listeners", 0, "port"], 0),
+        (EVERY[1], ["listeners", 0, "port"], 65536),
+        (EVERY[1], ["listeners", 0, "port"], "80"),
+        (EVERY[1], ["listeners", 0, "address"], "localhost"),
+        (EVERY[1], ["listeners", 0, "address"], 1),
+        (EVERY[1], ["listeners", 0, "protocol"], "icmp"),
+        (EVERY[1], ["listeners", 0, "id"], -1),
+        (EVERY[1], ["listeners", 0, "container"], "web"),
+        (EVERY[1], ["listeners", 0, "container", "name"], "n" * 300),
+        (EVERY[2], ["removed"], ["7"]),
+        (EVERY[3], ["results", 0, "stub"], None),
+        (EVERY[3], ["results", 0, "errno"], 5000),
+        (EVERY[4], ["count"], 10**6),
+        (EVERY[5], ["kind"], "dance"),
+        (EVERY[5], ["kind"], ["beat"]),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_refused(
+    message: Message, path: list[Any], value: Any
+) -> None:
+    with pytest.raises(WireError):
+        decode(broken(message, path, value))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5))
+def test_any_value_in_any_field_is_refused_or_understood(value: Any) -> None:
+    for message in EVERY:
+        for key in encode(message):
+            try:
+                decoded = decode(broken(message, [key], value))
+            except WireError:
+                continue
+            assert type(decoded) in {type(one) for one in EVERY}
+
+
+def test_a_full_part_with_the_longest_names_fits_a_message() -> None:
+    longest = Listener(
+        2**64 - 1,
+        "tcp",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        65535,
+        inode=2**64 - 1,
+        container=Container("c" * 64, "n" * 128, "kubernetes"),
+        process="p" * 64,
+        pid=2**22,
+    )
+    parts = in_parts((longest,) * (MAX_LISTENERS + 1))
+    assert [len(part) for part in parts] == [MAX_LISTENERS, 1]
+    frame = encode_frame(encode(Snapshot(2**62, first=True, last=False, listeners=parts[0])))
+    assert len(frame) < MAX_MESSAGE
+
+
+def test_nothing_is_still_one_part() -> None:
+    assert in_parts(()) == [()]
