@@ -52,11 +52,14 @@ private_run() {     # the state folder stays visible if it is below /run itself
 }
 
 private_folder() {  # an empty one of our own; one made for it here is noted, to be removed
-    if [ ! -d "$1" ]; then
-        echo "$1" >> "$folder/made-folders"
-        mkdir -m 755 -p "$1"
-    fi
-    mount -n -t tmpfs -o mode=755 tmpfs "$1"
+    for _ in 1 2 3; do          # another sandbox that ends may remove the one it made just now
+        if [ ! -d "$1" ]; then
+            echo "$1" >> "$folder/made-folders"
+            mkdir -m 755 -p "$1"
+        fi
+        if mount -n -t tmpfs -o mode=755 tmpfs "$1"; then return 0; fi
+    done
+    return 1
 }
 
 private_mounts() {

@@ -128,11 +128,11 @@ class Sandbox(Machine):
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""
+        machine, host = self.addresses()
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
             await asyncio.to_thread(build_agent, bundle)
         python = await agent.find_python()
-        machine, host = self.addresses()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
         order = agent.Order(secret.hex(), (machine, 0), host, ["/run/docker.sock"])

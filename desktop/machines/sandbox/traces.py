@@ -113,7 +113,7 @@ class Traces:
 
     async def _unmount(self) -> None:
         for point in reversed(mounts_below(self.folder, _mount_table())):
-            await run("umount", "--lazy", point)
+            await run("umount", "--no-mtab", "--lazy", point)
 
     def _remove_files(self) -> None:
         if not self.folder.exists():

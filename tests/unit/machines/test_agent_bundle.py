@@ -1,0 +1,69 @@
+"""The agent as one file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from desktop.errors import SamehostError
+from desktop.machines import agent_bundle
+from desktop.machines.agent_bundle import SIZE_LIMIT, build_agent
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+    build_agent(tmp_path / "one")
+    build_agent(tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_the_size_is_returned_and_below_the_limit(tmp_path: Path) -> None:
+    target = tmp_path / "agent.pyz"
+    assert build_agent(target) == target.stat().st_size < SIZE_LIMIT
+
+
+def test_it_holds_the_sources_of_agent_and_link_and_nothing_else(tmp_path: Path) -> None:
+    build_agent(tmp_path / "agent.pyz")
+    names = zipfile.ZipFile(tmp_path / "agent.pyz").namelist()
+    assert {name.split("/")[0] for name in names} == {"__main__.py", "link", "vmagent"}
+    assert {Path(name).suffix for name in names} == {".py"}
+    assert {"link/__init__.py", "vmagent/__main__.py"} <= set(names)
+
+
+def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path) -> None:
+    build_agent(tmp_path / "agent.pyz")
+    result = subprocess.run(
+        [sys.executable, "-I", str(tmp_path / "agent.pyz")],
+        input="no JSON\n",
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+        timeout=30,
+    )
+    assert result.returncode == 1
+    assert '"ready": false' in result.stdout
+
+
+def test_an_older_file_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "agent.pyz"
+    target.write_text("old")
+    build_agent(target)
+    assert zipfile.is_zipfile(target)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["agent.pyz"]
+
+
+def test_one_that_is_too_large_is_an_error_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "agent.pyz"
+    target.write_text("old")
+    monkeypatch.setattr(agent_bundle, "MAIN", os.urandom(SIZE_LIMIT))
+    with pytest.raises(SamehostError, match="bytes"):
+        build_agent(target)
+    assert target.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["agent.pyz"]

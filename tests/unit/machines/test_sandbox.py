@@ -1,0 +1,205 @@
+"""What a sandbox says where it cannot be, and how its agent is started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktop.errors import (
+    ExitCode,
+    MachineUnreachableError,
+    PermissionDeniedError,
+    SamehostError,
+    UsageError,
+)
+from desktop.machines.sandbox import Sandbox, agent, programs
+from desktop.machines.sandbox.locks import held, is_held
+from desktop.paths import Paths
+from tests.unit.machines.until import until
+
+
+def quiet(_line: str) -> None:
+    """Progress that nobody reads."""
+
+
+def sandbox(home: Path) -> Sandbox:
+    return Sandbox("sandbox", Paths.under(home))
+
+
+def test_without_root_start_says_so_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(PermissionDeniedError) as caught:
+        asyncio.run(sandbox(tmp_path).start(quiet))
+    assert caught.value.code == ExitCode.PERMISSION
+    assert "sudo" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_root_stop_of_a_stopped_one_is_fine_and_of_another_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    asyncio.run(sandbox(tmp_path).stop(quiet))
+    assert list(tmp_path.iterdir()) == []
+    sandbox(tmp_path).folder.mkdir(parents=True)
+    with pytest.raises(PermissionDeniedError):
+        asyncio.run(sandbox(tmp_path).stop(quiet))
+
+
+def test_without_the_docker_package_start_names_it_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(programs, "missing_programs", lambda _find: ["dockerd"])
+    with pytest.raises(SamehostError) as caught:
+        asyncio.run(sandbox(tmp_path).start(quiet))
+    assert "dockerd" in caught.value.message
+    assert "apt-get install docker.io" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_machine_is_failed_or_starting_while_somebody_works_on_it(
+    tmp_path: Path,
+) -> None:
+    machine = sandbox(tmp_path)
+    machine.folder.mkdir(parents=True)
+
+    async def body() -> list[str]:
+        states = [await machine.state()]
+        async with held(machine.folder):
+            states.append(await machine.state())
+        return [*states, await machine.state()]
+
+    assert asyncio.run(body()) == ["failed", "starting", "failed"]
+
+
+def test_names_and_ranges_that_are_none_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Sandbox("other", Paths.under(tmp_path))
+    with pytest.raises(UsageError):
+        Sandbox("sandbox", Paths.under(tmp_path), network="10.0.0.0/33")
+
+
+def test_a_lock_is_waited_for_and_a_cancelled_wait_leaves_it_alone(tmp_path: Path) -> None:
+    async def body() -> None:
+        order: list[str] = []
+
+        async def second() -> None:
+            async with held(tmp_path):
+                order.append("second")
+
+        async with held(tmp_path):
+            patient = asyncio.create_task(second())
+            impatient = asyncio.create_task(second())
+            await until(lambda: _waiting(2))
+            impatient.cancel()
+            await asyncio.wait({impatient})
+            order.append("first")
+        await patient
+        assert order == ["first", "second"]
+        assert impatient.cancelled()
+        assert not is_held(tmp_path)
+
+    asyncio.run(body())
+
+
+def _waiting(count: int) -> bool:
+    """True once `count` programs wait for a lock for us."""
+    with open("/proc/thread-self/children") as file:
+        return len(file.read().split()) == count
+
+
+def test_who_waited_for_a_folder_that_was_removed_gets_the_lock_on_a_new_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "machine"
+
+    async def body() -> None:
+        async with held(folder):
+            waiter = asyncio.create_task(_lock_and_look(folder))
+            await until(lambda: _waiting(1))
+            folder.rmdir()
+        assert await waiter
+
+    asyncio.run(body())
+
+
+async def _lock_and_look(folder: Path) -> bool:
+    async with held(folder):
+        return is_held(folder)
+
+
+def python_that_is(version: str, folder: Path) -> str:
+    program = folder / f"python-{version}"
+    program.write_text(f"#!/bin/sh\necho {version.replace('.', ' ')}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_the_first_python_that_is_new_enough_runs_the_agent(tmp_path: Path) -> None:
+    old, new = python_that_is("3.8", tmp_path), python_that_is("3.10", tmp_path)
+    found = asyncio.run(agent.find_python([str(tmp_path / "missing"), None, old, new]))
+    assert found == new
+
+
+def test_without_a_new_enough_python_the_error_names_what_was_found(tmp_path: Path) -> None:
+    old = python_that_is("3.8", tmp_path)
+    with pytest.raises(MachineUnreachableError, match=r"python-3\.8 is 3\.8"):
+        asyncio.run(agent.find_python([old]))
+
+
+ORDER = agent.Order("00ff", ("10.213.0.2", 0), "10.213.0.1", ["/run/docker.sock"])
+
+
+def launch(program: str) -> tuple[int, bytes]:
+    """Start a stand-in for the agent: its port, and what it says until its input ends."""
+
+    async def body() -> tuple[int, bytes]:
+        process, port = await agent.launch([sys.executable, "-I", "-c", program], ORDER)
+        output, _ = await process.communicate(b"")
+        return port, output
+
+    return asyncio.run(body())
+
+
+def test_the_agent_gets_its_order_and_its_port_is_returned() -> None:
+    port, output = launch(
+        'print(\'{"ready": true, "port": 4711}\', flush=True); print(input()); input_ended = input'
+    )
+    assert port == 4711
+    assert json.loads(output) == {
+        "secret": "00ff",
+        "listen": ["10.213.0.2", 0],
+        "peer": "10.213.0.1",
+        "engine_sockets": ["/run/docker.sock"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ('print(\'{"ready": false, "error": "no luck"}\'); input()', "no luck"),
+        ("import sys; sys.exit('some trouble')", "some trouble"),
+        ("print('hello')", "hello"),
+        ("print('{\"ready\": true}')", "cannot work"),
+    ],
+    ids=["says no", "ends", "says something else", "names no port"],
+)
+def test_an_agent_that_does_not_start_is_an_error_with_what_it_printed(
+    program: str, words: str
+) -> None:
+    with pytest.raises(MachineUnreachableError, match=words):
+        launch(program)
+
+
+def test_an_agent_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "READY_TIMEOUT_S", 0.2)
+    with pytest.raises(MachineUnreachableError, match="nothing"):
+        launch("import time; time.sleep(1000)")
