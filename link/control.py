@@ -57,15 +57,12 @@ class ControlConnection(asyncio.Protocol):
         beats: bool,
         on_message: Callable[[Message], None],
         on_end: Callable[[str], None],
-        early: bytes = b"",
     ) -> ControlConnection:
-        """Run a session on an authenticated stream; `early` is what already came on it."""
+        """Run a session on an authenticated stream."""
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             lambda: cls(beats=beats, on_message=on_message, on_end=on_end), sock=stream
         )
-        if early:
-            connection.data_received(early)
         return connection
 
     def send(self, message: Message) -> None:

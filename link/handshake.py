@@ -82,17 +82,22 @@ class _Handshake:
         self._secret = secret
         self._nonce = nonce
         self._buffer = b""
+        self._step = 0
         self.is_done = False
 
     @property
-    def leftover(self) -> bytes:
-        """What came after the handshake; meaningful when done."""
-        return self._buffer
+    def wanted(self) -> int:
+        """Bytes to read next, and no more: what follows the handshake is somebody else's."""
+        return 0 if self.is_done else self._step - len(self._buffer)
 
-    def _take(self, size: int) -> bytes | None:
-        if len(self._buffer) < size:
+    def _take(self, data: bytes) -> bytes | None:
+        """The whole of this step, once it is there. Raises HandshakeError for more than that."""
+        self._buffer += data
+        if len(self._buffer) < self._step:
             return None
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        if len(self._buffer) > self._step:
+            raise HandshakeError("the other end spoke out of turn")
+        taken, self._buffer = self._buffer, b""
         return taken
 
     def _check(self, proof: bytes, expected: bytes) -> None:
@@ -107,31 +112,30 @@ class DesktopHandshake(_Handshake):
         super().__init__(secret, nonce)
         self._role = role
         self._agent_nonce: bytes | None = None
+        self._step = _AGENT_HELLO.size
 
     def start(self) -> bytes:
         """The first bytes to send."""
         return _DESKTOP_HELLO.pack(_MAGIC, PROTOCOL, self._role, self._nonce)
 
     def receive(self, data: bytes) -> bytes:
-        """Take what came, give what to send. Raises HandshakeError."""
-        self._buffer += data
+        """Take what came (at most `wanted`), give what to send. Raises HandshakeError."""
+        taken = self._take(data)
+        if taken is None:
+            return b""
         if self._agent_nonce is None:
-            return self._receive_hello()
-        proof = self._take(_PROOF_SIZE)
-        if proof is not None:
-            self._check(proof, self._prove(b"agent"))
-            self.is_done = True
+            return self._receive_hello(taken)
+        self._check(taken, self._prove(b"agent"))
+        self.is_done = True
         return b""
 
-    def _receive_hello(self) -> bytes:
-        hello = self._take(_AGENT_HELLO.size)
-        if hello is None:
-            return b""
+    def _receive_hello(self, hello: bytes) -> bytes:
         magic, protocol, self._agent_nonce = _AGENT_HELLO.unpack(hello)
         if magic != _MAGIC:
             raise HandshakeError("what answers there is not a Samehost agent")
         if protocol != PROTOCOL:
             raise VersionError(protocol)
+        self._step = _PROOF_SIZE
         return self._prove(b"desktop")
 
     def _prove(self, label: bytes) -> bytes:
@@ -146,34 +150,32 @@ class AgentHandshake(_Handshake):
         self.role: Role | None = None
         self._desktop_nonce = b""
         self._desktop_protocol = PROTOCOL
+        self._step = _DESKTOP_HELLO.size
 
     def receive(self, data: bytes) -> bytes:
-        """Take what came, give what to send. Raises HandshakeError.
+        """Take what came (at most `wanted`), give what to send. Raises HandshakeError.
 
         For a desktop of another version the answer still says which version we are; the error
         comes with its next bytes.
         """
-        self._buffer += data
-        if self.role is None:
-            return self._receive_hello()
         if self._desktop_protocol != PROTOCOL:
             raise VersionError(self._desktop_protocol)
-        proof = self._take(_PROOF_SIZE)
-        if proof is None:
+        taken = self._take(data)
+        if taken is None:
             return b""
-        self._check(proof, self._prove(self.role, b"desktop"))
+        if self.role is None:
+            return self._receive_hello(taken)
+        self._check(taken, self._prove(self.role, b"desktop"))
         self.is_done = True
         return self._prove(self.role, b"agent")
 
-    def _receive_hello(self) -> bytes:
-        hello = self._take(_DESKTOP_HELLO.size)
-        if hello is None:
-            return b""
+    def _receive_hello(self, hello: bytes) -> bytes:
         magic, protocol, role, self._desktop_nonce = _DESKTOP_HELLO.unpack(hello)
         if magic != _MAGIC or role not in tuple(Role):
             raise HandshakeError("what called is not a Samehost desktop")
         self.role = Role(role)
         self._desktop_protocol = protocol
+        self._step = _PROOF_SIZE
         return _AGENT_HELLO.pack(_MAGIC, PROTOCOL, self._nonce)
 
     def _prove(self, role: Role, label: bytes) -> bytes:

@@ -131,11 +131,9 @@ class Agent:
         self._pool.close()
         await self._relay.aclose()
 
-    def _stream(self, stream: socket.socket, role: Role, early: bytes) -> None:
+    def _stream(self, stream: socket.socket, role: Role) -> None:
         if role is Role.CONTROL:
-            _Session(self, stream, early)
-        elif early:
-            stream.close()
+            _Session(self, stream)
         elif role is Role.PARKED:
             self._pool.put(stream)
         else:
@@ -214,22 +212,20 @@ class _Session:
 
     connection: ControlConnection
 
-    def __init__(self, agent: Agent, stream: socket.socket, early: bytes) -> None:
+    def __init__(self, agent: Agent, stream: socket.socket) -> None:
         self._agent = agent
         self.generation = 0
         self.sequence = 0
         self.said_bye = False
         loop = asyncio.get_running_loop()
-        self._start = loop.create_task(self._run(stream, early), name="start of a session")
+        self._start = loop.create_task(self._run(stream), name="start of a session")
 
-    async def _run(self, stream: socket.socket, early: bytes) -> None:
+    async def _run(self, stream: socket.socket) -> None:
         with contextlib.suppress(OSError):
             self.connection = await ControlConnection.start(
                 stream, beats=False, on_message=self._message, on_end=self._ended
             )
             self._agent.begin(self)
-            if early:
-                self.connection.data_received(early)
 
     def delta(self, added: tuple[Listener, ...], removed: tuple[int, ...]) -> None:
         """Tell a change, in parts if it is large."""

@@ -24,11 +24,10 @@ __all__ = ["HANDSHAKE_SECONDS", "MAX_NEWCOMERS", "Door"]
 HANDSHAKE_SECONDS: Final = 5.0
 MAX_NEWCOMERS: Final = 256
 """Handshakes under way at once."""
-_READ_SIZE: Final = 4096
 
 log = logging.getLogger(__name__)
 
-OnStream = Callable[[socket.socket, Role, bytes], None]
+OnStream = Callable[[socket.socket, Role], None]
 
 
 class Door:
@@ -56,9 +55,9 @@ class Door:
         """Called by a newcomer whose handshake has ended."""
         self._newcomers.pop(newcomer, None)
 
-    def enter(self, stream: socket.socket, role: Role, early: bytes) -> None:
+    def enter(self, stream: socket.socket, role: Role) -> None:
         """Called by a newcomer who knows the secret."""
-        self._on_stream(stream, role, early)
+        self._on_stream(stream, role)
 
     def close(self) -> None:
         """Send every newcomer away."""
@@ -98,7 +97,7 @@ class _Newcomer:
 
     def _read(self) -> None:
         try:
-            data = self._stream.recv(_READ_SIZE)
+            data = self._stream.recv(self._handshake.wanted)
             if not data:
                 self.refuse("it closed")
                 return
@@ -114,4 +113,4 @@ class _Newcomer:
         role = self._handshake.role
         if self._handshake.is_done and role is not None:
             self._leave()
-            self._door.enter(self._stream, role, self._handshake.leftover)
+            self._door.enter(self._stream, role)

@@ -36,7 +36,6 @@ CALM_SECONDS: Final = 30.0
 """After this long without a shortage, half as many streams are kept ahead."""
 RETRY_SECONDS: Final = 0.2
 """Pause of a dialler whose dial failed while the control session still lives."""
-_READ_SIZE: Final = 4096
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +70,10 @@ class AgentLink:
 
     async def open(self) -> None:
         """Begin the control session. Raises TransportError, HandshakeError."""
-        stream, early = await self._dial(Role.CONTROL)
+        stream = await self._dial(Role.CONTROL)
         try:
             self._control = await ControlConnection.start(
-                stream, beats=True, on_message=self._message, on_end=self._end, early=early
+                stream, beats=True, on_message=self._message, on_end=self._end
             )
         except OSError as error:
             stream.close()
@@ -149,7 +148,7 @@ class AgentLink:
         while True:
             role = await self._tickets.get()
             try:
-                stream, _ = await self._dial(role)
+                stream = await self._dial(role)
             except (TransportError, HandshakeError) as error:
                 log.warning("a stream to the agent could not be opened: %s", error)
                 self._tickets.put_nowait(role)
@@ -168,34 +167,33 @@ class AgentLink:
         self._parked.discard(reader)
         self.need()
 
-    async def _dial(self, role: Role) -> tuple[socket.socket, bytes]:
-        """An authenticated stream, and what came on it already."""
+    async def _dial(self, role: Role) -> socket.socket:
+        """An authenticated stream."""
         stream = await self._transport.open()
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                early = await self._authenticate(stream, role)
+                await self._authenticate(stream, role)
         except TimeoutError as error:
             stream.close()
             raise TransportError("the agent does not answer") from error
         except OSError as error:
             stream.close()
             raise TransportError(f"the agent hung up: {error}") from error
-        except (HandshakeError, asyncio.CancelledError):
+        except (HandshakeError, TransportError, asyncio.CancelledError):
             stream.close()
             raise
-        return stream, early
+        return stream
 
-    async def _authenticate(self, stream: socket.socket, role: Role) -> bytes:
+    async def _authenticate(self, stream: socket.socket, role: Role) -> None:
         handshake = DesktopHandshake(self._secret, os.urandom(NONCE_SIZE), role)
         await self._loop.sock_sendall(stream, handshake.start())
         while not handshake.is_done:
-            data = await self._loop.sock_recv(stream, _READ_SIZE)
+            data = await self._loop.sock_recv(stream, handshake.wanted)
             if not data:
                 raise TransportError("the agent closed the stream during the handshake")
             answer = handshake.receive(data)
             if answer:
                 await self._loop.sock_sendall(stream, answer)
-        return handshake.leftover
 
     def _close_streams(self) -> None:
         for reader in list(self._parked):

@@ -6,7 +6,7 @@ from typing import Final
 
 from desktop.errors import UsageError
 from desktop.machines.machine import Machine
-from desktop.machines.sandbox import Sandbox
+from desktop.machines.sandbox import DEFAULT_NETWORK, Sandbox
 from desktop.paths import Paths
 
 __all__ = ["DEFAULT_MACHINE", "Registry"]
@@ -17,8 +17,9 @@ DEFAULT_MACHINE: Final = "sandbox"
 class Registry:
     """The machines of one Samehost. It holds nothing open."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, sandbox_network: str = DEFAULT_NETWORK) -> None:
         self._paths = paths
+        self._sandbox_network = sandbox_network
 
     def names(self) -> list[str]:
         """The default machine and all that have a state folder, sorted."""
@@ -32,7 +33,7 @@ class Registry:
     def get(self, name: str) -> Machine:
         """The machine called `name`; a sandbox need not be there yet. Raises UsageError."""
         if Sandbox.is_name(name):
-            return Sandbox(name, self._paths)
+            return Sandbox(name, self._paths, self._sandbox_network)
         raise UsageError(
             f"unknown machine: {name}",
             f"known: {', '.join(self.names())}; a further sandbox is called {DEFAULT_MACHINE}-NAME,"

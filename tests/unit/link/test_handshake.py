@@ -50,13 +50,23 @@ def test_two_ends_with_one_secret_meet_however_the_bytes_are_cut(role: Role, chu
     assert far.role is role
 
 
-def test_what_follows_the_handshake_is_left_over() -> None:
+def test_what_follows_the_handshake_is_never_asked_for() -> None:
     near, far = desktop(), agent()
-    proof = near.receive(far.receive(near.start()))
-    answer = far.receive(proof + b"more")
-    assert far.leftover == b"more"
-    near.receive(answer + b"words")
-    assert near.leftover == b"words"
+    hello = near.start()
+    assert far.wanted == len(hello)
+    answer = far.receive(hello)
+    assert near.wanted == len(answer)
+    proof = near.receive(answer)
+    assert far.wanted == len(proof)
+    last = far.receive(proof)
+    assert near.wanted == len(last)
+    near.receive(last)
+    assert (near.wanted, far.wanted) == (0, 0)
+
+
+def test_speaking_out_of_turn_is_refused() -> None:
+    with pytest.raises(HandshakeError, match="out of turn"):
+        agent().receive(desktop().start() + b"x")
 
 
 def test_a_desktop_without_the_secret_is_refused_and_gets_no_proof() -> None:
