@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from desktop.cli.daemon import connect_if_running
 from desktop.errors import MachineUnreachableError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
 
-__all__ = ["Engine", "check_answers", "current_engine"]
+if TYPE_CHECKING:
+    from desktop.machines.registry import Registry
+
+__all__ = ["Engine", "check_answers", "current_engine", "open_registry"]
 
 ANSWER_SECONDS: Final = 5.0
 UNIX: Final = "unix://"
@@ -39,6 +42,8 @@ def current_engine(paths: Paths) -> Engine:
 
 def check_answers(engine: Engine) -> None:
     """Raise MachineUnreachableError if nobody listens where the engine should."""
+    if not engine.docker_host:
+        raise _not_running(engine)
     if not engine.docker_host.startswith(UNIX):
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -46,14 +51,25 @@ def check_answers(engine: Engine) -> None:
         try:
             probe.connect(engine.docker_host.removeprefix(UNIX))
         except OSError as error:
-            raise MachineUnreachableError(
-                f"the machine {engine.machine} is not running", "start it: samehost up"
-            ) from error
+            raise _not_running(engine) from error
+
+
+def open_registry(paths: Paths) -> Registry:
+    """The machines there are, for use without a daemon."""
+    from desktop.machines.registry import Registry
+
+    return Registry(paths, SettingsStore(paths).settings.sandbox_network)
+
+
+def _not_running(engine: Engine) -> MachineUnreachableError:
+    return MachineUnreachableError(
+        f"the machine {engine.machine} is not running", "start it: samehost up"
+    )
 
 
 def _offline(paths: Paths) -> Engine:
-    from desktop.machines.registry import DEFAULT_MACHINE, Registry
+    from desktop.machines.registry import DEFAULT_MACHINE
 
     settings = SettingsStore(paths).settings
-    machine = Registry(paths).get(settings.machine or DEFAULT_MACHINE)
+    machine = open_registry(paths).get(settings.machine or DEFAULT_MACHINE)
     return Engine(machine.name, machine.docker_host(), settings.host_networking_enabled)

@@ -34,15 +34,16 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
         raise NotRunningError(
             f"there is no log yet at {paths.log_file}", "it is made by: samehost up"
         ) from error
-    _copy(file)
-    while arguments.follow:
-        time.sleep(POLL_SECONDS)
-        _copy(file)
-        if _was_replaced(file, paths.log_file):
-            file.close()
-            file = _open(paths.log_file)
-    file.close()
-    return ExitCode.DONE
+    while True:
+        with file:
+            _copy(file)
+            if not arguments.follow:
+                return ExitCode.DONE
+            while not _was_replaced(file, paths.log_file):
+                time.sleep(POLL_SECONDS)
+                _copy(file)
+            _copy(file)
+        file = _open(paths.log_file)
 
 
 def last_lines(path: Path, start: int, count: int) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from desktop.api.client import ApiClient
-from desktop.cli.current import current_engine
+from desktop.cli.current import check_answers, current_engine, open_registry
 from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
 from desktop.cli.output import Progress, print_json, table
 from desktop.errors import ExitCode
@@ -73,9 +73,9 @@ def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
     """The machines in the form of `desktop.api.types.MachineInfo`."""
     import asyncio
 
-    from desktop.machines.registry import DEFAULT_MACHINE, Registry
+    from desktop.machines.registry import DEFAULT_MACHINE
 
-    registry = Registry(paths)
+    registry = open_registry(paths)
     current = SettingsStore(paths).settings.machine or DEFAULT_MACHINE
 
     async def ask() -> list[dict[str, Any]]:
@@ -96,11 +96,12 @@ def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
 
 def _env(paths: Paths, name: str | None, as_json: bool) -> None:
     if name is None:
-        docker_host = current_engine(paths).docker_host
+        engine = current_engine(paths)
+        if not engine.docker_host:
+            check_answers(engine)
+        docker_host = engine.docker_host
     else:
-        from desktop.machines.registry import Registry
-
-        docker_host = Registry(paths).get(name).docker_host()
+        docker_host = open_registry(paths).get(name).docker_host()
     if as_json:
         print_json({"DOCKER_HOST": docker_host})
     else:
@@ -116,9 +117,7 @@ def _act(client: ApiClient, action: str, name: str) -> None:
 def _act_offline(paths: Paths, action: str, name: str) -> None:
     import asyncio
 
-    from desktop.machines.registry import Registry
-
-    machine = Registry(paths).get(name)
+    machine = open_registry(paths).get(name)
     with offline_store(paths) as store:
         if action == "use":
             store.set("machine", name)

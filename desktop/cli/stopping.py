@@ -57,9 +57,9 @@ def clean_up(paths: Paths, progress: Progress) -> list[str]:
     import asyncio
 
     from desktop.api.socketfile import remove_stale
-    from desktop.machines.registry import Registry
+    from desktop.cli.current import open_registry
 
-    registry = Registry(paths)
+    registry = open_registry(paths)
 
     async def stop_all() -> list[str]:
         stopped = []

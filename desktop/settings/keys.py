@@ -165,22 +165,30 @@ def _remap(value: object) -> str | None:
     return None
 
 
-def _network(value: object) -> str | None:
+def _networks(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f" is {_quoted(value)}, not text"
+    for part in value.split(","):
+        problem = _network(part.strip())
+        if problem is not None:
+            return f" {_quoted(part.strip())} {problem}"
+    return None
+
+
+def _network(text: str) -> str | None:
     # The module is slow to import and nothing else here needs it.
     from ipaddress import IPv4Network
 
-    if not isinstance(value, str):
-        return f" is {_quoted(value)}, not text"
+    if "/" not in text:
+        return "is not a network in CIDR notation"
     try:
-        network = IPv4Network(value)
+        network = IPv4Network(text)
     except ValueError as error:
-        return f" is {_quoted(value)}: {error}"
-    if "/" not in value:
-        return f" is {_quoted(value)}, an address without the length of its network"
+        return f"is not a network: {error}"
     if not network.is_private or network.is_loopback or network.is_link_local:
-        return f" is {_quoted(value)}, which is not a private network"
+        return "is not a private network"
     if network.prefixlen > SMALLEST_NETWORK:
-        return f" is {_quoted(value)}, which has no room for a /{SMALLEST_NETWORK}"
+        return f"has no room for a /{SMALLEST_NETWORK}"
     return None
 
 
@@ -248,9 +256,9 @@ KEYS: Final[Mapping[str, Key]] = {
         Key(
             "sandboxNetwork",
             DEFAULT_SANDBOX_NETWORK,
-            f"a private IPv4 network such as {DEFAULT_SANDBOX_NETWORK}",
+            f"private IPv4 networks, by commas, such as {DEFAULT_SANDBOX_NETWORK}",
             "where the sandbox machine takes its addresses from",
-            _network,
+            _networks,
         ),
     )
 }

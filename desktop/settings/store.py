@@ -94,10 +94,11 @@ class SettingsStore:
         if entry.locked:
             raise PermissionDeniedError(f"{name} cannot be changed: {entry.locked}", entry.remedy)
         content = dict(self._content)
-        content.pop(name, None)
-        if value != entry.default:
+        if value == entry.default:
+            content.pop(name, None)
+        else:
             content[name] = copy.deepcopy(value)
-        if content != self._content:
+        if repr(content) != repr(self._content):  # by ==, 1 is true
             self._write(content)
         return self.settings
 

@@ -107,7 +107,8 @@ class Settings:
         udp_idle_seconds: life of a UDP flow without a datagram.
         max_udp_flows: flows of one UDP mirror.
         enhanced_container_isolation: while True, host networking is off.
-        sandbox_network: where the sandbox takes its addresses from, in CIDR notation.
+        sandbox_network: where the sandbox takes its addresses from: networks in CIDR notation,
+            separated by commas, the preferred one first.
     """
 
     host_networking_enabled: bool = False

@@ -1,0 +1,113 @@
+"""A home of its own for each test, a fake daemon in it if wanted, and machines that are words."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from desktop.cli.main import main
+from desktop.errors import UsageError
+from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.paths import HOME_VARIABLE, Paths
+from tests.served_backend import ServedBackend
+
+
+@pytest.fixture
+def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
+    """Folders with names short enough for sockets; the command finds them."""
+    with tempfile.TemporaryDirectory(prefix="sh-") as home:
+        monkeypatch.setenv(HOME_VARIABLE, home)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        yield Paths.under(Path(home))
+
+
+@pytest.fixture
+def served(paths: Paths) -> Iterator[ServedBackend]:
+    """A fake daemon that runs."""
+    with ServedBackend(paths.config) as daemon:
+        yield daemon
+
+
+@dataclass
+class Result:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def samehost(capfd: pytest.CaptureFixture[str], paths: Paths) -> Command:  # noqa: ARG001
+    """Runs a command in this process."""
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        code = main(arguments)
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+class WordMachine(Machine):
+    """A machine that notes what it is told."""
+
+    kind = "word"
+
+    def __init__(self, name: str, registry: WordRegistry) -> None:
+        super().__init__(name)
+        self._registry = registry
+
+    async def state(self) -> str:
+        await asyncio.sleep(0)
+        return "running" if self.name in self._registry.running else "stopped"
+
+    async def start(self, progress: Progress) -> None:
+        progress(f"starting {self.name}")
+        self._registry.running.add(self.name)
+
+    async def stop(self, progress: Progress) -> None:
+        progress(f"stopping {self.name}")
+        self._registry.running.discard(self.name)
+        self._registry.stopped.append(self.name)
+
+    def docker_host(self) -> str:
+        return f"unix:///nowhere/{self.name} 1/docker.sock"
+
+    async def start_agent(self, secret: bytes) -> AgentHandle:
+        raise NotImplementedError
+
+
+class WordRegistry:
+    """Two machines, both stopped at first."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.stopped: list[str] = []
+
+    def __call__(self, *_: object) -> WordRegistry:
+        return self
+
+    def names(self) -> list[str]:
+        return ["sandbox", "sandbox-b"]
+
+    def get(self, name: str) -> Machine:
+        if name not in self.names():
+            raise UsageError(f"unknown machine: {name}", "known: sandbox, sandbox-b")
+        return WordMachine(name, self)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> WordRegistry:
+    """In place of the real machines."""
+    words = WordRegistry()
+    monkeypatch.setattr("desktop.machines.registry.Registry", words)
+    return words

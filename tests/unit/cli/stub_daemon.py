@@ -1,0 +1,83 @@
+"""A daemon for tests of `up`: started like the real one, with a `FakeBackend` inside.
+
+The variable STUB says what it does: "ready"; "refuse" (an error instead of readiness); "die"
+(a last word in the log); "hang" (before it is ready); "slow" (attaching never ends);
+"sick" (attaching fails).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+
+from desktop.api.backend import Progress
+from desktop.api.fake import FakeBackend
+from desktop.api.messages import error_to_wire
+from desktop.api.server import ApiServer
+from desktop.daemon.lock import DaemonLock
+from desktop.errors import MachineUnreachableError, PermissionDeniedError
+from desktop.paths import Paths
+
+
+class SickBackend(FakeBackend):
+    """Reaches no machine."""
+
+    async def attach(self, machine: str | None, progress: Progress) -> None:
+        progress("trying")
+        raise MachineUnreachableError(f"no way to {machine}", "buy one")
+
+
+class SlowBackend(FakeBackend):
+    """Attaches for ever, but shuts down at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.gate.clear()
+
+    async def shutdown(self, progress: Progress) -> None:
+        self.gate.set()
+        await super().shutdown(progress)
+
+
+BACKENDS = {"sick": SickBackend, "slow": SlowBackend}
+
+
+async def serve(paths: Paths, ready: int, mode: str) -> None:
+    backend = BACKENDS.get(mode, FakeBackend)()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, backend.stopped.set)
+    with DaemonLock(paths.lock_file):
+        async with ApiServer(paths.api_socket, backend):
+            say("a line in the log")
+            os.write(ready, b'{"ready": true}\n')
+            os.close(ready)
+            await backend.stopped.wait()
+    say(f"calls: {', '.join(backend.calls)}")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ready-fd", type=int)
+    ready = parser.parse_args().ready_fd
+    mode = os.environ["STUB"]
+    if mode == "refuse":
+        error = PermissionDeniedError("the sandbox needs root", "use sudo")
+        os.write(ready, json.dumps({"error": error_to_wire(error)}).encode() + b"\n")
+    elif mode == "die":
+        sys.exit("a last word")
+    elif mode == "hang":
+        signal.pause()
+    else:
+        asyncio.run(serve(Paths.find(), ready, mode))
+
+
+if __name__ == "__main__":
+    main()

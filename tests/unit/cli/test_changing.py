@@ -1,0 +1,217 @@
+"""`enable`, `disable`, `settings` and `machine`, with a daemon and without."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from desktop.daemon.lock import DaemonLock
+from desktop.paths import Paths
+from desktop.settings.keys import KEYS
+from tests.served_backend import ServedBackend
+from tests.unit.cli.conftest import Command, WordRegistry
+
+INFO = ["key", "value", "default", "locked"]
+
+
+# The switch
+
+
+def test_without_a_daemon_the_switch_is_stored(samehost: Command, paths: Paths) -> None:
+    result = samehost("enable")
+    assert result.code == 0
+    assert "next: samehost up" in result.out
+    assert json.loads(paths.settings_file.read_text()) == {"hostNetworkingEnabled": True}
+    assert samehost("disable").code == 0
+    assert json.loads(paths.settings_file.read_text()) == {}
+    assert os.listdir(paths.config) == ["settings.json"]
+
+
+def test_with_a_daemon_the_switch_is_live(
+    samehost: Command, served: ServedBackend, paths: Paths
+) -> None:
+    for verb, enabled in (("enable", True), ("disable", False)):
+        result = samehost(verb)
+        word = "on" if enabled else "off"
+        assert (result.code, result.out) == (0, f"Host networking is {word}.\n")
+        assert served.do(served.backend.status).enabled is enabled
+    assert not paths.settings_file.exists()
+
+
+def test_a_locked_switch_is_a_matter_of_permission(samehost: Command, paths: Paths) -> None:
+    paths.admin.mkdir()
+    paths.policy_file.write_text('{"hostNetworkingEnabled": {"locked": true, "value": false}}')
+    result = samehost("enable")
+    assert result.code == 5
+    assert str(paths.policy_file) in result.err
+    assert "administrator" in result.err
+
+
+def test_settings_are_not_written_while_another_holds_the_lock(
+    samehost: Command, paths: Paths
+) -> None:
+    with DaemonLock(paths.lock_file):
+        result = samehost("enable")
+    assert result.code == 6
+    assert not paths.settings_file.exists()
+
+
+# Settings
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+def test_settings_are_listed(
+    samehost: Command, request: pytest.FixtureRequest, with_daemon: bool
+) -> None:
+    if with_daemon:
+        request.getfixturevalue("served")
+    infos = json.loads(samehost("settings", "list", "--json").out)
+    assert [list(info) for info in infos] == [INFO] * len(KEYS)
+    assert {info["key"]: info["value"] for info in infos} == {
+        name: key.default for name, key in KEYS.items()
+    }
+    table = samehost("settings", "list").out.splitlines()
+    assert len(table) == len(KEYS) + 1
+    assert table[0].split() == ["KEY", "VALUE", "DEFAULT", "MEANING", "LOCKED"]
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+def test_a_setting_that_was_set_is_got(
+    samehost: Command, request: pytest.FixtureRequest, with_daemon: bool
+) -> None:
+    if with_daemon:
+        request.getfixturevalue("served")
+    result = samehost("settings", "set", "ignore", "tcp:7000,udp:9")
+    assert result.code == 0
+    assert result.out.startswith('ignore is ["tcp:7000", "udp:9"]')
+    assert ("next: samehost up" in result.out) is not with_daemon
+    assert samehost("settings", "get", "ignore").out == '["tcp:7000", "udp:9"]\n'
+    info = json.loads(samehost("settings", "get", "ignore", "--json").out)
+    assert list(info) == INFO
+    assert info["value"] == ["tcp:7000", "udp:9"]
+
+
+def test_text_is_shown_as_it_is(samehost: Command) -> None:
+    samehost("settings", "set", "machine", "{value}")
+    assert samehost("settings", "get", "machine").out == "{value}\n"
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("nonsense", "1", "hostNetworkingEnabled"),
+        ("udpIdleSeconds", "soon", "a whole number of seconds"),
+        ("ignore", "tcp:0", "ignore[0]"),
+        ("remap", '{"tcp:1": 0}', 'remap["tcp:1"]'),
+    ],
+)
+def test_a_wrong_setting_is_a_usage_error_that_shows_the_form(
+    samehost: Command,
+    request: pytest.FixtureRequest,
+    with_daemon: bool,
+    key: str,
+    value: str,
+    word: str,
+) -> None:
+    if with_daemon:
+        request.getfixturevalue("served")
+    result = samehost("settings", "set", key, value)
+    assert (result.code, result.out) == (2, "")
+    assert word in result.err
+
+
+def test_an_unknown_setting_cannot_be_got(samehost: Command) -> None:
+    assert samehost("settings", "get", "nonsense").code == 2
+
+
+def test_a_lock_of_the_daemons_is_a_matter_of_permission(
+    samehost: Command, served: ServedBackend
+) -> None:
+    served.backend.locked["reachHost"] = "locked by the administrator"
+    result = samehost("settings", "set", "reachHost", "false")
+    assert result.code == 5
+    assert "locked by the administrator" in samehost("settings", "list").out
+
+
+def test_a_broken_file_is_kept_and_named(samehost: Command, paths: Paths) -> None:
+    paths.settings_file.write_text("{broken")
+    result = samehost("settings", "set", "reachHost", "false")
+    assert result.code == 0
+    assert "settings.json.broken" in result.err
+    assert (paths.config / "settings.json.broken").read_text() == "{broken"
+
+
+# Machines
+
+
+def test_machines_are_listed_without_a_daemon(samehost: Command, registry: WordRegistry) -> None:
+    registry.running.add("sandbox-b")
+    machines = json.loads(samehost("machine", "list", "--json").out)
+    assert [list(machine) for machine in machines] == [
+        ["name", "kind", "state", "current", "docker_host"]
+    ] * 2
+    found = [(each["name"], each["state"], each["current"]) for each in machines]
+    assert found == [("sandbox", "stopped", True), ("sandbox-b", "running", False)]
+    assert "sandbox-b" in samehost("machine", "list").out
+
+
+def test_machines_are_listed_by_the_daemon(samehost: Command, served: ServedBackend) -> None:
+    served.backend.machine_states["sandbox"].state = "failed"
+    (machine,) = json.loads(samehost("machine", "list", "--json").out)
+    assert (machine["kind"], machine["state"]) == ("fake", "failed")
+
+
+def test_a_machine_is_used_started_and_stopped_by_the_daemon(
+    samehost: Command, served: ServedBackend
+) -> None:
+    for action, word in (("use", "using"), ("start", "started"), ("stop", "stopped")):
+        result = samehost("machine", action, "sandbox")
+        assert (result.code, result.out) == (0, f"{word} sandbox\n")
+        assert result.err == f"{'stopping' if action == 'stop' else 'starting'} sandbox\n"
+    assert served.backend.calls == [
+        "set machine",
+        "start sandbox",
+        "start sandbox",
+        "stop sandbox",
+    ]
+
+
+def test_a_machine_is_used_started_and_stopped_without_a_daemon(
+    samehost: Command, registry: WordRegistry, paths: Paths
+) -> None:
+    assert samehost("machine", "use", "sandbox-b").code == 0
+    assert json.loads(paths.settings_file.read_text()) == {"machine": "sandbox-b"}
+    assert samehost("machine", "start", "sandbox-b").code == 0
+    assert registry.running == {"sandbox-b"}
+    assert samehost("machine", "stop", "sandbox-b").code == 0
+    assert registry.running == set()
+    assert os.listdir(paths.config) == ["settings.json"]
+
+
+@pytest.mark.parametrize("action", ["use", "start", "stop", "env"])
+@pytest.mark.usefixtures("registry")
+def test_an_unknown_machine_is_a_usage_error(samehost: Command, action: str) -> None:
+    result = samehost("machine", action, "mars")
+    assert result.code == 2
+    assert "known: sandbox" in result.err
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_environment_is_quoted_for_a_shell(samehost: Command) -> None:
+    result = samehost("machine", "env", "sandbox-b")
+    assert result.out == "export DOCKER_HOST='unix:///nowhere/sandbox-b 1/docker.sock'\n"
+    assert samehost("machine", "env").out.count("sandbox 1") == 1
+    assert json.loads(samehost("machine", "env", "--json").out) == {
+        "DOCKER_HOST": "unix:///nowhere/sandbox 1/docker.sock"
+    }
+
+
+def test_without_an_engine_there_is_no_environment(
+    samehost: Command, served: ServedBackend
+) -> None:
+    served.backend.machine_states["sandbox"].docker_host = ""
+    result = samehost("machine", "env")
+    assert (result.code, result.out) == (4, "")

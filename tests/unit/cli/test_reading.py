@@ -1,0 +1,332 @@
+"""`status`, `ports` and `logs`, with a daemon and without."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+
+from desktop.api.fake import fake_row
+from desktop.api.types import ContainerRef, PortRow
+from desktop.cli.main import main
+from desktop.cli.ports import PortTable
+from desktop.paths import Paths
+from tests.served_backend import PATIENCE, ServedBackend
+from tests.unit.cli.conftest import Command
+
+STATUS: dict[str, Any] = {
+    "version": None,
+    "protocol": None,
+    "enabled": None,
+    "enabled_locked": None,
+    "enabled_reason": None,
+    "machine": ["name", "kind", "state", "kernel", "agent_version", "transport", "watcher"],
+    "ports": ["active", "conflict", "denied", "ignored", "pending", "paused"],
+    "flows": ["tcp", "udp"],
+    "bytes": ["in", "out"],
+    "uptime_s": None,
+}
+
+ROW = [
+    "origin",
+    "protocol",
+    "machine_address",
+    "machine_port",
+    "host_address",
+    "host_port",
+    "state",
+    "reason",
+    "container",
+    "process",
+    "flows",
+    "bytes_in",
+    "bytes_out",
+    "since",
+]
+
+
+def assert_is_status(text: str) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(text)
+    assert list(status) == list(STATUS)
+    for name, keys in STATUS.items():
+        if keys:
+            assert list(status[name]) == keys
+    return status
+
+
+def enable(served: ServedBackend) -> None:
+    served.run(served.backend.set_enabled(True))
+
+
+def appear(served: ServedBackend, *rows: PortRow) -> None:
+    served.do(partial(served.backend.change, list(rows)))
+
+
+# status
+
+
+def test_without_a_daemon_the_status_has_the_same_form(samehost: Command) -> None:
+    result = samehost("status", "--json")
+    assert result.code == 3
+    status = assert_is_status(result.out)
+    assert status["machine"]["state"] == "stopped"
+    assert status["enabled"] is False
+    assert "samehost up" in result.err
+
+
+def test_without_a_daemon_the_switch_is_that_of_the_settings(
+    samehost: Command, paths: Paths
+) -> None:
+    paths.settings_file.write_text('{"hostNetworkingEnabled": true, "machine": "sandbox-b"}')
+    result = samehost("status", "--json")
+    status = assert_is_status(result.out)
+    assert (result.code, status["enabled"]) == (3, True)
+    assert status["machine"]["name"] == "sandbox-b"
+
+
+def test_a_broken_settings_file_is_mentioned(samehost: Command, paths: Paths) -> None:
+    paths.settings_file.write_text("{")
+    result = samehost("status")
+    assert str(paths.settings_file) in result.err
+    assert "line 1 column 2" in result.err
+
+
+def test_status_is_three_while_the_switch_is_off(samehost: Command, served: ServedBackend) -> None:
+    result = samehost("status", "--json")
+    assert result.code == 3
+    assert_is_status(result.out)
+    assert "samehost enable" in result.err
+    enable(served)
+    result = samehost("status", "--json")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_status_says_who_locked_the_switch(samehost: Command, served: ServedBackend) -> None:
+    served.backend.locked["hostNetworkingEnabled"] = "locked by the administrator"
+    result = samehost("status")
+    assert result.code == 3
+    assert "off (locked by the administrator)" in result.out
+    assert "samehost enable" not in result.err
+
+
+def test_status_for_people_says_what_counts(samehost: Command, served: ServedBackend) -> None:
+    enable(served)
+    appear(served, fake_row(80), fake_row(81, state="conflict"))
+    lines = samehost("status").out.splitlines()
+    assert lines[0] == "Host networking  on"
+    assert "1 active, 1 conflict" in lines[2]
+    assert "\x1b" not in "".join(lines)
+
+
+# ports
+
+
+def test_without_a_daemon_there_are_no_ports(samehost: Command) -> None:
+    result = samehost("ports", "--json")
+    assert (result.code, result.out) == (3, "[]\n")
+    assert "samehost up" in result.err
+
+
+def test_ports_have_the_documented_fields_in_order(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    appear(served, fake_row(9000), fake_row(80, "host"), fake_row(443))
+    result = samehost("ports", "--json")
+    assert result.code == 0
+    rows = json.loads(result.out)
+    assert [list(row) for row in rows] == [ROW] * 3
+    assert [(row["origin"], row["host_port"]) for row in rows] == [
+        ("host", 80),
+        ("machine", 443),
+        ("machine", 9000),
+    ]
+    assert list(rows[1]["container"]) == ["id", "name", "runtime"]
+    assert rows[0]["container"] is None
+
+
+def test_ports_are_printed_though_the_switch_is_off(
+    samehost: Command, served: ServedBackend
+) -> None:
+    appear(served, fake_row(80))
+    result = samehost("ports", "--json")
+    assert result.code == 3
+    assert len(json.loads(result.out)) == 1
+    assert "samehost enable" in result.err
+
+
+def test_the_table_shows_where_and_whose_and_why(samehost: Command, served: ServedBackend) -> None:
+    enable(served)
+    appear(served, fake_row(80, state="conflict", reason="held by nginx (pid 7)"))
+    head, row = samehost("ports").out.splitlines()
+    assert head.split()[:2] == ["FROM", "PROTOCOL"]
+    assert row.split()[:6] == ["machine", "tcp", "127.0.0.1:80", "127.0.0.1:80", "conflict", "web"]
+    assert row.endswith("held by nginx (pid 7)")
+
+
+def test_a_name_cannot_steer_the_terminal(samehost: Command, served: ServedBackend) -> None:
+    enable(served)
+    row = fake_row(80, reason="a\x1b]0;owned\x07b\nc")
+    appear(served, row)
+    text = samehost("ports").out
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert len(text.splitlines()) == 2
+
+
+class Lines(io.TextIOBase):
+    """Standard output that a test reads line by line, from another thread."""
+
+    def __init__(self, is_terminal: bool = False) -> None:
+        reader, writer = os.pipe()
+        self._reader = open(reader, encoding="utf-8")  # noqa: SIM115 - closed below
+        self._writer = writer
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    def write(self, text: str) -> int:
+        return os.write(self._writer, text.encode())
+
+    def next(self) -> str:
+        return self._reader.readline()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reader.close()
+            os.close(self._writer)
+        super().close()
+
+
+@contextlib.contextmanager
+def watching(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch, *arguments: str, terminal: bool = False
+) -> Any:
+    """`ports --watch` in a thread, until the daemon ends."""
+    codes: list[int] = []
+    with contextlib.closing(Lines(terminal)) as lines:
+        monkeypatch.setattr("sys.stdout", lines)
+        thread = threading.Thread(
+            target=lambda: codes.append(main(["ports", "--watch", *arguments]))
+        )
+        thread.start()
+        yield lines
+        served.do(served.backend.stopped.set)
+        thread.join(PATIENCE)
+        monkeypatch.undo()
+    assert codes == [3]
+
+
+def test_watching_prints_a_snapshot_and_then_deltas(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    with watching(served, monkeypatch, "--json") as lines:
+        assert lines.next() == '{"type":"snapshot","revision":1,"ports":[]}\n'
+        appear(served, fake_row(80))
+        line = lines.next()
+        assert line.startswith('{"type":"delta","revision":2,"added":[{"origin":"machine",')
+        delta = json.loads(line)
+        assert list(delta) == ["type", "revision", "added", "changed", "removed"]
+        assert list(delta["added"][0]) == ROW
+
+
+def test_watching_without_a_terminal_prints_changes(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    with watching(served, monkeypatch) as lines:
+        assert lines.next() == "no ports\n"
+        appear(served, fake_row(80))
+        assert lines.next().split()[:4] == ["added", "machine", "tcp", "127.0.0.1:80"]
+        served.do(partial(served.backend.change, [], [fake_row(80)]))
+        assert lines.next().split()[0] == "removed"
+
+
+def test_watching_on_a_terminal_draws_the_table_again(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    with watching(served, monkeypatch, terminal=True) as lines:
+        assert lines.next() == "\x1b[H\x1b[2J\x1b[3Jno ports\n"
+        appear(served, fake_row(80))
+        assert lines.next().startswith("\x1b[H\x1b[2J\x1b[3JFROM")
+        assert "\x1b[32mactive" in lines.next()
+
+
+def test_the_table_follows_snapshots_and_deltas() -> None:
+    def row(port: int, state: str = "active") -> dict[str, Any]:
+        addresses = {"machine_address": "::1", "host_address": "::1"}
+        ports = {"machine_port": port, "host_port": port}
+        return {"origin": "host", "protocol": "tcp", **addresses, **ports, "state": state}
+
+    table = PortTable()
+    table.apply({"type": "snapshot", "ports": [row(2), row(1)]})
+    change = {"added": [row(3)], "changed": [row(1, "paused")], "removed": [row(2)]}
+    table.apply({"type": "delta", **change})
+    assert [(each["host_port"], each["state"]) for each in table.rows()] == [
+        (1, "paused"),
+        (3, "active"),
+    ]
+    table.apply({"type": "snapshot", "ports": []})
+    assert table.rows() == []
+
+
+def test_a_container_without_a_name_is_shown_by_its_id(
+    samehost: Command, served: ServedBackend
+) -> None:
+    import msgspec
+
+    enable(served)
+    nameless = ContainerRef("0123456789abcdef", "", "docker")
+    appear(served, msgspec.structs.replace(fake_row(80), container=nameless))
+    assert " 0123456789ab " in samehost("ports").out
+
+
+# logs
+
+
+def test_without_a_log_there_is_nothing_to_show(samehost: Command) -> None:
+    result = samehost("logs")
+    assert result.code == 3
+    assert "samehost up" in result.err
+
+
+def test_logs_shows_the_log(samehost: Command, paths: Paths) -> None:
+    paths.logs.mkdir()
+    paths.log_file.write_bytes(b"one\n\xfftwo\n")
+    result = samehost("logs")
+    assert (result.code, result.out) == (0, "one\n\ufffdtwo\n")
+
+
+def test_following_shows_what_is_added_also_after_rotation(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.logs.mkdir()
+    paths.log_file.write_text("one\n")
+
+    def more() -> None:
+        with paths.log_file.open("a") as log:
+            log.write("two\n")
+
+    def rotate() -> None:
+        paths.log_file.rename(paths.logs / "old")
+        paths.log_file.write_text("three\n")
+
+    def nothing() -> None:
+        assert paths.log_file.exists()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    steps = iter([more, rotate, nothing, stop])
+    monkeypatch.setattr("desktop.cli.logs.time.sleep", lambda _: next(steps)())
+    result = samehost("logs", "-f")
+    assert (result.code, result.out) == (130, "one\ntwo\nthree\n")

@@ -1,0 +1,298 @@
+"""`up` and `down`: daemons that start, refuse, die, hang and leave things behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from desktop.api.client import ApiClient
+from desktop.api.socketfile import bind
+from desktop.daemon.lock import DaemonLock
+from desktop.errors import ConflictError, NotRunningError
+from desktop.paths import Paths
+from tests.served_backend import PATIENCE, ServedBackend
+from tests.unit.cli.conftest import Command, WordRegistry
+
+ROOT = Path(__file__).parents[3]
+STUB = [sys.executable, "-m", "tests.unit.cli.stub_daemon"]
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch, registry: WordRegistry) -> Callable[[str], None]:
+    """Puts the stub in the daemon's place, and says what it does."""
+    assert registry.names()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("desktop.cli.launch.COMMAND", STUB)
+    return lambda mode: monkeypatch.setenv("STUB", mode)
+
+
+def is_running(paths: Paths) -> bool:
+    try:
+        ApiClient.connect(paths.api_socket).close()
+    except NotRunningError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+# Starting
+
+
+def test_up_starts_and_down_ends_and_nothing_is_left(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    stub("ready")
+    result = samehost("up")
+    assert result.code == 0
+    assert result.out == (
+        "sandbox is connected; host networking is off (turn it on: samehost enable)\n"
+    )
+    assert result.err == "starting sandbox\n"
+    assert is_running(paths)
+    assert "a line in the log" in samehost("logs").out
+    result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost has stopped.\n")
+    assert not is_running(paths)
+    assert os.listdir(paths.config) == ["logs"]
+
+
+def test_up_with_a_daemon_attaches_only_and_says_so(
+    samehost: Command, served: ServedBackend
+) -> None:
+    served.run(served.backend.set_enabled(True))
+    result = samehost("up", "--machine", "sandbox")
+    assert (result.code, result.out) == (0, "sandbox is connected; host networking is on\n")
+    assert "runs already" in result.err
+
+
+def test_up_with_an_unknown_machine_is_a_usage_error_and_leaves_the_daemon(
+    samehost: Command, served: ServedBackend, paths: Paths
+) -> None:
+    assert served.backend.current == "sandbox"
+    assert samehost("up", "--machine", "mars").code == 2
+    assert is_running(paths)
+
+
+def test_a_daemon_that_refuses_says_why(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    stub("refuse")
+    result = samehost("up")
+    assert result.code == 5
+    assert result.err == "samehost: the sandbox needs root\n  use sudo\n"
+    assert os.listdir(paths.config) == ["logs"]
+
+
+def test_a_daemon_that_dies_is_explained_by_its_log(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    paths.logs.mkdir()
+    paths.log_file.write_text("an old line\n")
+    stub("die")
+    result = samehost("up")
+    assert result.code == 1
+    assert "a last word" in result.err
+    assert "an old line" not in result.err
+
+
+def test_a_daemon_that_hangs_is_ended(
+    samehost: Command, stub: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub("hang")
+    monkeypatch.setattr("desktop.cli.launch.READY_SECONDS", 0.1)
+    children = processes()
+    result = samehost("up")
+    assert result.code == 1
+    assert "not ready within" in result.err
+    assert processes() == children
+
+
+def processes() -> set[str]:
+    """Our children."""
+    pid = os.getpid()
+    return set(Path(f"/proc/self/task/{pid}/children").read_text().split())
+
+
+def test_an_up_that_cannot_attach_stops_what_it_started(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    stub("sick")
+    result = samehost("up", "--machine", "mars")
+    assert result.code == 4
+    assert "no way to mars" in result.err
+    assert "buy one" in result.err
+    assert not is_running(paths)
+    assert os.listdir(paths.config) == ["logs"]
+
+
+@pytest.mark.parametrize(("mode", "word"), [("slow", "starting sandbox"), ("hang", "")])
+@pytest.mark.usefixtures("registry")
+def test_ctrl_c_during_up_stops_what_was_started(paths: Paths, mode: str, word: str) -> None:
+    code = (
+        "import sys, desktop.cli.launch as launch;"
+        f"launch.COMMAND = {STUB!r};"
+        "from desktop.cli.main import main; sys.exit(main(['up']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "STUB": mode},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        if word:
+            assert process.stderr.readline() == word + "\n"
+        else:
+            wait_until(lambda: has_child(process.pid))
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not is_running(paths)
+    assert os.listdir(paths.config) == ["logs"]
+    if word:
+        assert "cancelled sandbox" in paths.log_file.read_text()
+
+
+def has_child(pid: int) -> bool:
+    """True once the process has a child that runs another program."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"stub_daemon" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return True
+    return False
+
+
+def test_foreground_with_a_daemon_is_a_conflict(samehost: Command, served: ServedBackend) -> None:
+    result = samehost("up", "--foreground")
+    assert result.code == 6
+    assert "samehost down" in result.err
+    assert served.backend.calls == []
+
+
+def test_foreground_runs_the_daemon_in_this_process(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+
+    def run(paths: Paths, ready: Callable[[], None] | None, machine: str | None = None) -> int:
+        calls.append((paths, machine))
+        assert ready is not None
+        ready()
+        return 7
+
+    monkeypatch.setitem(sys.modules, "desktop.daemon.main", SimpleNamespace(run=run))
+    result = samehost("up", "--foreground", "--machine", "mars")
+    assert (result.code, calls) == (7, [(paths, "mars")])
+    assert "the daemon is ready" in result.err
+
+
+# Ending
+
+
+def test_down_without_anything_says_so(
+    samehost: Command, registry: WordRegistry, paths: Paths
+) -> None:
+    result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost was not running.\n")
+    assert registry.stopped == ["sandbox", "sandbox-b"]
+    assert os.listdir(paths.config) == []
+
+
+def test_down_removes_what_a_killed_daemon_left(
+    samehost: Command, registry: WordRegistry, paths: Paths
+) -> None:
+    bind(paths.api_socket).close()
+    paths.lock_file.write_text("4711")
+    (paths.state / "machines").mkdir(parents=True)
+    registry.running.add("sandbox-b")
+    result = samehost("down")
+    assert result.code == 0
+    assert "stopped what was left: sandbox-b" in result.out
+    assert registry.running == set()
+    assert os.listdir(paths.config) == []
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_says_what_goes_on_and_waits_for_the_end(
+    samehost: Command, served: ServedBackend
+) -> None:
+    result = samehost("down")
+    assert result.code == 0
+    assert result.err.splitlines()[0] == "closing every mirror"
+    served.join()
+    assert served.backend.calls == ["shutdown"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_ends_a_daemon_of_another_version_by_a_signal(
+    samehost: Command, stub: Callable[[str], None], paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub("ready")
+    assert samehost("up").code == 0
+    monkeypatch.setattr("desktop.api.client.PROTOCOL", 99)
+    assert samehost("status").code == 7
+    result = samehost("down")
+    assert result.code == 0
+    assert "by a signal" in result.err
+    monkeypatch.undo()
+    assert not paths.api_socket.exists()
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_gives_up_on_a_daemon_that_does_not_end(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.cli.stopping.STOP_SECONDS", 0.1)
+    with DaemonLock(paths.lock_file):
+        result = samehost("down")
+    assert result.code == 1
+    assert "has not ended" in result.err
+
+
+def test_a_daemon_that_answers_nothing_is_not_waited_for_without_end(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.api.client.HELLO_SECONDS", 0.1)
+    with bind(paths.api_socket):
+        result = samehost("status")
+    assert result.code == 1
+    assert "does not answer" in result.err
+
+
+def test_a_lock_can_be_taken_again_after_its_holder_was_killed(paths: Paths) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from desktop.daemon.lock import DaemonLock;"
+        "DaemonLock(Path(sys.argv[1])).acquire(); print(flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(paths.lock_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert paths.lock_file.read_text() == str(process.pid)
+        process.kill()
+    with DaemonLock(paths.lock_file):
+        assert paths.lock_file.read_text() == str(os.getpid())
+    assert not paths.lock_file.exists()
+
+
+def test_a_second_lock_is_refused_and_names_the_holder(paths: Paths) -> None:
+    with DaemonLock(paths.lock_file), pytest.raises(ConflictError) as caught:
+        DaemonLock(paths.lock_file).acquire()
+    assert str(os.getpid()) in caught.value.message
