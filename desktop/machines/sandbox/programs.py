@@ -21,7 +21,7 @@ REQUIRED: Final = {
     "dockerd": "docker.io",
     "containerd": "docker.io",
     "runc": "docker.io",
-    "tini": "docker.io",
+    "tini": "tini",
     "ip": "iproute2",
     "iptables": "iptables",
     "flock": "util-linux",

@@ -1,0 +1,40 @@
+# What there is to do with a clone. `make up` is the demonstration.
+
+PYTHON := .venv/bin/python
+TARGET ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check bench agent clean setup environment
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
+
+up: setup ## install what is missing, start everything, run both examples, leave it running
+	@$(PYTHON) -m scripts.tour
+
+down: ## end it, and remove all that `make up` made outside this folder
+	@if test -x $(PYTHON); then $(PYTHON) -m scripts.takedown; else echo "nothing to end"; fi
+
+test: setup ## run all tests, or those of TARGET=tests/…
+	@$(PYTHON) -m pytest -q $(TARGET)
+
+check: environment ## lint, format and types
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+
+bench: setup ## measure; prints medians
+	@$(PYTHON) -m tests.bench
+
+agent: environment ## build the agent's zipapp and print its size
+	@$(PYTHON) packaging/agent.py
+
+clean: ## remove what was built in this folder (after `make down`)
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@scripts/setup
+
+environment:
+	@scripts/setup python
