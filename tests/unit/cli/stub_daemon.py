@@ -23,6 +23,10 @@ from desktop.errors import MachineUnreachableError, PermissionDeniedError
 from desktop.paths import Paths
 
 
+LIFETIME = 60
+"""Seconds."""
+
+
 class SickBackend(FakeBackend):
     """Reaches no machine."""
 
@@ -67,6 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ready-fd", type=int)
     ready = parser.parse_args().ready_fd
+    # A test that fails must not leave a daemon behind.
+    signal.alarm(LIFETIME)
     mode = os.environ["STUB"]
     if mode == "refuse":
         error = PermissionDeniedError("the sandbox needs root", "use sudo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -296,3 +297,21 @@ def test_a_second_lock_is_refused_and_names_the_holder(paths: Paths) -> None:
     with DaemonLock(paths.lock_file), pytest.raises(ConflictError) as caught:
         DaemonLock(paths.lock_file).acquire()
     assert str(os.getpid()) in caught.value.message
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    removals = [paths.lock_file.unlink]
+
+    def late(descriptor: int, operation: int) -> None:
+        while removals:
+            removals.pop()()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with DaemonLock(paths.lock_file):
+        assert paths.lock_file.exists()
+        with pytest.raises(ConflictError):
+            DaemonLock(paths.lock_file).acquire()

@@ -158,7 +158,7 @@ def test_broken_json_is_reported_with_its_place(paths: Paths) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"[]", b"", b"\xff\xfe\x00", b"null", b"[" * 100_000, b" " * (1 << 20) + b"{}", b"9" * 5000],
+    [b"[]", b"", b"\xff\xfe\x00", b"null", b"[" * 100_000, b"{}" + b" " * (1 << 20), b"9" * 5000],
 )
 def test_whatever_the_file_holds_is_a_finding_and_stays(paths: Paths, data: bytes) -> None:
     paths.settings_file.write_bytes(data)
