@@ -12,11 +12,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Final
 
 from link.listener import Listener
 
-__all__ = ["Binding", "Failure", "Origin", "Row", "State", "Target", "Wish"]
+__all__ = [
+    "LOOPBACK",
+    "WILDCARD",
+    "Binding",
+    "Failure",
+    "Origin",
+    "Row",
+    "State",
+    "Target",
+    "Wish",
+    "binding_order",
+    "family_of",
+]
 
 
 class Origin(StrEnum):
@@ -42,12 +56,19 @@ class Binding:
     """Where a mirror listens (or would): the key of everything the reconciler knows.
 
     `origin` is where the real listener is, so the mirror socket is on the *other* side.
+    `claimant` is 0 for whatever is ever opened. Where `remap` leads several ports to one place,
+    the rows that lose it carry their real listener's port here, which keeps them apart.
     """
 
     origin: Origin
     protocol: str
     address: str
     port: int
+    claimant: int = 0
+
+    def __hash__(self) -> int:
+        """Leaves out what seldom differs: enumerations hash slowly."""
+        return hash((self.protocol, self.address, self.port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +114,24 @@ class Row:
 
 
 LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
+"""The loopback address that everybody means, by family (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3)."""
+
 WILDCARD: Final = {4: "0.0.0.0", 6: "::"}
+"""All addresses, by family."""
+
+
+def family_of(address: str) -> int:
+    """4 or 6, the family of a canonical address."""
+    return 6 if ":" in address else 4
+
+
+def binding_order(binding: Binding) -> tuple[str, str, int, int, int, int]:
+    """Sorts bindings by origin, protocol, port and address; addresses as numbers, IPv4 first."""
+    family, number = _numeric(binding.address)
+    return (binding.origin, binding.protocol, binding.port, family, number, binding.claimant)
+
+
+@lru_cache(maxsize=1024)
+def _numeric(address: str) -> tuple[int, int]:
+    parsed = ip_address(address)
+    return parsed.version, int(parsed)

@@ -1,0 +1,169 @@
+"""From listeners to wishes: what should be mirrored, where, and if not, why not (DESIGN 3).
+
+    the real listener binds    mirror for origin machine            mirror for origin host
+    127.0.0.1, ::1             the same address on the host         the same in the machine
+    0.0.0.0, ::                the same, or loopback (`localhost`)  the family's loopback
+    :: dual-stack              both families                        both families
+    another 127/8 address      the same on the host                 none
+    any other address          none: `ignored`                      none
+
+Rules: pure; the same listeners and rules give the same wishes in the same order of importance.
+The user's rules come before the built-in ones. A port that both sides hold stays with both: each
+gets a `conflict` row. A loopback listener behind a wildcard one of the same port needs no mirror
+of its own: flows through the wildcard's are dialled to loopback, where the machine's kernel
+prefers the more specific listener.
+
+Counterpart: `reconcile.py` makes the wishes come true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from desktop.mirror.conflicts import describe_holder, hint
+from desktop.mirror.defaults import find_default, is_loopback
+from desktop.mirror.model import (
+    LOOPBACK,
+    WILDCARD,
+    Binding,
+    Origin,
+    State,
+    Target,
+    Wish,
+    binding_order,
+    family_of,
+)
+from desktop.mirror.overlap import HeldPorts, WishChoice, wildcard_families
+from link.listener import Listener
+
+__all__ = ["AS_BOUND", "LOCALHOST", "PortMatcher", "Rules", "plan"]
+
+AS_BOUND: Final = "as-bound"
+LOCALHOST: Final = "localhost"
+
+
+class PortMatcher(Protocol):
+    """A rule of the user's `ignore` list (`desktop.settings.values.PortRule`); str() names it."""
+
+    def matches(self, origin: str, protocol: str, port: int) -> bool:
+        """True if a listener of that origin, protocol and real port is meant."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say about ports.
+
+    Attributes:
+        port_binding: AS_BOUND or LOCALHOST: where a wildcard of the machine is mirrored.
+        reach_host: whether the desktop's listeners are mirrored into the machine.
+        ignore: the user's list.
+        remap: (protocol, machine's port) to the desktop's port.
+        own_ports: (protocol, port) that Samehost itself listens on in the machine.
+    """
+
+    port_binding: str = AS_BOUND
+    reach_host: bool = True
+    ignore: tuple[PortMatcher, ...] = ()
+    remap: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    own_ports: frozenset[tuple[str, int]] = frozenset()
+
+
+def plan(machine: Iterable[Listener], host: Iterable[Listener], rules: Rules) -> list[Wish]:
+    """The wishes for these real listeners: sorted, no binding twice, and no two to open overlap.
+
+    Neither list may hold sockets of Samehost's own, or they would be mirrored back.
+    """
+    of_machine = sorted(machine, key=_by_id)
+    of_host = sorted(host, key=_by_id)
+    here, there = HeldPorts(of_host), HeldPorts(of_machine)
+    choice = WishChoice()
+    for listener in of_machine:
+        _wish_on_host(listener, here, rules, choice)
+    if rules.reach_host:
+        for listener in of_host:
+            _wish_in_machine(listener, there, rules, choice)
+    return sorted(choice.settle(), key=_order)
+
+
+def _by_id(listener: Listener) -> int:
+    return listener.id
+
+
+def _order(wish: Wish) -> tuple[str, str, int, int, int, int]:
+    return binding_order(wish.binding)
+
+
+def _wish_on_host(listener: Listener, here: HeldPorts, rules: Rules, choice: WishChoice) -> None:
+    port = rules.remap.get((listener.protocol, listener.port), listener.port)
+    places = _places_on_host(listener, rules)
+    reason = _ignored(Origin.MACHINE, listener, rules)
+    if not places:
+        places = (listener.address,)
+        reason = reason or _out_of_reach(listener.address)
+    state = State.IGNORED if reason else State.PENDING
+    holder = None if reason else here.holder(listener.protocol, port, places)
+    if holder is not None:
+        state = State.CONFLICT
+        reason = _blamed(holder, Origin.HOST, "stop it, or remap the port")
+    for place in places:
+        binding = Binding(Origin.MACHINE, listener.protocol, place, port)
+        choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
+
+
+def _wish_in_machine(
+    listener: Listener, there: HeldPorts, rules: Rules, choice: WishChoice
+) -> None:
+    places = _places_in_machine(listener)
+    reason = _ignored(Origin.HOST, listener, rules)
+    state = State.IGNORED if reason else State.PENDING
+    holder = None if reason else there.holder(listener.protocol, listener.port, places)
+    if holder is not None:
+        state = State.CONFLICT
+        reason = _blamed(holder, Origin.MACHINE, "stop one of the two")
+    for place in places:
+        binding = Binding(Origin.HOST, listener.protocol, place, listener.port)
+        choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
+
+
+def _places_on_host(listener: Listener, rules: Rules) -> tuple[str, ...]:
+    """Loopback as it is, wildcards by `port_binding`; nothing for the machine's addresses."""
+    if is_loopback(listener.address):
+        return (listener.address,)
+    stands = LOOPBACK if rules.port_binding == LOCALHOST else WILDCARD
+    return tuple(stands[family] for family in wildcard_families(listener))
+
+
+def _places_in_machine(listener: Listener) -> tuple[str, ...]:
+    """The two loopback addresses only, so that none but the machine's own root can reach us."""
+    if listener.address in LOOPBACK.values():
+        return (listener.address,)
+    return tuple(LOOPBACK[family] for family in wildcard_families(listener))
+
+
+def _target(listener: Listener, place: str) -> Target:
+    address = place if is_loopback(place) else LOOPBACK[family_of(place)]
+    return Target(address, listener.port)
+
+
+def _ignored(origin: Origin, listener: Listener, rules: Rules) -> str:
+    """Why a rule leaves this listener alone; "" if none does."""
+    key = listener.protocol, listener.port
+    if origin is Origin.MACHINE and key in rules.own_ports:
+        return "ignored by default: Samehost's own port"
+    for matcher in rules.ignore:
+        if matcher.matches(origin.value, *key):
+            return f"ignored by the setting {matcher}"
+    if origin is Origin.MACHINE and key in rules.remap:
+        return ""
+    default = find_default(origin, listener)
+    return f"ignored by default: {default.name}" if default else ""
+
+
+def _out_of_reach(address: str) -> str:
+    return f"listens only on {address}, an address of the machine; listen on 0.0.0.0 or 127.0.0.1"
+
+
+def _blamed(holder: Listener, origin: Origin, remedy: str) -> str:
+    return f"{describe_holder(holder, origin)}: {hint(holder) or remedy}"

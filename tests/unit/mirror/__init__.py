@@ -1,0 +1,1 @@
+"""Desired ports against actual ports."""
