@@ -51,9 +51,10 @@ def _foreground(paths: Paths, machine: str | None) -> int:
     if client is not None:
         client.close()
         raise ConflictError("the daemon runs already", "to end it: samehost down")
+    from desktop.daemon.main import Foreground
     from desktop.daemon.main import run as run_daemon
 
-    return run_daemon(paths, lambda: warn("the daemon is ready"), machine)
+    return run_daemon(paths, None, Foreground(machine, warn))
 
 
 def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import uvloop
@@ -29,7 +30,7 @@ from desktop.settings.store import SettingsStore
 from link.relay.select import open_relay
 from link.version import VERSION
 
-__all__ = ["ReadyLine", "run"]
+__all__ = ["Foreground", "ReadyLine", "run"]
 
 LOG_BYTES: Final = 4 << 20
 LOG_FILES: Final = 2
@@ -57,30 +58,44 @@ class ReadyLine:
         os.close(self._descriptor)
 
 
-def run(paths: Paths, ready: Callable[[], None] | None = None, machine: str | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """A daemon that a person watches: it attaches by itself, and says what it does.
+
+    `machine` None is the one of the settings.
+    """
+
+    machine: str | None
+    say: Callable[[str], None]
+
+
+def run(
+    paths: Paths, ready: Callable[[], None] | None = None, foreground: Foreground | None = None
+) -> int:
     """Run a daemon until it is shut down; returns the exit code.
 
-    `machine` is attached to once the daemon is ready; without it the daemon waits to be asked.
-    Raises SamehostError if it cannot start.
+    Raises SamehostError if it cannot start, or cannot attach in the foreground.
     """
     with DaemonLock(paths.lock_file):
         _log_to(paths)
         _raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(paths, ready or _nothing, machine))
+            runner.run(_serve(paths, ready or _nothing, foreground))
     _remove_empty(paths)
     return 0
 
 
-async def _serve(paths: Paths, ready: Callable[[], None], machine: str | None) -> None:
+async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground | None) -> None:
     daemon = Daemon(paths, open_relay(), open_listener_source(), SettingsStore(paths))
     log.info("samehost %s begins, process %d", VERSION, os.getpid())
     loop = asyncio.get_running_loop()
-    ends: set[asyncio.Task[None]] = set()
+    work: list[asyncio.Task[None]] = []
 
     def shut_down(name: str) -> None:
         log.info("%s: shutting down", name)
-        ends.add(loop.create_task(daemon.shutdown(_say), name="shutdown by signal"))
+        for task in work:
+            task.cancel()
+        work.append(loop.create_task(daemon.shutdown(_say), name="shutdown by signal"))
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, shut_down, number.name)
@@ -88,22 +103,24 @@ async def _serve(paths: Paths, ready: Callable[[], None], machine: str | None) -
         ready()
         gc.collect()
         gc.freeze()
-        attach = loop.create_task(_attach(daemon, machine), name="first attach")
-        try:
-            await daemon.run()
-        finally:
-            attach.cancel()
-            await asyncio.gather(attach, *ends, return_exceptions=True)
+        if foreground is not None:
+            work.append(loop.create_task(_attach(daemon, foreground), name="first attach"))
+        await daemon.run()
+        results = await asyncio.gather(*work, return_exceptions=True)
     log.info("samehost ends")
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
-async def _attach(daemon: Daemon, machine: str | None) -> None:
-    if machine is None:
-        return
+async def _attach(daemon: Daemon, foreground: Foreground) -> None:
+    """Attach, or shut down with the reason."""
     try:
-        await daemon.attach(machine, _say)
-    except SamehostError as error:
-        log.error("%s; %s", error.message, error.remedy)
+        await daemon.attach(foreground.machine, foreground.say)
+    except SamehostError:
+        await daemon.shutdown(foreground.say)
+        raise
+    foreground.say("connected; Ctrl-C ends it")
 
 
 def _say(text: str) -> None:

@@ -27,7 +27,6 @@ class PortTable:
         self._traffic = traffic
         self._clock_offset = clock_offset
         self._rows: dict[Binding, tuple[Row, PortRow]] = {}
-        self._busy: set[Binding] = set()
 
     def rows(self) -> list[PortRow]:
         """All rows, sorted."""
@@ -58,13 +57,11 @@ class PortTable:
 
     def count(self) -> None:
         """Look at the counts, and publish the rows whose counts changed."""
-        active = set(self._traffic.active())
         changed = []
-        for binding in active | self._busy:
+        for binding in self._traffic.take_busy():
             known = self._rows.get(binding)
             if known is not None and self._put(known[0]) != known[1]:
                 changed.append(self._rows[binding][1])
-        self._busy = active
         self._publish([], changed, [])
 
     def _put(self, row: Row) -> PortRow:

@@ -36,6 +36,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._entries: dict[Binding, _Entry] = {}
+        self._touched: set[Binding] = set()
         self._forgotten_in = 0
         self._forgotten_out = 0
 
@@ -44,11 +45,13 @@ class Traffic:
         entry = self._entries.setdefault(binding, _Entry())
         entry.is_forgotten = False
         entry.live.add(flow)
+        self._touched.add(binding)
 
     def ended(self, binding: Binding, flow: Flow) -> None:
         """It has ended. One that ended before it was `started` is counted all the same."""
         entry = self._entries.setdefault(binding, _Entry())
         entry.live.discard(flow)
+        self._touched.add(binding)
         bytes_in, bytes_out = _bytes(binding, flow)
         entry.ended_in += bytes_in
         entry.ended_out += bytes_out
@@ -77,9 +80,11 @@ class Traffic:
             bytes_out += counts.bytes_out
         return Counts(flows, bytes_in, bytes_out)
 
-    def active(self) -> list[Binding]:
-        """Mirrors with flows now."""
-        return [binding for binding, entry in self._entries.items() if entry.live]
+    def take_busy(self) -> set[Binding]:
+        """Mirrors whose counts may have changed since the last call."""
+        busy, self._touched = self._touched, set()
+        busy.update(binding for binding, entry in self._entries.items() if entry.live)
+        return busy
 
     def forget(self, binding: Binding) -> None:
         """Its row is gone: once without flows, only the totals remember it."""

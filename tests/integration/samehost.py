@@ -1,0 +1,135 @@
+"""A Samehost of the tests' own: driven by its command line, as a user would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from desktop.paths import Paths
+from scripts import demo_image
+
+__all__ = ["IMAGE", "PATIENCE", "Samehost", "free_port", "talk", "until"]
+
+IMAGE = demo_image.IMAGE
+PATIENCE = 10.0
+"""Seconds until a test gives up waiting; a loaded machine is slow, not wrong."""
+
+
+class Samehost:
+    """One SAMEHOST_HOME."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="samehost-"))
+        self.paths = Paths.under(self.home)
+        self.environment = {**os.environ, "SAMEHOST_HOME": str(self.home)}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The argument list of a `samehost` command."""
+        return [sys.executable, "-m", "desktop.cli.main", *arguments]
+
+    def try_run(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever its exit code."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def run(self, *arguments: str, text: str = "") -> str:
+        """Run a command that must succeed; its standard output."""
+        done = self.try_run(*arguments, text=text)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def docker(self, *arguments: str, text: str = "") -> str:
+        """`samehost docker …`, stripped."""
+        return self.run("docker", *arguments, text=text).strip()
+
+    def ports(self) -> list[dict[str, Any]]:
+        """The rows of `samehost ports --json`."""
+        rows: list[dict[str, Any]] = json.loads(self.try_run("ports", "--json").stdout)
+        return rows
+
+    def rows(self, port: int, origin: str = "machine") -> list[dict[str, Any]]:
+        """The rows of one real listener's port."""
+        key = f"{origin}_port"
+        return [row for row in self.ports() if row["origin"] == origin and row[key] == port]
+
+    def states(self, port: int, origin: str = "machine") -> list[str]:
+        """The states of those rows."""
+        return [row["state"] for row in self.rows(port, origin)]
+
+    def status(self) -> dict[str, Any]:
+        """`samehost status --json`."""
+        status: dict[str, Any] = json.loads(self.try_run("status", "--json").stdout)
+        return status
+
+    def load_image(self) -> None:
+        """Put the demonstration's image into the machine."""
+        self.docker(*demo_image.import_arguments(demo_image.build()))
+
+    @contextlib.contextmanager
+    def container(self, *command: str, network: str = "host") -> Iterator[str]:
+        """A detached container of the demonstration's image; its id."""
+        name = self.docker("run", "-d", f"--network={network}", IMAGE, *command)
+        try:
+            yield name
+        finally:
+            self.docker("rm", "-f", name)
+
+    @contextlib.contextmanager
+    def python(self, code: str, *arguments: str) -> Iterator[str]:
+        """A container that runs Python code, with the interpreter of this computer."""
+        name = self.docker(
+            *("run", "-d", "--network=host", "-v", "/:/desktop:ro", IMAGE),
+            *("busybox", "chroot", "/desktop", "/usr/bin/python3", "-u", "-c", code, *arguments),
+        )
+        try:
+            yield name
+        finally:
+            self.docker("rm", "-f", name)
+
+    def remove(self) -> None:
+        """End it and remove its folder."""
+        self.try_run("down")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Poll until `condition` is true; its value."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    """A port that nobody listens on, on any address of this computer."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        return int(server.getsockname()[1])
+
+
+def talk(address: str, port: int, words: bytes = b"", patience: float = PATIENCE) -> bytes:
+    """Connect, say `words`, and hear all until end-of-file. Raises OSError."""
+    with socket.create_connection((address, port), timeout=patience) as client:
+        client.sendall(words)
+        client.shutdown(socket.SHUT_WR)
+        heard = b""
+        while part := client.recv(65536):
+            heard += part
+        return heard
