@@ -10,10 +10,10 @@ help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
 
 up: setup ## install what is missing, start everything, run both examples, leave it running
-	@$(PYTHON) -m scripts.tour
+	@$(PYTHON) -m scripts.run tour
 
 down: ## end it, and remove all that `make up` made outside this folder
-	@if test -x $(PYTHON); then $(PYTHON) -m scripts.takedown; else echo "nothing to end"; fi
+	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
 test: setup ## run all tests, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +54,3 @@ def _is_of_the_tour(settings: Path) -> bool:
         return bool(json.loads(settings.read_text()) == SETTINGS_OF_THE_TOUR)
     except (OSError, ValueError):
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -215,7 +214,3 @@ def _what_next() -> None:
 
 def _heading(text: str) -> None:
     say(f"\n{text}\n{'-' * len(text)}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -89,7 +89,7 @@ class Machine:
         traces = self.traces
         assert self.state() == "stopped"
         assert members(traces.cgroup) == []
-        assert traces.interface not in os.listdir("/sys/class/net")
+        assert traces.interface not in [name for _, name in socket.if_nameindex()]
         assert cgroups_called(traces.cgroup) == []
         assert str(self.home) not in Path("/proc/self/mountinfo").read_text()
         assert command_lines_with(str(self.home)) == []

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ class Traces:
             )
 
     def _has_interface(self) -> bool:
-        return (Path("/sys/class/net") / self.interface).exists()
+        return any(name == self.interface for _, name in socket.if_nameindex())
 
     async def _remove_cgroup(self) -> None:
         mount = cgroup2_mount()

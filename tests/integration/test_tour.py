@@ -1,0 +1,51 @@
+"""`make up` and `make down`, in a network of their own: ports 80 and 8000 are free there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+IN_A_NETWORK_OF_ITS_OWN = """
+ip link set lo up
+mount -n -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work"
+mount -n -t overlay -o "lowerdir=/usr/local/bin,upperdir=$1/upper,workdir=$1/work" overlay \\
+    /usr/local/bin
+shift
+python=$1
+"$python" -m scripts.run tour; echo "first: $?"
+"$python" -m scripts.run tour; echo "second: $?"
+test -L /usr/local/bin/samehost; echo "command: $?"
+"$python" -m scripts.run takedown; echo "down: $?"
+test -e /usr/local/bin/samehost; echo "no command: $?"
+ip -brief link
+"""
+
+
+def test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing(
+    short_home: Path,
+) -> None:
+    home, scratch = short_home / "home", short_home / "scratch"
+    scratch.mkdir()
+    command = ["unshare", "--net", "--mount", "sh", "-u", "-c", IN_A_NETWORK_OF_ITS_OWN, "-"]
+    result = subprocess.run(
+        [*command, str(scratch), sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "SAMEHOST_HOME": str(home)},
+    )
+    lines = result.stdout.splitlines()
+    said = f"{result.stdout}\n{result.stderr}"
+    for line in ("first: 0", "second: 0", "command: 0", "down: 0", "no command: 1"):
+        assert line in lines, said
+    assert sum(line.startswith("hello from this computer") for line in lines) == 2, said
+    assert sum(line.startswith("This is the web server of") for line in lines) == 2, said
+    assert result.stderr.count("Published ports are discarded") == 2, said
+    assert "(the container samehost-demo runs already)" in lines
+    assert [line for line in lines[lines.index("no command: 1") + 1 :] if line[:2] != "lo"] == []
+    assert not home.exists()
