@@ -70,7 +70,7 @@ REQUEST_SECONDS: Final[Mapping[str, float]] = {
 """All methods, and the seconds until a request is given up (until the snapshot: `subscribe`)."""
 
 _ERRORS: Final[Mapping[str, type[SamehostError]]] = {
-    kind.code.name: kind
+    code: kind
     for kind in (
         SamehostError,
         UsageError,
@@ -80,6 +80,7 @@ _ERRORS: Final[Mapping[str, type[SamehostError]]] = {
         ConflictError,
         VersionMismatchError,
     )
+    for code in (kind.code.name, str(kind.code.value))
 }
 
 
@@ -108,6 +109,9 @@ def error_to_wire(error: SamehostError) -> dict[str, str]:
 
 
 def error_from_wire(fields: Mapping[str, Any]) -> SamehostError:
-    """The error that the three fields describe; an unknown code is a plain SamehostError."""
+    """The error that the three fields describe.
+
+    `code` may be the number too; an unknown one is a plain SamehostError.
+    """
     kind = _ERRORS.get(str(fields.get("code")), SamehostError)
     return kind(str(fields.get("message", "unknown error")), str(fields.get("remedy", "")))

@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -43,20 +45,34 @@ def start_daemon(paths: Paths) -> None:
     try:
         start = os.fstat(log).st_size
         reader, writer = os.pipe()
-        with open(reader, "rb", buffering=0) as answers:
+        with open(reader, "rb", buffering=0), open(writer, "wb", buffering=0) as ours:
+            process = None
             try:
-                process = _spawn(writer, log)
-            finally:
-                os.close(writer)
-            try:
-                _check(_read_answer(answers.fileno()), paths.log_file, start)
+                with _interrupts_held():
+                    process = _spawn(writer, log)
+                ours.close()
+                _check(_read_answer(reader), paths.log_file, start)
             except BaseException:
-                _end(process)
+                if process is not None:
+                    _end(process)
                 raise
             # It lives on without us; Popen would complain about an unfinished child.
             process.returncode = 0
     finally:
         os.close(log)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the end, so that no child is there that nobody knows."""
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _open_log(path: Path) -> int:

@@ -359,9 +359,9 @@ def test_a_client_that_goes_does_not_cancel_a_shutdown(served: ServedBackend) ->
 def test_shutdown_is_answered_before_the_end(served: ServedBackend) -> None:
     with connect(served) as client:
         assert client.call("shutdown") is None
+        served.join()
         with pytest.raises(ConnectionLostError):
             client.call("status")
-    served.join()
 
 
 def test_shutdown_happens_once_however_many_ask(served: ServedBackend) -> None:

@@ -42,6 +42,10 @@ def test_the_code_of_an_error_is_a_word() -> None:
     }
 
 
+def test_the_code_of_an_error_may_be_its_number() -> None:
+    assert type(error_from_wire({"code": 6, "message": "x"})) is ConflictError
+
+
 def test_an_unknown_code_is_a_plain_failure() -> None:
     assert type(error_from_wire({"code": "LATER", "message": "x"})) is SamehostError
 

@@ -22,7 +22,6 @@ from desktop.daemon.lock import DaemonLock
 from desktop.errors import MachineUnreachableError, PermissionDeniedError
 from desktop.paths import Paths
 
-
 LIFETIME = 60
 """Seconds."""
 

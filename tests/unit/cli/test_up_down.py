@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from desktop.api.client import ApiClient
 from desktop.api.socketfile import bind
 from desktop.daemon.lock import DaemonLock
+from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
 from tests.served_backend import PATIENCE, ServedBackend
@@ -192,16 +192,18 @@ def test_foreground_runs_the_daemon_in_this_process(
 ) -> None:
     calls: list[object] = []
 
-    def run(paths: Paths, ready: Callable[[], None] | None, machine: str | None = None) -> int:
-        calls.append((paths, machine))
-        assert ready is not None
-        ready()
+    def run(
+        paths: Paths, ready: Callable[[], None] | None = None, foreground: Foreground | None = None
+    ) -> int:
+        assert foreground is not None
+        foreground.say("attaching")
+        calls.append((paths, ready, foreground.machine))
         return 7
 
-    monkeypatch.setitem(sys.modules, "desktop.daemon.main", SimpleNamespace(run=run))
+    monkeypatch.setattr("desktop.daemon.main.run", run)
     result = samehost("up", "--foreground", "--machine", "mars")
-    assert (result.code, calls) == (7, [(paths, "mars")])
-    assert "the daemon is ready" in result.err
+    assert (result.code, calls) == (7, [(paths, None, "mars")])
+    assert "attaching" in result.err
 
 
 # Ending
