@@ -21,6 +21,8 @@ SOCKET_PATH_LIMIT: Final = 103
 """Longest Unix socket path in bytes that every platform takes (macOS: 104 with the zero)."""
 
 ADMIN_DIRECTORY: Final = Path("/etc/samehost")
+ROOT_RUNTIME: Final = Path("/run/samehost")
+"""Root has no session's runtime folder; /run is root's own (hier(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Paths:
             ADMIN_DIRECTORY,
             directories.user_state_path,
             directories.user_log_path,
-            directories.user_runtime_path,
+            _runtime_folder(directories.user_state_path),
         )
 
     @property
@@ -100,3 +102,15 @@ class Paths:
                 f"the folder is too deep for a Unix socket: {longest}",
                 f"set {HOME_VARIABLE} to a shorter path, such as /tmp/samehost",
             )
+
+
+def _runtime_folder(state: Path) -> Path:
+    """Where sockets go: the session's runtime folder, root's, or one beside the state.
+
+    Never a name in /tmp that somebody else could make first, as platformdirs falls back to.
+    """
+    session = os.environ.get("XDG_RUNTIME_DIR")
+    if session:
+        return Path(session) / "samehost"
+    is_root = getattr(os, "geteuid", lambda: None)() == 0
+    return ROOT_RUNTIME if is_root and ROOT_RUNTIME.parent.is_dir() else state / "run"

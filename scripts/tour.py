@@ -24,7 +24,13 @@ from scripts.commands import LINK, SAMEHOST, StepFailedError, is_our_link, sameh
 
 __all__ = ["main"]
 
-CONTAINER: Final = "samehost-demo"
+EXAMPLE: Final = "samehost-example"
+PAGE: Final = "samehost-page"
+PAGE_PORT: Final = 8088
+PAGE_COMMAND: Final = (
+    "mkdir /www; echo 'A page from a container with --net=host.' > /www/index.html; "
+    f"exec busybox httpd -f -p {PAGE_PORT} -h /www"
+)
 IMAGE: Final = demo_image.IMAGE.removesuffix(":latest")
 LISTENER_PORT: Final = 8000
 WEB_PORT: Final = 80
@@ -45,8 +51,10 @@ def main() -> int:
         with _web_server():
             _desktop_to_container()
             _published_ports()
+            _keep_a_page()
             _heading("The ports that both sides share now")
             samehost("ports")
+        _end_example()
         _what_next()
     except StepFailedError as error:
         say("\nThe demonstration stopped here. Again: make up    End everything: make down")
@@ -86,13 +94,13 @@ def _make_link() -> None:
 
 def _container_to_desktop() -> None:
     _heading("1. A container listens on port 8000: this computer's localhost:8000 reaches it")
-    name = f"^{CONTAINER}$"
-    running = samehost("docker", "ps", "-q", "--filter", f"name={name}", quiet=True).stdout
-    if running.strip():
-        say(f"(the container {CONTAINER} runs already)")
-    else:
-        run = ("docker", "run", "-d", "--rm", "--name", CONTAINER, "--net=host", IMAGE)
-        samehost(*run, "nc", "-lkv", "0.0.0.0", str(LISTENER_PORT))
+    if _is_running(EXAMPLE):
+        samehost("docker", "rm", "-f", EXAMPLE, quiet=True)
+    elif _rows("machine", LISTENER_PORT):
+        say("(a container of yours has port 8000: that one is left alone)")
+        return
+    run = ("docker", "run", "-d", "--rm", "--name", EXAMPLE, "--net=host", IMAGE)
+    samehost(*run, "nc", "-lkv", "0.0.0.0", str(LISTENER_PORT))
     row = _wait_for_row("machine", LISTENER_PORT)
     if row is None or row["state"] != "active":
         say(_not_active(row, LISTENER_PORT))
@@ -101,7 +109,7 @@ def _container_to_desktop() -> None:
     say(f"$ echo {words!r} | nc -N localhost {LISTENER_PORT}")
     with socket.create_connection(("localhost", LISTENER_PORT), timeout=PATIENCE_S) as connection:
         connection.sendall(f"{words}\n".encode())
-    logs = ("docker", "logs", "--tail", "2", CONTAINER)
+    logs = ("docker", "logs", "--tail", "2", EXAMPLE)
     if not _wait_for(lambda: words in samehost(*logs, quiet=True).stdout):
         say("What was typed has not arrived; see: samehost logs")
         raise StepFailedError(1)
@@ -167,17 +175,37 @@ def _published_ports() -> None:
     samehost("docker", "run", "--rm", "--net=host", "-p", "8080:80", IMAGE, "true")
 
 
+def _keep_a_page() -> None:
+    """Something that goes on running, so that there is something to look at."""
+    if not _is_running(PAGE):
+        run = ("docker", "run", "-d", "--rm", "--name", PAGE, "--net=host", IMAGE)
+        samehost(*run, "sh", "-c", PAGE_COMMAND, quiet=True)
+    _wait_for_row("machine", PAGE_PORT)
+
+
+def _end_example() -> None:
+    """Port 8000 is for whoever wants to type the first example."""
+    if _is_running(EXAMPLE):
+        samehost("docker", "rm", "-f", EXAMPLE, quiet=True)
+
+
+def _is_running(container: str) -> bool:
+    found = samehost("docker", "ps", "-q", "--filter", f"name=^{container}$", quiet=True).stdout
+    return bool(found.strip())
+
+
+def _rows(origin: str, port: int) -> list[Row]:
+    """The rows of a real listener's port."""
+    rows = json.loads(samehost("ports", "--json", quiet=True).stdout)
+    side = "machine_port" if origin == "machine" else "host_port"
+    return [row for row in rows if row["origin"] == origin and row[side] == port]
+
+
 def _wait_for_row(origin: str, port: int) -> Row | None:
     """The port's row once it is no longer pending; None if there is none in time."""
 
     def find() -> Row | None:
-        rows = json.loads(samehost("ports", "--json", quiet=True).stdout)
-        side = "machine_port" if origin == "machine" else "host_port"
-        settled = [
-            row
-            for row in rows
-            if row["origin"] == origin and row[side] == port and row["state"] != "pending"
-        ]
+        settled = [row for row in _rows(origin, port) if row["state"] != "pending"]
         return min(settled, key=lambda row: row["state"] != "active", default=None)
 
     return _wait_for(find)
@@ -198,18 +226,18 @@ def _not_active(row: Row | None, port: int) -> str:
 
 
 def _what_next() -> None:
-    _heading("All of it goes on running. Type, for example")
+    _heading("Samehost, its machine and a page on port 8088 go on running. Now type")
     home = os.environ.get(HOME_VARIABLE)
     if home:
         say(f"  export {HOME_VARIABLE}={home}")
     command = "samehost" if is_our_link() else str(SAMEHOST)
     say(f"""\
-  nc localhost {LISTENER_PORT}                        and some words
-  {command} docker logs -f {CONTAINER}     where they arrive
-  {command} docker run --rm -it --net=host {IMAGE} nc localhost {WEB_PORT}
-  {command} ports --watch
-  {command} disable                      and enable: live, no container restarts
-  make down                             ends all of it""")
+  {command} docker run --rm -it --net=host {IMAGE} nc -lkv 0.0.0.0 {LISTENER_PORT}
+      and in another terminal:  nc localhost {LISTENER_PORT}
+  curl http://localhost:{PAGE_PORT}/         a page from a container
+  {command} ports --watch            the table, live
+  {command} disable                  and enable: live, no container restarts
+  make down                         ends all of it""")
 
 
 def _heading(text: str) -> None:

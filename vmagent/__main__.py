@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from link.acceptor import Acceptor, listen_tcp
 from link.handshake import SECRET_SIZE
-
 from vmagent.agent import Agent, AgentConfig
 
 __all__ = ["main"]

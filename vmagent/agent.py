@@ -45,7 +45,6 @@ from link.relay.splice import SpliceRelay
 from link.session import LEASE_SECONDS
 from link.version import VERSION
 from link.wire import OpenRequest
-
 from vmagent.door import Door
 from vmagent.engine import EngineWatcher
 from vmagent.stubs import Stubs as OpenStubs

@@ -19,7 +19,7 @@ import json
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -200,9 +200,9 @@ def _expect_success(response: Response) -> None:
         raise HttpError(f"status {response.status}")
 
 
-async def _within(seconds: float, work: Awaitable[_Result]) -> _Result:
+async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result, or HttpError after a time. (Before Python 3.12, wait_for can lose a cancel.)"""
-    task = asyncio.ensure_future(work)
+    task = asyncio.get_running_loop().create_task(work, name="request to an engine")
     try:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():

@@ -32,7 +32,7 @@ from desktop.errors import PermissionDeniedError, UsageError
 from desktop.settings.keys import KEYS, SWITCH, find_key
 from link.version import PROTOCOL, VERSION
 
-__all__ = ["FakeBackend", "fake_row"]
+__all__ = ["FakeBackend", "FakeMachine", "fake_row"]
 
 
 def fake_row(

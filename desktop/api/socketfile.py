@@ -19,6 +19,7 @@ from desktop.errors import ConflictError, PermissionDeniedError, SamehostError, 
 from desktop.paths import SOCKET_PATH_LIMIT
 
 __all__ = [
+    "HasOptions",
     "Peer",
     "bind",
     "check_length",

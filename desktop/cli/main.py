@@ -19,7 +19,7 @@ from desktop.cli.output import print_error
 from desktop.errors import ExitCode, PermissionDeniedError, SamehostError
 from desktop.paths import HOME_VARIABLE, Paths
 
-__all__ = ["VERBS", "main"]
+__all__ = ["VERBS", "Verb", "VerbModule", "main"]
 
 
 class Verb(NamedTuple):
@@ -89,7 +89,8 @@ def _dispatch(argv: list[str]) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
-    assert module is not None  # the parser has seen to that
+    if module is None:
+        raise RuntimeError("the parser let an unknown verb pass")
     return module.run(arguments, Paths.find())
 
 

@@ -75,18 +75,21 @@ class Attachment:
         self._changing = asyncio.Lock()
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
-        """Start `machine` if need be and connect; another one is detached first.
+        """Start `machine` if need be and connect; another one is detached once it runs.
 
-        Raises SamehostError if it does not start or no link comes about in LINK_SECONDS.
-        Cancelled or failed, nothing is attached.
+        Raises SamehostError if it does not start, and then what was attached still is; or if no
+        link comes about in LINK_SECONDS, and then nothing is. The same when cancelled.
         """
         async with self._changing:
             if self._is_attached_to(machine):
                 return
+            await self._start(machine, progress)
             await self._detach()
             self.machine = machine
+            self._set("connecting", "")
+            progress("connecting to the machine")
             try:
-                await self._start(machine, progress)
+                await self._connect(machine)
             except BaseException as error:
                 await self._detach()
                 self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
@@ -102,16 +105,27 @@ class Attachment:
         return is_same and self.state == "connected"
 
     async def _start(self, machine: Machine, progress: Progress) -> None:
-        self._set("starting", "")
-        await machine.start(progress)
-        self._set("connecting", "")
-        progress("connecting to the machine")
+        is_first = self._supervisor is None
+        if is_first:
+            self.machine = machine
+            self._set("starting", "")
+        try:
+            await machine.start(progress)
+        except BaseException as error:
+            if is_first:
+                self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
+            raise
+
+    async def _connect(self, machine: Machine) -> None:
+        """Begin to supervise, and wait for the first link."""
         self._connected.clear()
         self._supervisor = asyncio.get_running_loop().create_task(
             self._supervise(machine), name=f"supervisor of {machine.name}"
         )
         self._supervisor.add_done_callback(self._supervisor_ended)
-        connected = asyncio.ensure_future(self._connected.wait())
+        connected = asyncio.get_running_loop().create_task(
+            self._connected.wait(), name="wait for the first link"
+        )
         try:
             await asyncio.wait(
                 [connected, self._supervisor],

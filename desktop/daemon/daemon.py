@@ -165,8 +165,13 @@ class Daemon:
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
         self._registry().get(name)
-        await self.attach(name, progress)
+        before = self._store.settings.machine
         await self.set_setting("machine", name)
+        try:
+            await self.attach(name, progress)
+        except BaseException:
+            await self.set_setting("machine", before)
+            raise
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import uvloop
 
+from desktop.api.messages import error_to_wire
 from desktop.api.server import ApiServer
 from desktop.daemon.daemon import Daemon
 from desktop.daemon.lock import DaemonLock
@@ -50,12 +51,15 @@ class ReadyLine:
 
     def failed(self, error: SamehostError) -> None:
         """It does not, and this is why."""
-        fields = {"code": int(error.code), "message": error.message, "remedy": error.remedy}
-        self._write({"error": fields})
+        self._write({"error": error_to_wire(error)})
 
     def _write(self, answer: dict[str, Any]) -> None:
-        os.write(self._descriptor, json.dumps(answer).encode() + b"\n")
-        os.close(self._descriptor)
+        try:
+            os.write(self._descriptor, json.dumps(answer).encode() + b"\n")
+        except BrokenPipeError:
+            log.info("whoever started the daemon has gone already")
+        finally:
+            os.close(self._descriptor)
 
 
 @dataclass(frozen=True, slots=True)

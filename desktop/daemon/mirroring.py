@@ -229,15 +229,17 @@ class Mirroring:
             self._is_stale = False
             self._wish(now)
         self._actions.extend(self._reconciler.actions(now))
+        acted = bool(self._actions)
         self._act(now)
         added, changed, removed = self._reconciler.take_changes()
         if added or changed or removed:
             for row in removed:
                 self.traffic.forget(row.wish.binding)
             self._on_change(added, changed, removed)
-        for notice in self._reconciler.notices():
-            log.warning("%s", notice)
-        self._arm()
+        for row in self._reconciler.notices():
+            binding = row.wish.binding
+            log.warning("%s port %d: %s", binding.protocol, binding.port, row.reason)
+        self._arm(may_have_more=acted)
 
     def _wish(self, now: float) -> None:
         if self._rules is None:
@@ -283,12 +285,12 @@ class Mirroring:
         else:
             self._reconciler.closed(binding, now)
 
-    def _arm(self) -> None:
-        """Come back when there is more to do."""
+    def _arm(self, *, may_have_more: bool) -> None:
+        """Come back when there is more to do: one action done may let another begin."""
         if self._step_handle is not None:
             return
         deadline = self._reconciler.next_deadline()
-        if self._actions:
+        if may_have_more:
             self._step_handle = self._loop.call_soon(self._step)
         elif deadline is not None:
             self._step_handle = self._loop.call_at(deadline, self._step)

@@ -6,8 +6,9 @@ from typing import Final
 
 from desktop.errors import UsageError
 from desktop.machines.machine import Machine
-from desktop.machines.sandbox import DEFAULT_NETWORK, Sandbox
+from desktop.machines.sandbox import Sandbox
 from desktop.paths import Paths
+from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
 
 __all__ = ["DEFAULT_MACHINE", "Registry"]
 
@@ -17,7 +18,7 @@ DEFAULT_MACHINE: Final = "sandbox"
 class Registry:
     """The machines of one Samehost. It holds nothing open."""
 
-    def __init__(self, paths: Paths, sandbox_network: str = DEFAULT_NETWORK) -> None:
+    def __init__(self, paths: Paths, sandbox_network: str = DEFAULT_SANDBOX_NETWORK) -> None:
         self._paths = paths
         self._sandbox_network = sandbox_network
 

@@ -10,12 +10,13 @@ import errno
 from collections.abc import Iterable
 from typing import Final
 
+from desktop.mirror.conflicts import SIDES, describe_holder, hint
 from desktop.mirror.model import Binding, Failure, Origin, State
 from link.listener import Listener
 
 __all__ = ["explain"]
 
-_SIDES: Final = {Origin.MACHINE: "this computer", Origin.HOST: "the machine"}
+_OTHER_SIDE: Final = {Origin.MACHINE: Origin.HOST, Origin.HOST: Origin.MACHINE}
 """Where the mirror would stand."""
 
 
@@ -24,7 +25,7 @@ def explain(binding: Binding, number: int, there: Iterable[Listener]) -> Failure
 
     `there` are the known listeners of the side where the mirror would stand.
     """
-    side = _SIDES[binding.origin]
+    side = SIDES[_OTHER_SIDE[binding.origin]]
     if number == errno.EADDRINUSE:
         return Failure(State.CONFLICT, _holder(binding, side, there))
     remedy = _REMEDIES.get(number)
@@ -40,11 +41,12 @@ def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
         for listener in there
         if (listener.protocol, listener.port) == (binding.protocol, binding.port)
     ]
-    named = next((listener for listener in held if listener.process), None)
-    if named is None:
+    holder = next((listener for listener in held if listener.process), None)
+    if holder is None:
         return f"another program on {side} has {binding.protocol} port {binding.port}"
-    pid = f" (pid {named.pid})" if named.pid else ""
-    return f"{named.process}{pid} on {side} has {binding.protocol} port {binding.port}"
+    words = describe_holder(holder, _OTHER_SIDE[binding.origin])
+    advice = hint(holder)
+    return f"{words}; {advice}" if advice else words
 
 
 _PRIVILEGE: Final = (

@@ -25,8 +25,8 @@ __all__ = [
 HIGHEST_PORT: Final = 65535
 """RFC 9293 and RFC 768: ports have 16 bits; 0 names none."""
 
-DEFAULT_SANDBOX_NETWORK: Final = "10.213.0.0/16"
-"""A private range (RFC 1918) that home routers, VPNs and Docker's own bridges seldom use."""
+DEFAULT_SANDBOX_NETWORK: Final = "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24"
+"""Private ranges (RFC 1918) that home routers, VPNs and Docker's own bridges seldom use."""
 
 _RULE: Final = re.compile(r"(?:(machine|host):)?(tcp|udp):([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _REMAP_KEY: Final = re.compile(r"(tcp|udp):([0-9]{1,5})")

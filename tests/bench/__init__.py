@@ -1,0 +1,37 @@
+"""How fast and how cheap it is: measured on a Samehost of its own, and judged.
+
+    make bench                                     all of it, under 4 minutes
+    python -m tests.bench --quick                  fewer and shorter rounds, under 1 minute
+    python -m tests.bench --json FILE appear cost  some of it, the rounds' values as JSON as well
+
+Needs root, gcc and the packages of the sandbox. Leaves nothing behind, also when interrupted. Exit
+codes: 0 all that is required is met, 1 something is not, 2 usage, 130 interrupted, otherwise
+those of `samehost`.
+
+The stage (`stage.py`): a daemon, a sandbox and one host-networked container in a temporary
+SAMEHOST_HOME; in the container and on the desktop runs one small C program (`load.c`), so that
+the load is never the bottleneck. All of it is on one computer and one clock. What is measured,
+by name:
+
+    appear     from listen() in the container to a connect on the desktop's 127.0.0.1 that
+               succeeds, and from close() to one that is refused; tried every millisecond, after
+               pauses of random length, so that polls are met at every phase
+    bulk       TCP throughput with 1 and 8 streams both ways, to a server in the container
+    ping       round trip of 64 bytes on one connection
+    connect    connections per second: connect, one byte there and back, close
+    host       the same for the other origin: server on the desktop, client in the container
+    integrity  10 000 connections in a row, descriptors before and after; SHA-256 of 1 GiB each way
+    cost       memory with 0 and 1000 idle flows, CPU at rest
+
+How to read it: a round through the mirror is followed by one past it, directly to the other side's
+address on the cable, and "of direct" is the median of the ratios of such pairs: trust that more
+than the figures themselves, which other load on the computer moves. For times, p99 is the 99th
+percentile of all rounds; `ping` has the rounds' own percentiles and shows their median. Memory is
+Pss (proc_pid_smaps(5)): what is shared is divided by the number of sharers; the kernel's socket
+buffers are not in it. CPU "at rest" comes last, more than a minute after listeners last came and
+went often if all is run; before that both ends look for listeners at their fast pace.
+
+Required figures are those of the first release's acceptance: a mirror within 250 ms at p99, one
+stream at least half of direct, descriptors flat, checksums right. No test asserts times: they are
+judged here only.
+"""

@@ -17,6 +17,8 @@ shift
 python=$1
 "$python" -m scripts.run tour; echo "first: $?"
 "$python" -m scripts.run tour; echo "second: $?"
+timeout 20 "$python" -m desktop.cli.main docker run --rm --net=host samehost/netshoot \\
+    timeout 1 nc -l 0.0.0.0 8000; test $? -ne 1; echo "example: $?"
 test -L /usr/local/bin/samehost; echo "command: $?"
 "$python" -m scripts.run takedown; echo "down: $?"
 test -e /usr/local/bin/samehost; echo "no command: $?"
@@ -46,6 +48,7 @@ def test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing(
     assert sum(line.startswith("hello from this computer") for line in lines) == 2, said
     assert sum(line.startswith("This is the web server of") for line in lines) == 2, said
     assert result.stderr.count("Published ports are discarded") == 2, said
-    assert "(the container samehost-demo runs already)" in lines
+    assert sum("0.0.0.0:8088" in line and "active" in line for line in lines) == 2, said
+    assert "example: 0" in lines, said
     assert [line for line in lines[lines.index("no command: 1") + 1 :] if line[:2] != "lo"] == []
     assert not home.exists()

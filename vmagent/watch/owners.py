@@ -21,7 +21,6 @@ from typing import Final, NamedTuple
 from link.listener import Container
 from link.processes import GONE_OR_HIDDEN, PROC, Process, find_processes
 from link.sockdiag import ListeningSocket
-
 from vmagent.containers import container_of_path
 from vmagent.watch.cgroups import CgroupTree
 

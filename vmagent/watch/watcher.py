@@ -25,7 +25,6 @@ from typing import Final
 from link.listener import Listener
 from link.polling import SLOW, AdaptiveInterval
 from link.sockdiag import DestroyEvents, ListeningSocket, SockDiag, SockDiagError, to_listener
-
 from vmagent.engine import EngineWatcher
 from vmagent.watch.owners import Owners
 
@@ -120,7 +119,8 @@ class Watcher:
 
     async def _until_due(self) -> None:
         alarm = self._alarm
-        assert alarm is not None  # set by run, which calls this
+        if alarm is None:
+            raise RuntimeError("only run waits")
         loop = asyncio.get_running_loop()
         while (wait := self._interval.next_due(now := time.monotonic()) - now) > 0:
             alarm.clear()
@@ -186,9 +186,8 @@ class Watcher:
         return self._engine.name_of(container_id) if self._engine else ""
 
     def _on_destroyed(self) -> None:
-        assert self._events is not None  # its reader is removed before it is dropped
         try:
-            if self._events.drain():
+            if self._events is not None and self._events.drain():
                 self.kick()
         except SockDiagError as error:
             _log.warning("no more events of closed listeners, polling only: %s", error)

@@ -6,7 +6,6 @@ addresses, `engine.py` asks whether its engine answers. Limits: Linux, root, cgr
 kernel (mounted or not), kernel 5.3 (pidfd_open(2)).
 """
 
-from desktop.machines.sandbox.addresses import DEFAULT_NETWORK
 from desktop.machines.sandbox.machine import Sandbox
 
-__all__ = ["DEFAULT_NETWORK", "Sandbox"]
+__all__ = ["Sandbox"]

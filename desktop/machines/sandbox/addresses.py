@@ -15,10 +15,7 @@ from typing import Any, Final
 
 from desktop.errors import UsageError
 
-__all__ = ["DEFAULT_NETWORK", "AddressPair", "choose", "parse_pools", "taken_networks"]
-
-DEFAULT_NETWORK: Final = "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24"
-"""Private ranges (RFC 1918) that home routers, VPNs and Docker's own bridges seldom use."""
+__all__ = ["AddressPair", "choose", "parse_pools", "taken_networks"]
 
 PAIR_PREFIX: Final = 30
 PAIR_SIZE: Final = 4

@@ -91,8 +91,8 @@ async def launch(argv: list[str], order: Order) -> tuple[asyncio.subprocess.Proc
 
 
 async def _ready(process: asyncio.subprocess.Process, order: Order) -> int:
-    assert process.stdin is not None
-    assert process.stdout is not None
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("an agent is started with pipes")
     line = b""
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):

@@ -100,7 +100,8 @@ class Boot:
             cgroup=self._traces.cgroup,
         )
         record.save(machine, self._traces.folder)
-        assert self._input is not None
+        if self._input is None:
+            raise RuntimeError("a machine is started with a pipe")
         self._input.write(f"{pair.machine}/{pair.network.prefixlen}\n".encode())
         return machine
 

@@ -19,13 +19,14 @@ from desktop.errors import MachineUnreachableError, PermissionDeniedError, Usage
 from desktop.machines.agent_bundle import build_agent
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
 from desktop.machines.sandbox import agent, record
-from desktop.machines.sandbox.addresses import DEFAULT_NETWORK, parse_pools
+from desktop.machines.sandbox.addresses import parse_pools
 from desktop.machines.sandbox.boot import Boot, await_engine
 from desktop.machines.sandbox.engine import ping
 from desktop.machines.sandbox.locks import held, is_held
 from desktop.machines.sandbox.programs import require_programs, run, uninterrupted
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
+from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
 from desktop.transports.tcp import TcpTransport
 
 __all__ = ["Sandbox"]
@@ -51,7 +52,11 @@ class Sandbox(Machine):
     kind = "sandbox"
 
     def __init__(
-        self, name: str, paths: Paths, network: str = DEFAULT_NETWORK, bundle: Path | None = None
+        self,
+        name: str,
+        paths: Paths,
+        network: str = DEFAULT_SANDBOX_NETWORK,
+        bundle: Path | None = None,
     ) -> None:
         if not self.is_name(name):
             raise UsageError(

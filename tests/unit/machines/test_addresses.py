@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from desktop.errors import UsageError
 from desktop.machines.sandbox.addresses import (
-    DEFAULT_NETWORK,
     choose,
     parse_pools,
     taken_networks,
 )
+from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
 
 
 def networks(*texts: str) -> list[IPv4Network]:
@@ -97,7 +97,7 @@ def test_addresses_their_peers_and_routes_are_taken_but_default_routes_are_not()
 
 
 def test_a_vpn_that_takes_all_traffic_leaves_a_pair() -> None:
-    assert choose(parse_pools(DEFAULT_NETWORK), taken_networks([], ROUTES)) is not None
+    assert choose(parse_pools(DEFAULT_SANDBOX_NETWORK), taken_networks([], ROUTES)) is not None
 
 
 @pytest.mark.parametrize(

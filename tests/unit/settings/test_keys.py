@@ -24,7 +24,7 @@ def test_the_keys_are_those_of_the_documentation() -> None:
         "udpIdleSeconds": 90,
         "maxUdpFlows": 1024,
         "enhancedContainerIsolation": False,
-        "sandboxNetwork": "10.213.0.0/16",
+        "sandboxNetwork": "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24",
     }
 
 

@@ -1,0 +1,88 @@
+"""The bench's command line; the package's docstring says what it measures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+from desktop.errors import ExitCode, SamehostError
+from tests.bench.appear import measure_appear
+from tests.bench.cost import measure_cost, measure_integrity
+from tests.bench.figures import Figure, as_json, table
+from tests.bench.plan import QUICK, WHOLE, Plan
+from tests.bench.stage import Stage, say, set_stage
+from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
+
+__all__ = ["main"]
+
+MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
+    "appear": measure_appear,
+    "bulk": measure_bulk,
+    "ping": measure_ping,
+    "connect": measure_connect,
+    "host": measure_host,
+    "integrity": measure_integrity,
+    "cost": measure_cost,
+}
+"""In this order: the last one wants that nothing has changed for a while."""
+
+
+def main() -> int:
+    """Measure and judge. Returns the process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {' '.join(MEASURES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - set(MEASURES))
+    if unknown:
+        parser.error(f"unknown: {' '.join(unknown)}; there are: {' '.join(MEASURES)}")
+    names = [name for name in MEASURES if name in (arguments.names or MEASURES)]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    try:
+        figures = _measure(names, QUICK if arguments.quick else WHOLE)
+    except SamehostError as error:
+        print(error.message, error.remedy, sep="\n", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return _report(figures, arguments.json)
+
+
+def _measure(names: list[str], plan: Plan) -> list[Figure]:
+    figures = []
+    with set_stage() as stage:
+        for name in names:
+            started = time.monotonic()
+            figures += MEASURES[name](stage, plan)
+            say(f"{name}: measured in {time.monotonic() - started:.0f} s")
+    return figures
+
+
+def _report(figures: list[Figure], file: Path | None) -> int:
+    print(table(figures))
+    if file is not None:
+        computer = f"{platform.system()} {platform.release()} {platform.machine()}"
+        content = {"computer": computer, "python": platform.python_version()}
+        file.write_text(json.dumps({**content, "figures": as_json(figures)}, indent=1) + "\n")
+    missed = [figure.name for figure in figures if figure.required and not figure.required.met]
+    if missed:
+        print(f"\nrequired and missed: {'; '.join(missed)}")
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def _interrupted(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

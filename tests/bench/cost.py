@@ -1,0 +1,106 @@
+"""What it takes: memory, CPU at rest; and whether it keeps anything: descriptors, bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import time
+from typing import Final
+
+from desktop.errors import SamehostError
+from tests.bench.figures import Figure, Requirement
+from tests.bench.load import Load
+from tests.bench.plan import Plan
+from tests.bench.processes import cpu_seconds, memory_mib, settled_files
+from tests.bench.stage import Stage
+
+__all__ = ["measure_cost", "measure_integrity"]
+
+CONNECTIONS: Final = 10_000
+WARM_UP: Final = 1_000
+SLACK: Final = 16
+"""Descriptors that may be more for other reasons, such as a pipe kept ready. They may be fewer:
+streams are dialled ahead for as long as they are in demand."""
+IDLE_FLOWS: Final = 1_000
+PATIENCE_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.05
+_NAMES: Final = ("daemon", "agent")
+
+
+def measure_cost(stage: Stage, plan: Plan) -> list[Figure]:
+    """Memory with and without flows; CPU while nothing happens."""
+    port = stage.serve_in_container()
+    pids = stage.pids
+    _await_flows(stage, 0)
+    without = [memory_mib(pid) for pid in pids]
+    with stage.load.running("idle", "127.0.0.1", port, IDLE_FLOWS):
+        _await_flows(stage, IDLE_FLOWS)
+        with_flows = [memory_mib(pid) for pid in pids]
+    _await_flows(stage, 0)
+    settled_files(*pids)
+    before = [cpu_seconds(pid) for pid in pids]
+    time.sleep(plan.rest_seconds)
+    cpu = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
+    figures = []
+    for index, name in enumerate(_NAMES):
+        figures += [
+            Figure(f"{name}, memory, no flow", "MiB", (without[index],)),
+            Figure(f"{name}, memory, {IDLE_FLOWS} idle flows", "MiB", (with_flows[index],)),
+            Figure(f"{name}, CPU at rest", "% of a core", (cpu[index] / plan.rest_seconds * 100,)),
+        ]
+    return figures
+
+
+def measure_integrity(stage: Stage, plan: Plan) -> list[Figure]:
+    """Descriptors before and after many connections; digests of much data."""
+    _check_digest(stage.load)
+    port = stage.serve_in_container()
+    figures = _connections(stage, port)
+    return [*figures, *(_digest(stage, port, direction, plan) for direction in ("up", "down"))]
+
+
+def _connections(stage: Stage, port: int) -> list[Figure]:
+    stage.load.run("connect", "127.0.0.1", port, WARM_UP, 1)
+    _await_flows(stage, 0)
+    before = settled_files(*stage.pids)
+    stage.load.run("connect", "127.0.0.1", port, CONNECTIONS, 1)
+    _await_flows(stage, 0)
+    after = settled_files(*stage.pids)
+    return [
+        Figure(
+            f"{name}, files more after {CONNECTIONS} connections",
+            f"from {old}",
+            (float(new - old),),
+            required=Requirement("no more than before", new - old <= SLACK),
+        )
+        for name, old, new in zip(_NAMES, before, after, strict=True)
+    ]
+
+
+def _digest(stage: Stage, port: int, direction: str, plan: Plan) -> Figure:
+    answer = stage.load.run("digest", "127.0.0.1", port, direction, plan.digest_bytes)
+    is_same = answer["here"] == answer["there"] and answer["bytes"] == plan.digest_bytes
+    return Figure(
+        f"bytes compared by SHA-256, {direction}",
+        "MiB",
+        (answer["bytes"] / (1 << 20),),
+        required=Requirement("equal", is_same),
+    )
+
+
+def _check_digest(load: Load) -> None:
+    """The load program's SHA-256 is right. Raises SamehostError."""
+    data = bytes(range(256)) * 1000 + b"and a rest"
+    result = subprocess.run([*load.command, "sha256"], input=data, capture_output=True, check=True)
+    if hashlib.sha256(data).hexdigest() not in result.stdout.decode():
+        raise SamehostError("load.c computes a wrong SHA-256", "mend sha_block")
+
+
+def _await_flows(stage: Stage, count: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (flows := stage.flows()) != count:
+        if time.monotonic() > deadline:
+            raise SamehostError(
+                f"there are {flows} flows instead of {count}", "see: samehost ports"
+            )
+        time.sleep(POLL_SECONDS)

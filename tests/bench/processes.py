@@ -1,0 +1,63 @@
+"""What a process costs, as /proc tells it (proc(5)). Linux only."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = ["cpu_seconds", "find_python", "memory_mib", "open_files", "settled_files"]
+
+PROC: Final = Path("/proc")
+QUIET_SECONDS: Final = 0.5
+SETTLE_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.05
+
+
+def memory_mib(pid: int) -> float:
+    """Proportional set size; resident set size where the kernel does not tell that."""
+    try:
+        text = (PROC / str(pid) / "smaps_rollup").read_text()
+    except (FileNotFoundError, PermissionError):
+        text = (PROC / str(pid) / "status").read_text()
+    match = re.search(r"^(?:Pss|VmRSS):\s+(\d+) kB", text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f"/proc tells no memory of process {pid}")
+    return int(match[1]) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Time on a core so far, of all threads; to the nanosecond, unlike times(2)."""
+    tasks = (PROC / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def open_files(pid: int) -> int:
+    """Descriptors open now."""
+    return sum(1 for _ in (PROC / str(pid) / "fd").iterdir())
+
+
+def settled_files(*pids: int) -> tuple[int, ...]:
+    """Descriptors of each process once they have not changed for a while."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    since = time.monotonic()
+    counts = tuple(map(open_files, pids))
+    while time.monotonic() < deadline and time.monotonic() - since < QUIET_SECONDS:
+        time.sleep(POLL_SECONDS)
+        latest = tuple(map(open_files, pids))
+        if latest != counts:
+            counts, since = latest, time.monotonic()
+    return counts
+
+
+def find_python(argument: str) -> int:
+    """The process of a Python interpreter with this argument. Raises RuntimeError."""
+    for folder in PROC.iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if argument.encode() in words and Path(words[0].decode()).name.startswith("python"):
+            return int(folder.name)
+    raise RuntimeError(f"no Python process with the argument {argument}")

@@ -1,0 +1,212 @@
+"""The stage: a Samehost of its own, with one host-networked container, in a temporary folder.
+
+Rules: everything is under that folder, and everything is taken down on leaving, whatever ended
+the measuring; a signal that comes meanwhile waits. Mirrors bind loopback only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from desktop.api.client import ApiClient
+from desktop.api.socketfile import peer_of
+from desktop.cli.launch import start_daemon
+from desktop.cli.stopping import clean_up, stop_daemon
+from desktop.errors import PermissionDeniedError, SamehostError
+from desktop.machines.sandbox import Sandbox
+from desktop.paths import HOME_VARIABLE, Paths
+from tests.bench.load import Keeper, Load, build_load, free_port, wait_for
+from tests.bench.processes import find_python
+
+__all__ = ["Stage", "say", "set_stage"]
+
+IMAGE: Final = "samehost/bench"
+MACHINE: Final = "sandbox"
+SHARE: Final = "/bench"
+"""Where the container sees the folder with the load program."""
+READY_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.02
+
+
+class Stage:
+    """What the measures need. Made by `set_stage`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._share = folder / "share"
+        self._ports: list[int] = []
+        self._container = ""
+        self._servers = contextlib.ExitStack()
+        self.paths = Paths.under(folder / "home")
+        self.load = Load((str(self._share / "load"),))
+
+    @property
+    def load_in_container(self) -> Load:
+        """The load program in the container."""
+        command = (*self._docker, "exec", "--interactive", self._container, f"{SHARE}/load")
+        return Load(command)
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """The machine's address and the desktop's, on the cable between them."""
+        return Sandbox(MACHINE, self.paths).addresses()
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        """The processes of the daemon and of the agent."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.paths.api_socket))
+            daemon = peer_of(sock).pid
+        return daemon, find_python(str(self.paths.machine(MACHINE) / "agent.pyz"))
+
+    def port(self) -> int:
+        """A port that no one has had yet."""
+        self._ports.append(free_port(self._ports))
+        return self._ports[-1]
+
+    def keeper(self) -> Keeper:
+        """What listens in the container on command."""
+        return Keeper(self._share / "keeper.sock")
+
+    def serve_in_container(self) -> int:
+        """The port of a new server in the container; its mirror is there."""
+        port = self.port()
+        server = ("exec", "--detach", self._container, f"{SHARE}/load", "server")
+        self.docker(*server, "0.0.0.0", str(port))
+        wait_for(self.addresses[0], port)
+        wait_for("127.0.0.1", port)
+        return port
+
+    def serve_on_desktop(self) -> tuple[int, int]:
+        """The ports of a mirrored server on loopback, and of one on the cable's address."""
+        mirrored, direct = self.port(), self.port()
+        host = self.addresses[1]
+        for address, port in (("127.0.0.1", mirrored), (host, direct)):
+            self._servers.enter_context(self.load.running("server", address, port))
+            wait_for(address, port)
+        self._await_row(mirrored)
+        return mirrored, direct
+
+    def docker(self, *arguments: str) -> str:
+        """Run the docker command line on the machine. Raises SamehostError."""
+        command = [*self._docker, *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        if result.returncode:
+            raise SamehostError(f"docker {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout.strip()
+
+    def flows(self) -> int:
+        """Flows open now."""
+        with ApiClient.connect(self.paths.api_socket) as client:
+            return int(client.call("status")["flows"]["tcp"])
+
+    def build(self) -> None:
+        """Set everything up."""
+        self._share.mkdir()
+        say("compiling the load program")
+        build_load(self._share / "load")
+        start_daemon(self.paths)
+        with ApiClient.connect(self.paths.api_socket) as client:
+            client.call("attach", {"machine": MACHINE}, say)
+            client.call("set_setting", {"key": "portBinding", "value": "localhost"})
+            client.call("set_enabled", {"enabled": True})
+        self._start_container()
+
+    def tear_down(self) -> None:
+        """End everything; nothing of it remains but the folder."""
+        self._servers.close()
+        stop_daemon(self.paths, say)
+        clean_up(self.paths, say)
+
+    @property
+    def _docker(self) -> tuple[str, ...]:
+        return ("docker", "--host", Sandbox(MACHINE, self.paths).docker_host())
+
+    def _start_container(self) -> None:
+        archive = self._folder / "image.tar"
+        archive.write_bytes(_empty_image())
+        self.docker("import", str(archive), IMAGE)
+        self._container = self.docker(
+            *("run", "--detach", "--net=host", "--volume", f"{self._share}:{SHARE}"),
+            *(IMAGE, f"{SHARE}/load", "keeper", f"{SHARE}/keeper.sock"),
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while not (self._share / "keeper.sock").exists():
+            if time.monotonic() > deadline:
+                raise SamehostError("the container does not start", self.docker("ps", "--all"))
+            time.sleep(POLL_SECONDS)
+
+    def _await_row(self, port: int) -> None:
+        """Until the machine has a mirror of the desktop's `port`."""
+        deadline = time.monotonic() + READY_SECONDS
+        with ApiClient.connect(self.paths.api_socket) as client:
+            while not any(
+                row["host_port"] == port and row["state"] == "active" for row in client.ports()[1]
+            ):
+                if time.monotonic() > deadline:
+                    raise SamehostError(f"port {port} is not mirrored", "see: samehost ports")
+                time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def set_stage() -> Iterator[Stage]:
+    """A stage, and afterwards none. Raises SamehostError."""
+    if os.geteuid() != 0:
+        raise PermissionDeniedError("the bench boots a sandbox, which needs root", "use sudo")
+    folder = Path(tempfile.mkdtemp(prefix="samehost-bench-"))
+    os.environ[HOME_VARIABLE] = str(folder / "home")
+    stage = Stage(folder)
+    try:
+        stage.build()
+        yield stage
+    except SamehostError:
+        _show_log(stage.paths.log_file)
+        raise
+    finally:
+        with _signals_wait():
+            stage.tear_down()
+            shutil.rmtree(folder)
+
+
+def say(text: str) -> None:
+    """A line of progress for a person."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def _show_log(path: Path) -> None:
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines()[-20:]:
+            say(line)
+
+
+def _empty_image() -> bytes:
+    """An archive with one folder: the load program needs nothing else, and is mounted there."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        entry = tarfile.TarInfo(SHARE.lstrip("/"))
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(entry)
+    return content.getvalue()
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)

@@ -1,0 +1,54 @@
+"""Where files go, for users, for root, and under SAMEHOST_HOME."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from desktop.errors import UsageError
+from desktop.paths import HOME_VARIABLE, ROOT_RUNTIME, Paths
+
+
+def test_a_home_of_its_own_holds_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, "/srv/one")
+    paths = Paths.find()
+    folders = {paths.config, paths.admin, paths.state, paths.logs, paths.runtime}
+    assert all(folder.is_relative_to("/srv/one") for folder in folders)
+    assert paths.settings_file == Path("/srv/one/settings.json")
+    assert paths.policy_file == Path("/srv/one/admin/admin-settings.json")
+
+
+def test_a_relative_home_does_not_depend_on_where_one_stands_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir("/usr")
+    monkeypatch.setenv(HOME_VARIABLE, "here")
+    assert Paths.find().config == Path("/usr/here")
+
+
+def test_a_home_too_deep_for_a_socket_is_refused_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, "/" + "d" * 90)
+    with pytest.raises(UsageError, match="too deep") as caught:
+        Paths.find()
+    assert HOME_VARIABLE in caught.value.remedy
+
+
+def test_sockets_go_to_the_sessions_runtime_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    assert Paths.find().runtime == Path("/run/user/7/samehost")
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_sockets_never_go_where_somebody_else_could_be_first(
+    monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    paths = Paths.find()
+    expected = ROOT_RUNTIME if user == 0 else paths.state / "run"
+    assert paths.runtime == expected
