@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -52,7 +53,7 @@ class ServedBackend:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._thread.is_alive():
+        with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended by itself
             self._loop.call_soon_threadsafe(self.backend.stopped.set)
         self.join()
 

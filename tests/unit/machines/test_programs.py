@@ -54,9 +54,10 @@ def test_a_program_gets_its_input_and_gives_its_output() -> None:
 
 def test_a_cancelled_program_has_ended_when_the_cancellation_arrives() -> None:
     async def body() -> None:
+        before = _children()
         task = asyncio.create_task(run("sleep", "1000"))
-        await until(_children)
-        children = _children()
+        await until(lambda: _children() - before)
+        children = _children() - before
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

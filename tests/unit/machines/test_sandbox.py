@@ -96,9 +96,10 @@ def test_a_lock_is_waited_for_and_a_cancelled_wait_leaves_it_alone(tmp_path: Pat
                 order.append("second")
 
         async with held(tmp_path):
+            before = _children()
             patient = asyncio.create_task(second())
             impatient = asyncio.create_task(second())
-            await until(lambda: _waiting(2))
+            await until(lambda: len(_children() - before) == 2)
             impatient.cancel()
             await asyncio.wait({impatient})
             order.append("first")
@@ -110,10 +111,10 @@ def test_a_lock_is_waited_for_and_a_cancelled_wait_leaves_it_alone(tmp_path: Pat
     asyncio.run(body())
 
 
-def _waiting(count: int) -> bool:
-    """True once `count` programs wait for a lock for us."""
+def _children() -> set[str]:
+    """Programs of this thread; those that wait for a lock are among them."""
     with open("/proc/thread-self/children") as file:
-        return len(file.read().split()) == count
+        return set(file.read().split())
 
 
 def test_who_waited_for_a_folder_that_was_removed_gets_the_lock_on_a_new_one(
@@ -123,8 +124,9 @@ def test_who_waited_for_a_folder_that_was_removed_gets_the_lock_on_a_new_one(
 
     async def body() -> None:
         async with held(folder):
+            before = _children()
             waiter = asyncio.create_task(_lock_and_look(folder))
-            await until(lambda: _waiting(1))
+            await until(lambda: _children() - before)
             folder.rmdir()
         assert await waiter
 
