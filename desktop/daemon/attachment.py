@@ -99,6 +99,7 @@ class Attachment:
         """End the link, the agent and their supervision; the machine itself runs on."""
         async with self._changing:
             await self._detach()
+            self._set("stopped", "")
 
     def _is_attached_to(self, machine: Machine) -> bool:
         is_same = self.machine is not None and self.machine.name == machine.name
@@ -145,7 +146,6 @@ class Attachment:
         if supervisor is not None:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
-        self._set("stopped", "")
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -66,10 +66,14 @@ class AgentLink:
         self._on_their_way = {Role.OUTBOUND: 0, Role.PARKED: 0}
         self._tickets: asyncio.Queue[Role] = asyncio.Queue()
         self._control: ControlConnection | None = None
+        self._early: list[Message] | None = []
         self._ended: asyncio.Future[str] = self._loop.create_future()
 
     async def open(self) -> None:
-        """Begin the control session. Raises TransportError, HandshakeError."""
+        """Begin the control session; what the agent says waits for `run`.
+
+        Raises TransportError, HandshakeError.
+        """
         stream = await self._dial(Role.CONTROL)
         try:
             self._control = await ControlConnection.start(
@@ -86,6 +90,9 @@ class AgentLink:
             self._loop.create_task(self._dialler(), name=f"dialler {n}")
             for n in range(DIALS_AT_ONCE)
         ]
+        early, self._early = self._early, None
+        for message in early or ():
+            self._message(message)
         self.need()
         watched: list[asyncio.Future[Any]] = [self._ended, calm, *workers]
         try:
@@ -125,7 +132,9 @@ class AgentLink:
                 self._tickets.put_nowait(role)
 
     def _message(self, message: Message) -> None:
-        if isinstance(message, Wanted):
+        if self._early is not None:
+            self._early.append(message)
+        elif isinstance(message, Wanted):
             self._raise_target(Role.PARKED, message.count)
             self.need()
         else:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from desktop.paths import Paths
+from link.sockdiag import SockDiag
 from scripts import demo_image
 
-__all__ = ["IMAGE", "PATIENCE", "Samehost", "free_port", "talk", "until"]
+__all__ = ["IMAGE", "PATIENCE", "Samehost", "free_port", "free_ports", "talk", "until"]
 
 IMAGE = demo_image.IMAGE
 PATIENCE = 10.0
@@ -122,6 +123,16 @@ def free_port() -> int:
     """A port that nobody listens on, on any address of this computer."""
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
         return int(server.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on."""
+    with SockDiag() as diag:
+        taken = {record.port for record in diag.listeners()}
+    first = 20000
+    while blocked := taken.intersection(range(first, first + count)):
+        first = max(blocked) + 1
+    return first
 
 
 def talk(address: str, port: int, words: bytes = b"", patience: float = PATIENCE) -> bytes:

@@ -171,6 +171,19 @@ def test_the_agent_says_who_it_is_and_what_listens(kind: str) -> None:
     run(story)
 
 
+def test_what_the_agent_says_before_the_desktop_listens_is_heard(kind: str) -> None:
+    async def story() -> None:
+        async with both(kind) as ends:
+            await ends.desktop.link.open()
+            await until(lambda: len(ends.desktop.link._early or ()) >= 2)
+            assert ends.desktop.messages.empty()
+            ends.desktop.running = asyncio.create_task(ends.desktop.link.run())
+            assert isinstance(await ends.desktop.next(), Welcome)
+            assert isinstance(await ends.desktop.next(), Snapshot)
+
+    run(story)
+
+
 def test_a_client_of_a_mirror_reaches_the_server(kind: str, echo: tuple[str, int]) -> None:
     async def story() -> None:
         async with both(kind) as ends:
