@@ -127,7 +127,7 @@ def free_port() -> int:
 
 def free_ports(count: int) -> int:
     """The first of `count` ports in a row that nobody listens on."""
-    with SockDiag() as diag:
+    with contextlib.closing(SockDiag()) as diag:
         taken = {record.port for record in diag.listeners()}
     first = 20000
     while blocked := taken.intersection(range(first, first + count)):
