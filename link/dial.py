@@ -12,7 +12,7 @@ import socket
 from ipaddress import ip_address
 from typing import Final
 
-__all__ = ["ForbiddenAddressError", "dial", "tune"]
+__all__ = ["ForbiddenAddressError", "dial", "tune", "tune_dialled"]
 
 KEEPALIVE_IDLE_SECONDS: Final = 60
 KEEPALIVE_INTERVAL_SECONDS: Final = 15
@@ -41,6 +41,16 @@ def tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
+def tune_dialled(sock: socket.socket) -> None:
+    """`tune` for a socket that will connect.
+
+    Its port is the kernel's choice, and with SO_REUSEADDR it is in nobody's way: a server, or a
+    mirror of ours, may listen on that port while the connection lives (socket(7)).
+    """
+    tune(sock)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def dial(address: str, port: int) -> socket.socket:
     """Begin to connect to a loopback address; a refusal may also show on the socket later.
 
@@ -53,7 +63,7 @@ def dial(address: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        tune(sock)
+        tune_dialled(sock)
         result = sock.connect_ex((address, port))
         if result not in (0, errno.EINPROGRESS):
             raise OSError(result, f"connect to {address} port {port}")

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from desktop.transports.transport import Transport, TransportError
-from link.dial import tune
+from link.dial import tune_dialled
 
 __all__ = ["TcpTransport"]
 
@@ -38,7 +38,7 @@ class TcpTransport(Transport):
             raise TransportError(f"no socket: {error.strerror}") from error
         try:
             sock.setblocking(False)
-            tune(sock)
+            tune_dialled(sock)
             async with asyncio.timeout(CONNECT_SECONDS):
                 await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
         except TimeoutError as error:

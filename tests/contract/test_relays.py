@@ -318,6 +318,13 @@ def test_a_thousand_short_flows_leave_no_descriptor(make_relay: MakeRelay, run: 
     run(story())
 
 
+def test_a_dialled_connection_is_in_no_listeners_way() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, dial(*server.getsockname()) as client:
+        accepted, (_, port) = server.accept()
+        with accepted, socket.create_server(("0.0.0.0", port)) as other:
+            assert other.getsockname()[1] == client.getsockname()[1]
+
+
 @pytest.mark.parametrize("address", ["192.0.2.1", "0.0.0.0", "fe80::1", "::"])
 def test_only_loopback_is_ever_dialled(address: str) -> None:
     with pytest.raises(ForbiddenAddressError):

@@ -196,10 +196,10 @@ def test_a_row_has_the_documented_keys_and_names_container_and_process(samehost:
 
 
 def test_only_host_networked_containers_are_mirrored(samehost: Samehost) -> None:
-    port = free_port()
+    port, other = free_port(), free_port()
     with samehost.container("nc", "-lk", "0.0.0.0", str(port), network="bridge"):
-        with samehost.container("nc", "-lk", "0.0.0.0", str(port + 1)):
-            until(lambda: samehost.states(port + 1) == ["active"], "the other's mirror")
+        with samehost.container("nc", "-lk", "0.0.0.0", str(other)):
+            until(lambda: samehost.states(other) == ["active"], "the other's mirror")
         assert samehost.rows(port) == []
         assert refuses("127.0.0.1", port)
 
