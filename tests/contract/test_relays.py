@@ -18,6 +18,7 @@ from link.relay.kernel import unsent_bytes
 from link.relay.portable import PortableRelay
 from link.relay.relay import Flow, Relay, reset_socket
 from link.relay.splice import SpliceRelay
+from tests.private_network import private_network
 
 MakeRelay = Callable[[], Relay]
 RELAYS: list[MakeRelay] = [SpliceRelay, lambda: PortableRelay(unsent_bytes)]
@@ -318,6 +319,7 @@ def test_a_thousand_short_flows_leave_no_descriptor(make_relay: MakeRelay, run: 
     run(story())
 
 
+@private_network
 def test_a_dialled_connection_is_in_no_listeners_way() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, dial(*server.getsockname()) as client:
         accepted, (_, port) = server.accept()
