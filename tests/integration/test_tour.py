@@ -1,4 +1,4 @@
-"""`make up` and `make down`, in a network of their own: ports 80 and 8000 are free there."""
+"""`make up` and `make down` as root's first use, in a network, a /run and a home of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 IN_A_NETWORK_OF_ITS_OWN = """
 ip link set lo up
+mount -n -t tmpfs tmpfs /run
 mount -n -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work"
 mount -n -t overlay -o "lowerdir=/usr/local/bin,upperdir=$1/upper,workdir=$1/work" overlay \\
@@ -22,6 +23,7 @@ python=$1
 test -L /usr/local/bin/samehost; echo "command: $?"
 "$python" -m scripts.run takedown; echo "down: $?"
 test -e /usr/local/bin/samehost; echo "no command: $?"
+ls /run | sed 's/^/in run: /'
 ip -brief link
 """
 
@@ -31,6 +33,9 @@ def test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing(
 ) -> None:
     home, scratch = short_home / "home", short_home / "scratch"
     scratch.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment = {**kept, "HOME": str(home)}
+    environment.pop("SAMEHOST_HOME", None)
     command = ["unshare", "--net", "--mount", "sh", "-u", "-c", IN_A_NETWORK_OF_ITS_OWN, "-"]
     result = subprocess.run(
         [*command, str(scratch), sys.executable],
@@ -39,7 +44,7 @@ def test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing(
         check=False,
         timeout=100,
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "SAMEHOST_HOME": str(home)},
+        env=environment,
     )
     lines = result.stdout.splitlines()
     said = f"{result.stdout}\n{result.stderr}"
@@ -51,4 +56,4 @@ def test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing(
     assert sum("0.0.0.0:8088" in line and "active" in line for line in lines) == 2, said
     assert "example: 0" in lines, said
     assert [line for line in lines[lines.index("no command: 1") + 1 :] if line[:2] != "lo"] == []
-    assert not home.exists()
+    assert [path for path in home.rglob("*") if path.is_file() or "samehost" in path.name] == []

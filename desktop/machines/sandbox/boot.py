@@ -34,8 +34,8 @@ LAST_LINES: Final = 12
 
 IPV6_SWITCHES: Final = Path("/proc/sys/net/ipv6")
 
-ADDRESS_LOCK: Final = Path("/run/samehost")
-"""Locked, and there, only while a start chooses addresses."""
+ADDRESS_LOCK: Final = Path("/run/samehost-addresses")
+"""Locked, and there, only while a start chooses addresses; of all Samehosts of the computer."""
 
 
 class Boot:
