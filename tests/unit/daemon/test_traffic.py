@@ -1,0 +1,120 @@
+"""Counts per mirror, and the table that front-ends see."""
+
+from __future__ import annotations
+
+from desktop.daemon.table import PortTable
+from desktop.daemon.traffic import Counts, Traffic
+from desktop.mirror.model import Binding, Origin, Row, State, Target, Wish
+from link.listener import Container, Listener
+from link.relay.relay import Flow
+
+MIRROR = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80)
+STUB = Binding(Origin.HOST, "tcp", "127.0.0.1", 81)
+
+
+class Counted(Flow):
+    """A flow of so many bytes."""
+
+    def __init__(self, from_first: int, from_second: int) -> None:
+        self._counts = from_first, from_second
+
+    @property
+    def from_first(self) -> int:
+        return self._counts[0]
+
+    @property
+    def from_second(self) -> int:
+        return self._counts[1]
+
+    def abort(self) -> None:
+        raise AssertionError("nobody aborts a flow that is only counted")
+
+
+def row(binding: Binding, listener: Listener, state: State = State.ACTIVE) -> Row:
+    return Row(Wish(binding, Target("127.0.0.1", 80), listener), state, "", since=5.0)
+
+
+WEB = Listener(1, "tcp", "0.0.0.0", 80, container=Container("ab", "web", "docker"), process="nc")
+
+
+def test_in_is_towards_the_desktops_programs_on_either_side() -> None:
+    traffic = Traffic()
+    traffic.started(MIRROR, Counted(from_first=1, from_second=20))
+    traffic.started(STUB, Counted(from_first=300, from_second=4000))
+    assert traffic.of(MIRROR) == Counts(1, bytes_in=20, bytes_out=1)
+    assert traffic.of(STUB) == Counts(1, bytes_in=300, bytes_out=4000)
+    assert traffic.total() == Counts(2, 320, 4001)
+
+
+def test_totals_remember_flows_that_ended_and_mirrors_that_went() -> None:
+    traffic = Traffic()
+    flow, longer = Counted(1, 2), Counted(10, 20)
+    for one in (flow, longer):
+        traffic.started(MIRROR, one)
+    traffic.ended(MIRROR, flow)
+    assert traffic.of(MIRROR) == Counts(1, 22, 11)
+    traffic.forget(MIRROR)
+    assert traffic.total() == Counts(1, 22, 11)
+    traffic.ended(MIRROR, longer)
+    assert traffic.total() == Counts(0, 22, 11)
+    assert traffic.of(MIRROR) == Counts()
+
+
+def test_a_flow_that_came_and_went_between_two_looks_is_not_missed() -> None:
+    traffic = Traffic()
+    flow = Counted(1, 2)
+    traffic.started(MIRROR, flow)
+    traffic.ended(MIRROR, flow)
+    assert traffic.take_busy() == {MIRROR}
+    assert traffic.take_busy() == set()
+
+
+def test_a_row_tells_both_ends_whichever_is_the_real_one() -> None:
+    table = PortTable(Traffic(), clock_offset=1000.0)
+    desktop = Listener(2, "tcp", "0.0.0.0", 81, process="nginx")
+    remapped = Binding(Origin.MACHINE, "tcp", "127.0.0.1", 18080)
+    table.update([row(remapped, WEB), row(STUB, desktop)], [], [])
+    of_host, of_machine = table.rows()
+    assert (of_host.machine_address, of_host.machine_port) == ("127.0.0.1", 81)
+    assert (of_host.host_address, of_host.host_port) == ("0.0.0.0", 81)
+    assert (of_machine.machine_address, of_machine.machine_port) == ("0.0.0.0", 80)
+    assert (of_machine.host_address, of_machine.host_port) == ("127.0.0.1", 18080)
+    assert of_machine.since == 1005.0
+    assert of_machine.container is not None
+    assert of_machine.container.name == "web"
+    assert of_host.container is None
+
+
+def test_each_difference_is_one_revision_and_none_is_no_revision() -> None:
+    traffic = Traffic()
+    table = PortTable(traffic, clock_offset=0.0)
+    table.update([row(MIRROR, WEB)], [], [])
+    assert table.revision == 1
+    table.count()
+    assert table.revision == 1
+    traffic.started(MIRROR, Counted(1, 2))
+    table.count()
+    assert table.revision == 2
+    assert table.rows()[0].bytes_in == 2
+    table.update([], [], [row(MIRROR, WEB)])
+    assert table.revision == 3
+    assert table.rows() == []
+
+
+def test_a_row_whose_real_listener_moved_is_another_row() -> None:
+    table = PortTable(Traffic(), clock_offset=0.0)
+    table.update([row(MIRROR, WEB)], [], [])
+    moved = Listener(3, "tcp", "::", 80, v6only=False)
+    subscription = table.feed.subscribe()
+    table.update([], [row(MIRROR, moved)], [])
+    delta = subscription._queue.popleft()
+    assert [r.machine_address for r in delta.added] == ["::"]
+    assert [r.machine_address for r in delta.removed] == ["0.0.0.0"]
+    assert delta.changed == []
+    table.feed.close()
+
+
+def test_rows_are_counted_by_state() -> None:
+    table = PortTable(Traffic(), clock_offset=0.0)
+    table.update([row(MIRROR, WEB), row(STUB, WEB, State.CONFLICT)], [], [])
+    assert (table.states().active, table.states().conflict, table.states().denied) == (1, 1, 0)

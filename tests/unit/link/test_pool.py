@@ -1,0 +1,172 @@
+"""The pool of idle streams, and the acceptor, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from link import acceptor as acceptor_module
+from link import pool as pool_module
+from link.acceptor import Acceptor, listen_tcp
+from link.pool import StreamPool
+
+PATIENCE = 10.0
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await story()
+
+    asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - closing of a socket announces nothing
+            await asyncio.sleep(0.005)
+
+
+def test_the_longest_idle_stream_goes_first_and_the_longest_waiting_taker_too() -> None:
+    async def story() -> None:
+        needs: list[int] = []
+        pool = StreamPool(lambda: needs.append(pool.waiting))
+        pairs = [socket.socketpair() for _ in range(3)]
+        taken: list[tuple[int, socket.socket | None]] = []
+        pool.put(pairs[0][0])
+        pool.put(pairs[1][0])
+        assert pool.idle == 2
+        for number in range(3):
+            pool.take(lambda stream, number=number: taken.append((number, stream)))  # type: ignore[misc]
+        assert taken == [(0, pairs[0][0]), (1, pairs[1][0])]
+        assert needs == [0, 0, 1]
+        pool.put(pairs[2][0])
+        assert taken[2] == (2, pairs[2][0])
+        assert (pool.idle, pool.waiting) == (0, 0)
+        pool.close()
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+    run(story)
+
+
+def test_an_idle_stream_that_ends_or_speaks_is_dropped() -> None:
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        ends = []
+        for _ in range(2):
+            near, far = socket.socketpair()
+            pool.put(near)
+            ends.append(far)
+        ends[0].close()
+        ends[1].send(b"out of turn")
+        await until(lambda: pool.idle == 0)
+        with ends[1] as hasty, pytest.raises(ConnectionResetError):
+            hasty.recv(1)
+        pool.close()
+
+    run(story)
+
+
+def test_a_taker_without_a_stream_in_time_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "WAIT_SECONDS", 0.05)
+
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        got: list[socket.socket | None] = []
+        pool.take(got.append)
+        await until(lambda: got == [None])
+        assert pool.waiting == 0
+        pool.close()
+
+    run(story)
+
+
+def test_takers_beyond_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "MAX_WAITING", 1)
+
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        first: list[socket.socket | None] = []
+        second: list[socket.socket | None] = []
+        pool.take(first.append)
+        pool.take(second.append)
+        assert (first, second) == ([], [None])
+        pool.close()
+        assert first == [None]
+
+    run(story)
+
+
+def test_a_link_that_goes_takes_its_streams_but_not_the_waiting() -> None:
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        near, far = socket.socketpair()
+        pool.put(near)
+        pool.clear()
+        assert far.recv(1) == b""
+        got: list[socket.socket | None] = []
+        pool.take(got.append)
+        pool.clear()
+        assert got == []
+        again, other = socket.socketpair()
+        pool.put(again)
+        assert got == [again]
+        for end in (far, again, other):
+            end.close()
+        pool.close()
+
+    run(story)
+
+
+def test_a_shortage_of_descriptors_pauses_accepting_and_heals(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(acceptor_module, "SHORTAGE_SECONDS", (0.02, 0.04))
+
+    class Short:
+        """A listening socket whose first accepts find no descriptor."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+            self.failures = 3
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, "too many open files")
+            return self._sock.accept()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._sock, name)
+
+    async def story() -> None:
+        accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+        short = Short(listen_tcp("127.0.0.1", 0))
+        acceptor = Acceptor(short, accepted.put_nowait)  # type: ignore[arg-type]
+        with socket.create_connection(acceptor.address):
+            (await asyncio.wait_for(accepted.get(), PATIENCE)).close()
+        assert short.failures == 0
+        acceptor.close()
+        acceptor.close()
+
+    run(story)
+    assert "too many open files" in caplog.text
+
+
+def test_an_ipv6_listener_leaves_ipv4_alone() -> None:
+    with listen_tcp("::", 0) as six:
+        port = six.getsockname()[1]
+        with listen_tcp("0.0.0.0", port) as four:
+            assert four.getsockname()[1] == port
+
+
+def test_two_listeners_never_share_a_port() -> None:
+    with listen_tcp("127.0.0.1", 0) as first:
+        with pytest.raises(OSError, match="in use"):
+            listen_tcp("0.0.0.0", first.getsockname()[1])
