@@ -22,6 +22,7 @@ SLACK: Final = 16
 """Descriptors that may be more for other reasons, such as a pipe kept ready. They may be fewer:
 streams are dialled ahead for as long as they are in demand."""
 IDLE_FLOWS: Final = 1_000
+LASTING_WIDTH: Final = 16
 PATIENCE_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.05
 _NAMES: Final = ("daemon", "agent")
@@ -56,7 +57,10 @@ def measure_integrity(stage: Stage, plan: Plan) -> list[Figure]:
     _check_digest(stage.load)
     port = stage.serve_in_container()
     figures = _connections(stage, port)
-    return [*figures, *(_digest(stage, port, direction, plan) for direction in ("up", "down"))]
+    figures += [_digest(stage, port, direction, plan) for direction in ("up", "down")]
+    if plan.lasting_connections:
+        figures.append(_lasting(stage, port, plan.lasting_connections))
+    return figures
 
 
 def _connections(stage: Stage, port: int) -> list[Figure]:
@@ -75,6 +79,17 @@ def _connections(stage: Stage, port: int) -> list[Figure]:
         )
         for name, old, new in zip(_NAMES, before, after, strict=True)
     ]
+
+
+def _lasting(stage: Stage, port: int, count: int) -> Figure:
+    """The rate of more connections in a minute than a link of one port has room for."""
+    answer = stage.load.attempt("connect", "127.0.0.1", port, count, LASTING_WIDTH)
+    return Figure(
+        f"{count} connections, {LASTING_WIDTH} at once",
+        "1/s",
+        (count / answer["seconds"],),
+        required=Requirement("none fails", not answer["failures"]),
+    )
 
 
 def _digest(stage: Stage, port: int, direction: str, plan: Plan) -> Figure:
