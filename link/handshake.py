@@ -70,7 +70,7 @@ class Role(IntEnum):
 
 
 def _proof(secret: bytes, label: bytes, role: Role, desktop: bytes, agent: bytes) -> bytes:
-    return hmac.new(secret, label + bytes((role,)) + desktop + agent, hashlib.sha256).digest()
+    return hmac.digest(secret, label + bytes((role,)) + desktop + agent, "sha256")
 
 
 class _Handshake:

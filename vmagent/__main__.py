@@ -1,7 +1,7 @@
 """Start of the agent: configuration on standard input, one line of answer on standard output.
 
     in    {"secret": hex, "listen": [address, port], "peer": address, "engine_sockets": [path…]}
-    out   {"ready": true, "port": N}  or  {"ready": false, "error": words}
+    out   {"ready": true, "ports": [N…]}  or  {"ready": false, "error": words}
 
 Standard input stays open; its end is the end of the agent. Logs go to standard error. The
 secret never leaves this process: it is in no argument, environment or file.
@@ -27,6 +27,11 @@ __all__ = ["main"]
 
 MAX_CONFIG: Final = 1 << 16
 """Bytes of the configuration line."""
+
+PORTS: Final = 16
+"""Ports to listen on. A stream that has ended keeps its port on the desktop for a minute (tcp(7),
+TIME_WAIT), and the desktop has 28 232 of them for each of ours (ip(7), ip_local_port_range);
+finding a free one gets slow when half are taken."""
 
 
 def main() -> int:
@@ -56,8 +61,9 @@ async def _run(config: AgentConfig) -> int:
     _raise_file_limit()
     loop = asyncio.get_running_loop()
     agent = Agent(config)
-    acceptor = Acceptor(listen_tcp(*config.listen), agent.adopt)
-    _answer({"ready": True, "port": acceptor.address[1]})
+    sockets = [listen_tcp(*config.listen) for _ in range(PORTS)]
+    acceptors = [Acceptor(sock, agent.adopt) for sock in sockets]
+    _answer({"ready": True, "ports": [acceptor.address[1] for acceptor in acceptors]})
     loop.add_reader(sys.stdin.fileno(), _stdin_ended, agent)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.finish, f"signal {number}")
@@ -66,7 +72,8 @@ async def _run(config: AgentConfig) -> int:
     try:
         await agent.run()
     finally:
-        acceptor.close()
+        for acceptor in acceptors:
+            acceptor.close()
     return 0
 
 

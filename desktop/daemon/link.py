@@ -194,15 +194,13 @@ class AgentLink:
         return stream
 
     async def _authenticate(self, stream: socket.socket, role: Role) -> None:
-        handshake = DesktopHandshake(self._secret, os.urandom(NONCE_SIZE), role)
-        await self._loop.sock_sendall(stream, handshake.start())
-        while not handshake.is_done:
-            data = await self._loop.sock_recv(stream, handshake.wanted)
-            if not data:
-                raise TransportError("the agent closed the stream during the handshake")
-            answer = handshake.receive(data)
-            if answer:
-                await self._loop.sock_sendall(stream, answer)
+        greeting = _Greeting(stream, DesktopHandshake(self._secret, os.urandom(NONCE_SIZE), role))
+        self._loop.add_reader(stream.fileno(), greeting.read)
+        try:
+            greeting.start()
+            await greeting.done
+        finally:
+            self._loop.remove_reader(stream.fileno())
 
     def _close_streams(self) -> None:
         for reader in list(self._parked):
@@ -211,3 +209,39 @@ class AgentLink:
         self._pool.clear()
         if self._control is not None:
             self._control.abort("the link ended")
+
+
+class _Greeting:
+    """A handshake on a stream: one reader for all of it, since to add one costs more than to read.
+
+    What is sent is a few dozen bytes into an empty send buffer, which always fit.
+    """
+
+    def __init__(self, stream: socket.socket, handshake: DesktopHandshake) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stream = stream
+        self._handshake = handshake
+
+    def start(self) -> None:
+        """Say the first word. Raises OSError."""
+        self._stream.send(self._handshake.start())
+
+    def read(self) -> None:
+        """The stream has something; it may end the handshake, well or badly."""
+        if self.done.done():
+            return
+        try:
+            self._step(self._stream.recv(self._handshake.wanted))
+        except BlockingIOError:
+            return
+        except (OSError, HandshakeError, TransportError) as error:
+            self.done.set_exception(error)
+
+    def _step(self, data: bytes) -> None:
+        if not data:
+            raise TransportError("the agent closed the stream during the handshake")
+        answer = self._handshake.receive(data)
+        if answer:
+            self._stream.send(answer)
+        if self._handshake.is_done:
+            self.done.set_result(None)

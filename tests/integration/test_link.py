@@ -121,6 +121,7 @@ def echo() -> Iterator[tuple[str, int]]:
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
+        request_queue_size = 1024
         block_on_close = False
 
     with Server(("127.0.0.1", 0), Echo) as server:

@@ -459,7 +459,7 @@ AGENT = """
 import json, os, socket, sys, time
 order = json.loads(sys.stdin.readline())
 server = socket.create_server(tuple(order["listen"]))
-print(json.dumps({"ready": True, "port": server.getsockname()[1]}), flush=True)
+print(json.dumps({"ready": True, "ports": [server.getsockname()[1]]}), flush=True)
 order["host"] = socket.gethostname()
 order["cgroup"] = open("/proc/self/cgroup").read()
 order["arguments"] = open("/proc/self/cmdline").read()

@@ -2,7 +2,7 @@
 
 The agent's side of it is `vmagent`: a JSON line on standard input ({"secret", "listen", "peer",
 "engine_sockets"}) tells it what to do; a JSON line on standard output says {"ready": true,
-"port": N} or {"ready": false, "error": "…"}; standard error is its log. The end of its standard
+"ports": [N…]} or {"ready": false, "error": "…"}; standard error is its log. The end of its standard
 input ends it. The secret (hexadecimal) is on standard input and nowhere else.
 """
 
@@ -44,7 +44,7 @@ class Order(msgspec.Struct, frozen=True):
 
 class _Answer(msgspec.Struct, frozen=True):
     ready: bool
-    port: int = 0
+    ports: tuple[int, ...] = ()
     error: str = ""
 
 
@@ -68,8 +68,10 @@ def _existing(candidates: Iterable[str | None]) -> list[str]:
     return [path for path in dict.fromkeys(candidates) if path and Path(path).exists()]
 
 
-async def launch(argv: list[str], order: Order) -> tuple[asyncio.subprocess.Process, int]:
-    """Run the agent by `argv` until it takes streams: its process and its port.
+async def launch(
+    argv: list[str], order: Order
+) -> tuple[asyncio.subprocess.Process, tuple[int, ...]]:
+    """Run the agent by `argv` until it takes streams: its process and its ports.
 
     Raises MachineUnreachableError with what it printed; no process is left then, nor if
     cancelled.
@@ -90,7 +92,7 @@ async def launch(argv: list[str], order: Order) -> tuple[asyncio.subprocess.Proc
         raise
 
 
-async def _ready(process: asyncio.subprocess.Process, order: Order) -> int:
+async def _ready(process: asyncio.subprocess.Process, order: Order) -> tuple[int, ...]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("an agent is started with pipes")
     line = b""
@@ -107,9 +109,10 @@ async def _ready(process: asyncio.subprocess.Process, order: Order) -> int:
             f"the agent did not start: {printed or 'it said nothing'}",
             "see `samehost logs`; `samehost machine stop`, then `start`, gives a fresh machine",
         ) from error
-    if not answer.ready or not 0 < answer.port < 1 << 16:
+    is_usable = answer.ports and all(0 < port < 1 << 16 for port in answer.ports)
+    if not answer.ready or not is_usable:
         raise MachineUnreachableError(f"the agent cannot work: {answer.error or line!r}")
-    return answer.port
+    return answer.ports
 
 
 async def _end(process: asyncio.subprocess.Process) -> bytes:

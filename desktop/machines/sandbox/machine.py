@@ -141,8 +141,8 @@ class Sandbox(Machine):
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
         order = agent.Order(secret.hex(), (machine, 0), host, ["/run/docker.sock"])
-        process, port = await agent.launch(program, order)
-        return AgentHandle(process, TcpTransport(machine, port))
+        process, ports = await agent.launch(program, order)
+        return AgentHandle(process, TcpTransport(machine, *ports))
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)

@@ -160,22 +160,22 @@ def test_without_a_new_enough_python_the_error_names_what_was_found(tmp_path: Pa
 ORDER = agent.Order("00ff", ("10.213.0.2", 0), "10.213.0.1", ["/run/docker.sock"])
 
 
-def launch(program: str) -> tuple[int, bytes]:
-    """Start a stand-in for the agent: its port, and what it says until its input ends."""
+def launch(program: str) -> tuple[tuple[int, ...], bytes]:
+    """Start a stand-in for the agent: its ports, and what it says until its input ends."""
 
-    async def body() -> tuple[int, bytes]:
-        process, port = await agent.launch([sys.executable, "-I", "-c", program], ORDER)
+    async def body() -> tuple[tuple[int, ...], bytes]:
+        process, ports = await agent.launch([sys.executable, "-I", "-c", program], ORDER)
         output, _ = await process.communicate(b"")
-        return port, output
+        return ports, output
 
     return asyncio.run(body())
 
 
-def test_the_agent_gets_its_order_and_its_port_is_returned() -> None:
-    port, output = launch(
-        'print(\'{"ready": true, "port": 4711}\', flush=True); print(input()); input_ended = input'
+def test_the_agent_gets_its_order_and_its_ports_are_returned() -> None:
+    ports, output = launch(
+        'print(\'{"ready": true, "ports": [4711]}\', flush=True); print(input())'
     )
-    assert port == 4711
+    assert ports == (4711,)
     assert json.loads(output) == {
         "secret": "00ff",
         "listen": ["10.213.0.2", 0],
