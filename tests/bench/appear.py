@@ -47,18 +47,21 @@ def measure_appear(stage: Stage, plan: Plan) -> list[Figure]:
 def _until(keeper: Keeper, verb: str, port: int) -> float:
     """Seconds from the container's call until the desktop sees its effect."""
     began = keeper.listen(port) if verb == "listen" else keeper.close(port)
-    while _is_accepted(port) != (verb == "listen"):
+    while _is_accepted(port) is not (verb == "listen"):
         if time.monotonic() - began > PATIENCE_SECONDS:
             raise SamehostError(f"no effect of {verb} on port {port}", "see: samehost ports")
         time.sleep(TRY_SECONDS)
     return time.monotonic() - began
 
 
-def _is_accepted(port: int) -> bool:
+def _is_accepted(port: int) -> bool | None:
+    """None if the listener closed in the middle of it."""
     with socket.socket() as sock:
         sock.settimeout(PATIENCE_SECONDS)
         try:
             sock.connect(("127.0.0.1", port))
         except ConnectionRefusedError:
             return False
+        except ConnectionResetError:
+            return None
     return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -40,8 +41,11 @@ def build_load(target: Path) -> None:
 
 
 def free_port(avoid: Sequence[int] = ()) -> int:
-    """A TCP port that nothing on this computer listens on. Raises SamehostError."""
-    for port in PORTS:
+    """A TCP port that nothing on this computer listens on. Raises SamehostError.
+
+    By chance, since another Samehost's machine has what this one mirrors on the desktop.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
         if port in avoid:
             continue
         with contextlib.suppress(OSError), socket.socket() as sock:
