@@ -2,7 +2,7 @@
 
     make bench                                     all of it, under 4 minutes
     python -m tests.bench --quick                  fewer and shorter rounds, under 1 minute
-    python -m tests.bench --json FILE appear cost  some of it, the rounds' values as JSON as well
+    python -m tests.bench --json FILE appear rest  some of it, the rounds' values as JSON as well
 
 Needs root, gcc and the packages of the sandbox. Leaves nothing behind, also when interrupted. Exit
 codes: 0 all that is required is met, 1 something is not, 2 usage, 130 interrupted, otherwise
@@ -13,6 +13,7 @@ SAMEHOST_HOME; in the container and on the desktop runs one small C program (`lo
 the load is never the bottleneck. All of it is on one computer and one clock. What is measured,
 by name:
 
+    memory     of daemon and agent, before the first flow and with 1000 idle ones
     appear     from listen() in the container to a connect on the desktop's 127.0.0.1 that
                succeeds, and from close() to one that is refused; tried every millisecond, after
                pauses of random length, so that polls are met at every phase
@@ -22,7 +23,7 @@ by name:
     host       the same for the other origin: server on the desktop, client in the container
     integrity  10 000 connections in a row, descriptors before and after; SHA-256 of 1 GiB each
                way; 30 000 connections in seconds, 16 at once, none of which may fail
-    cost       memory with 0 and 1000 idle flows, CPU at rest
+    rest       CPU of daemon and agent while nothing happens
 
 How to read it: a round through the mirror is followed by one past it, directly to the other side's
 address on the cable, and "of direct" is the median of the ratios of such pairs: trust that more

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from desktop.errors import ExitCode, SamehostError
 from tests.bench.appear import measure_appear
-from tests.bench.cost import measure_cost, measure_integrity
+from tests.bench.cost import measure_integrity, measure_memory, measure_rest
 from tests.bench.figures import Figure, as_json, table
 from tests.bench.plan import QUICK, WHOLE, Plan
 from tests.bench.stage import Stage, say, set_stage
@@ -23,15 +23,16 @@ from tests.bench.traffic import measure_bulk, measure_connect, measure_host, mea
 __all__ = ["main"]
 
 MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
+    "memory": measure_memory,
     "appear": measure_appear,
     "bulk": measure_bulk,
     "ping": measure_ping,
     "connect": measure_connect,
     "host": measure_host,
     "integrity": measure_integrity,
-    "cost": measure_cost,
+    "rest": measure_rest,
 }
-"""In this order: the last one wants that nothing has changed for a while."""
+"""In this order: memory while nothing has made it grow, rest when nothing has changed for long."""
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from tests.bench.plan import Plan
 from tests.bench.processes import cpu_seconds, memory_mib, settled_files
 from tests.bench.stage import Stage
 
-__all__ = ["measure_cost", "measure_integrity"]
+__all__ = ["measure_integrity", "measure_memory", "measure_rest"]
 
 CONNECTIONS: Final = 10_000
 WARM_UP: Final = 1_000
@@ -28,28 +28,33 @@ POLL_SECONDS: Final = 0.05
 _NAMES: Final = ("daemon", "agent")
 
 
-def measure_cost(stage: Stage, plan: Plan) -> list[Figure]:
-    """Memory with and without flows; CPU while nothing happens."""
+def measure_memory(stage: Stage, plan: Plan) -> list[Figure]:  # noqa: ARG001 - as all measures
+    """Memory with and without flows."""
     port = stage.serve_in_container()
-    pids = stage.pids
     _await_flows(stage, 0)
-    without = [memory_mib(pid) for pid in pids]
+    without = [memory_mib(pid) for pid in stage.pids]
     with stage.load.running("idle", "127.0.0.1", port, IDLE_FLOWS):
         _await_flows(stage, IDLE_FLOWS)
-        with_flows = [memory_mib(pid) for pid in pids]
+        idle = [memory_mib(pid) for pid in stage.pids]
     _await_flows(stage, 0)
+    return [
+        Figure(f"{name}, memory, {flows}", "MiB", (value,))
+        for flows, values in (("no flow yet", without), (f"{IDLE_FLOWS} idle flows", idle))
+        for name, value in zip(_NAMES, values, strict=True)
+    ]
+
+
+def measure_rest(stage: Stage, plan: Plan) -> list[Figure]:
+    """CPU while nothing happens."""
+    pids = stage.pids
     settled_files(*pids)
     before = [cpu_seconds(pid) for pid in pids]
     time.sleep(plan.rest_seconds)
-    cpu = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
-    figures = []
-    for index, name in enumerate(_NAMES):
-        figures += [
-            Figure(f"{name}, memory, no flow", "MiB", (without[index],)),
-            Figure(f"{name}, memory, {IDLE_FLOWS} idle flows", "MiB", (with_flows[index],)),
-            Figure(f"{name}, CPU at rest", "% of a core", (cpu[index] / plan.rest_seconds * 100,)),
-        ]
-    return figures
+    spent = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
+    return [
+        Figure(f"{name}, CPU at rest", "% of a core", (seconds / plan.rest_seconds * 100,))
+        for name, seconds in zip(_NAMES, spent, strict=True)
+    ]
 
 
 def measure_integrity(stage: Stage, plan: Plan) -> list[Figure]:
