@@ -16,7 +16,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-from link.dial import tune
+from link.dial import tune, tune_local
 
 __all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
 
@@ -28,23 +28,31 @@ SHORTAGE_SECONDS: Final = (0.1, 1.0)
 _SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CLIENT_GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR}
 """accept(2): the connection failed, not the listener."""
+_WILDCARDS: Final = ("0.0.0.0", "::")
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+"""Where clients of this computer come from, when they connect to its `localhost`."""
 
 log = logging.getLogger(__name__)
 
 
-def listen_tcp(address: str, port: int) -> socket.socket:
+def listen_tcp(address: str, port: int, *, is_local: bool = False) -> socket.socket:
     """A non-blocking listening socket; an IPv6 one is always v6-only. Raises OSError.
 
+    `is_local` says that all who will connect are near, as they are on loopback anyway.
     SO_REUSEADDR lets a mirror come back while connections of its predecessor are in TIME_WAIT;
     on Linux it does not let two listeners share a port (socket(7)).
     """
-    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    parsed = ip_address(address)
+    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        tune(sock)
+        if is_local or parsed.is_loopback:
+            tune_local(sock)
+        else:
+            tune(sock)
         sock.bind((address, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
@@ -64,6 +72,7 @@ class Acceptor:
         self._on_connection = on_connection
         self._pause = SHORTAGE_SECONDS[0]
         self._timer: asyncio.TimerHandle | None = None
+        self._is_wildcard = self.address[0] in _WILDCARDS
         self.inode = os.fstat(self._descriptor).st_ino
         self._loop.add_reader(self._descriptor, self._accept)
 
@@ -84,7 +93,7 @@ class Acceptor:
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                connection, _peer = self._sock.accept()
+                connection, peer = self._sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -94,6 +103,8 @@ class Acceptor:
                 return
             self._pause = SHORTAGE_SECONDS[0]
             connection.setblocking(False)
+            if self._is_wildcard and peer[0] in _LOOPBACK:
+                tune_local(connection)
             self._on_connection(connection)
             if self._sock.fileno() < 0:
                 return

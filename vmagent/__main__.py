@@ -61,7 +61,7 @@ async def _run(config: AgentConfig) -> int:
     _raise_file_limit()
     loop = asyncio.get_running_loop()
     agent = Agent(config)
-    sockets = [listen_tcp(*config.listen) for _ in range(PORTS)]
+    sockets = [listen_tcp(*config.listen, is_local=True) for _ in range(PORTS)]
     acceptors = [Acceptor(sock, agent.adopt) for sock in sockets]
     _answer({"ready": True, "ports": [acceptor.address[1] for acceptor in acceptors]})
     loop.add_reader(sys.stdin.fileno(), _stdin_ended, agent)

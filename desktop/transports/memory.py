@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 
 from desktop.transports.transport import Transport, TransportError
-from link.dial import tune
+from link.dial import tune_local
 
 __all__ = ["MemoryTransport", "tcp_pair"]
 
@@ -26,7 +26,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         raise OSError("somebody else connected first")
     for end in (near, far):
         end.setblocking(False)
-        tune(end)
+        tune_local(end)
     return near, far
 
 

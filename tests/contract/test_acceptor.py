@@ -1,0 +1,102 @@
+"""Listening sockets in the event loop: what they hand on, and that nothing ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+from link.acceptor import Acceptor, listen_tcp
+from link.dial import LOCAL_CONGESTION_CONTROL, dial
+
+PATIENCE = 10.0
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    def runner(coroutine: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as one:
+            one.run(asyncio.wait_for(coroutine, 60))
+
+    return runner
+
+
+class Accepting:
+    """An acceptor, and what it has handed on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+        self.acceptor = Acceptor(sock, self.accepted.put_nowait)
+
+    async def next(self) -> socket.socket:
+        return await asyncio.wait_for(self.accepted.get(), PATIENCE)
+
+
+def congestion_control(sock: socket.socket) -> bytes:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_near_clients_are_not_paced_on_loopback_and_wildcard(address: str, run: Any) -> None:
+    async def body() -> None:
+        accepting = Accepting(listen_tcp(address, 0))
+        near = "::1" if ":" in address else "127.0.0.1"
+        with dial(near, accepting.acceptor.address[1]) as client, await accepting.next() as server:
+            assert congestion_control(client) == LOCAL_CONGESTION_CONTROL
+            assert congestion_control(server) == LOCAL_CONGESTION_CONTROL
+        accepting.acceptor.close()
+
+    run(body())
+
+
+def test_a_wildcard_itself_keeps_the_systems_congestion_control_for_far_clients() -> None:
+    with listen_tcp("0.0.0.0", 0) as sock, socket.socket() as plain:
+        assert congestion_control(sock) == congestion_control(plain)
+    with listen_tcp("0.0.0.0", 0, is_local=True) as sock:
+        assert congestion_control(sock) == LOCAL_CONGESTION_CONTROL
+
+
+def test_every_connection_is_handed_on_non_blocking_and_without_delay(run: Any) -> None:
+    async def body() -> None:
+        accepting = Accepting(listen_tcp("127.0.0.1", 0))
+        clients = [dial(*accepting.acceptor.address) for _ in range(200)]
+        for _ in clients:
+            with await accepting.next() as server:
+                assert not server.getblocking()
+                assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for client in clients:
+            client.close()
+        accepting.acceptor.close()
+
+    run(body())
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOBUFS, errno.ECONNABORTED])
+def test_a_failing_accept_ends_nothing(number: int, run: Any) -> None:
+    class Failing:
+        """A listening socket whose first accept fails."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+            self._failures = [OSError(number, os.strerror(number))]
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            if self._failures:
+                raise self._failures.pop()
+            return self._sock.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+    async def body() -> None:
+        accepting = Accepting(Failing(listen_tcp("127.0.0.1", 0)))  # type: ignore[arg-type]
+        with dial(*accepting.acceptor.address), await accepting.next():
+            accepting.acceptor.close()
+            accepting.acceptor.close()
+
+    run(body())
