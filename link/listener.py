@@ -40,7 +40,7 @@ class Listener:
 
     Attributes:
         id: the kernel's socket cookie; unique on its side while the machine runs.
-        protocol: "tcp" or "udp".
+        protocol: "tcp", or "udp" for a socket that is bound on purpose and has no peer.
         address: canonical text (see `canonical_address`); "0.0.0.0" and "::" are the wildcards.
         port: 1 to 65535.
         v6only: False only for an IPv6 socket that also takes IPv4 peers (IPV6_V6ONLY off).

@@ -1,7 +1,8 @@
 """Listeners out of thin air, for tests of whoever uses a `ListenerSource`.
 
-Rules: passes the same contract tests as the real sources. The counterpart is the test, which
-adds and removes.
+Rules: passes the same contract tests as the real sources. What is added, TCP or UDP, counts at
+once: the test has decided that it is a listener. The counterpart is the test, which adds and
+removes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Listeners of this computer on Linux: the same sock_diag code as the agent's.
 
-Rules: as `source.ListenerSource` says. Needs no privilege; names and process ids of other users'
-programs stay unknown without it.
+Rules: as `source.ListenerSource` says. UDP sockets on ports of the kernel's choice appear by the
+rule of `link.maturity`, on the first scan at which they are old enough: it is for the caller to
+scan often. Needs no privilege; names and process ids of other users' programs stay unknown
+without it.
 
 Limits: sees the network namespace of the thread that made it. Without destroy events (old or
 restricted kernel) there is no wake-up descriptor and the caller polls.
@@ -12,11 +14,20 @@ Counterpart: `vmagent.watch.watcher` does the same for containers.
 from __future__ import annotations
 
 import logging
+import time
 
 from desktop.listeners.source import ListenerSource
 from link.listener import Listener
+from link.maturity import Maturity
 from link.processes import find_processes
-from link.sockdiag import DestroyEvents, ListeningSocket, SockDiag, SockDiagError, to_listener
+from link.sockdiag import (
+    DestroyEvents,
+    ListeningSocket,
+    SockDiag,
+    SockDiagError,
+    ephemeral_ports,
+    to_listener,
+)
 
 __all__ = ["LinuxListenerSource"]
 
@@ -24,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class LinuxListenerSource(ListenerSource):
-    """TCP listeners by sock_diag, with processes looked up once per socket.
+    """TCP and UDP listeners by sock_diag, with processes looked up once per socket.
 
     Construction raises OSError where the kernel has no sock_diag; `drain` does if the system
     takes the events away.
@@ -33,16 +44,25 @@ class LinuxListenerSource(ListenerSource):
     def __init__(self) -> None:
         self._diag = SockDiag()
         self._events = _subscribe()
+        self._maturity = Maturity()
         self._known: dict[ListeningSocket, Listener] = {}
 
     def scan(self, exclude: frozenset[int]) -> list[Listener]:
         """See `ListenerSource.scan`."""
-        records = [record for record in self._diag.listeners() if record.inode not in exclude]
+        records = self._mature(exclude)
         new = [record for record in records if record not in self._known]
         processes = find_processes({record.inode for record in new})
         made = {record: to_listener(record, None, processes.get(record.inode)) for record in new}
         self._known = {record: made.get(record) or self._known[record] for record in records}
         return sorted(self._known.values(), key=_order)
+
+    def _mature(self, exclude: frozenset[int]) -> list[ListeningSocket]:
+        sockets = [record for record in self._diag.listeners() if record.inode not in exclude]
+        ephemeral = ephemeral_ports()
+        mature = self._maturity.sift(sockets, ephemeral, time.monotonic())
+        if self._events:
+            self._events.leave_out(ephemeral, self._maturity.ports)
+        return mature
 
     def wakeup_fileno(self) -> int | None:
         """See `ListenerSource.wakeup_fileno`."""

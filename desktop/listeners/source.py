@@ -2,7 +2,9 @@
 
 Guarantees that every source gives, proven by `tests/contract/test_listener_sources.py`: a scan
 is complete (level, not edge), its order is stable, sockets named by inode in `exclude` do not
-appear, and a scan never raises for a socket that went away while it ran.
+appear, and a scan never raises for a socket that went away while it ran. A UDP listener is a
+socket bound on purpose and without a peer; where the system cannot tell purpose from its own
+choice of a port, the source waits until it knows better, and no longer than some seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ class ListenerSource(abc.ABC):
 
     @abc.abstractmethod
     def scan(self, exclude: frozenset[int]) -> list[Listener]:
-        """All TCP listeners now, sorted by (protocol, port, address, id), without `exclude`.
+        """All TCP and UDP listeners now, sorted by (protocol, port, address, id).
 
-        `exclude` holds socket inodes of our own. Raises OSError when the system refuses.
+        Without those of `exclude`: socket inodes of our own. Raises OSError when the system
+        refuses.
         """
 
     @abc.abstractmethod

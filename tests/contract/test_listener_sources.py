@@ -21,6 +21,9 @@ from tests.private_network import private_network
 SO_COOKIE: Final = 57
 """asm-generic/socket.h."""
 
+FIRST_PORT: Final = 10_000
+"""Ports from here are not of the kernel's choice, so UDP sockets there are listeners at once."""
+
 PATIENCE: Final = 5.0
 """Seconds until a wake-up must have come."""
 
@@ -38,13 +41,27 @@ class Opened:
 class World(abc.ABC):
     """A place where a test opens listeners, and the source that should see them."""
 
-    source: ListenerSource
+    def __init__(self, source: ListenerSource) -> None:
+        self.source = source
+        self._next_port = FIRST_PORT
+
+    def listen(
+        self,
+        address: str,
+        port: int = 0,
+        *,
+        protocol: str = "tcp",
+        v6only: bool = True,
+        shared: bool = False,
+    ) -> Opened:
+        """Open a listener; port 0 takes one that nobody has, `shared` is SO_REUSEPORT."""
+        self._next_port += 1
+        return self._open(protocol, address, port or self._next_port, v6only, shared)
 
     @abc.abstractmethod
-    def listen(
-        self, address: str, port: int = 0, *, v6only: bool = True, shared: bool = False
-    ) -> Opened:
-        """Open a listener; port 0 chooses one, `shared` is SO_REUSEPORT."""
+    def _open(
+        self, protocol: str, address: str, port: int, v6only: bool, shared: bool
+    ) -> Opened: ...
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -55,23 +72,23 @@ class RealWorld(World):
     """Kernel sockets of this thread's network namespace."""
 
     def __init__(self) -> None:
-        self.source = LinuxListenerSource()
+        super().__init__(LinuxListenerSource())
         self._sockets: list[socket.socket] = []
 
-    def listen(
-        self, address: str, port: int = 0, *, v6only: bool = True, shared: bool = False
-    ) -> Opened:
+    def _open(self, protocol: str, address: str, port: int, v6only: bool, shared: bool) -> Opened:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family)
+        kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+        sock = socket.socket(family, kind)
         self._sockets.append(sock)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         sock.bind((address, port))
-        sock.listen()
+        if protocol == "tcp":
+            sock.listen()
         cookie = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), "little")
         inode = os.fstat(sock.fileno()).st_ino
-        return Opened(cookie, inode, sock.getsockname()[1], sock.close)
+        return Opened(cookie, inode, port, sock.close)
 
     def close(self) -> None:
         for sock in self._sockets:
@@ -84,24 +101,23 @@ class FakeWorld(World):
 
     def __init__(self) -> None:
         self.fake = FakeListenerSource()
-        self.source = self.fake
+        super().__init__(self.fake)
         self._count = 0
 
-    def listen(
+    def _open(
         self,
+        protocol: str,
         address: str,
-        port: int = 0,
-        *,
-        v6only: bool = True,
-        shared: bool = False,  # noqa: ARG002 - a made-up port is never in use
+        port: int,
+        v6only: bool,
+        shared: bool,  # noqa: ARG002 - a made-up port is never in use
     ) -> Opened:
         self._count += 1
         number = self._count
         canonical = canonical_address(address)
-        port = port or 10_000 + number
         only = v6only or canonical != "::"
         self.fake.add(
-            Listener(number, "tcp", canonical, port, only, number + 500, None, "me", os.getpid())
+            Listener(number, protocol, canonical, port, only, number + 500, None, "me", os.getpid())
         )
         return Opened(number, number + 500, port, lambda: self.fake.remove(number))
 
@@ -114,6 +130,9 @@ def make_world(request: pytest.FixtureRequest) -> Callable[[], World]:
     """Makes the world where it is called: in the test's own network namespace."""
     make: Callable[[], World] = request.param
     return make
+
+
+both_protocols = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 
 @private_network
@@ -137,15 +156,21 @@ def test_nothing_listens_at_first(make_world: Callable[[], World]) -> None:
         ("::ffff:0.0.0.0", False, "0.0.0.0", False),
     ],
 )
+@both_protocols
 @private_network
 def test_a_listener_is_seen_as_it_is_bound(
-    make_world: Callable[[], World], address: str, v6only: bool, seen: str, dual: bool
+    make_world: Callable[[], World],
+    protocol: str,
+    address: str,
+    v6only: bool,
+    seen: str,
+    dual: bool,
 ) -> None:
     world = make_world()
-    opened = world.listen(address, v6only=v6only)
+    opened = world.listen(address, protocol=protocol, v6only=v6only)
     (listener,) = world.source.scan(frozenset())
     assert (listener.id, listener.inode) == (opened.id, opened.inode)
-    assert (listener.protocol, listener.address, listener.port) == ("tcp", seen, opened.port)
+    assert (listener.protocol, listener.address, listener.port) == (protocol, seen, opened.port)
     assert listener.is_dual_stack is dual
     assert (listener.container, listener.pid) == (None, os.getpid())
     assert listener.process
@@ -157,6 +182,7 @@ def test_each_listener_is_the_same_in_every_scan(make_world: Callable[[], World]
     world = make_world()
     for address in ("127.0.0.1", "::1", "0.0.0.0"):
         world.listen(address)
+        world.listen(address, protocol="udp")
     assert world.source.scan(frozenset()) == world.source.scan(frozenset())
     world.close()
 
@@ -164,28 +190,40 @@ def test_each_listener_is_the_same_in_every_scan(make_world: Callable[[], World]
 @private_network
 def test_a_scan_is_sorted(make_world: Callable[[], World]) -> None:
     world = make_world()
-    for port, address in ((9002, "127.0.0.1"), (9001, "::1"), (9001, "127.0.0.1"), (80, "::1")):
-        world.listen(address, port)
-    found = [(each.port, each.address) for each in world.source.scan(frozenset())]
-    assert found == [(80, "::1"), (9001, "127.0.0.1"), (9001, "::1"), (9002, "127.0.0.1")]
+    expected = [
+        ("tcp", 80, "::1"),
+        ("tcp", 9001, "127.0.0.1"),
+        ("tcp", 9001, "::1"),
+        ("tcp", 9002, "127.0.0.1"),
+        ("udp", 53, "::"),
+        ("udp", 9001, "127.0.0.1"),
+    ]
+    for protocol, port, address in (expected[each] for each in (5, 3, 2, 4, 1, 0)):
+        world.listen(address, port, protocol=protocol)
+    found = [(each.protocol, each.port, each.address) for each in world.source.scan(frozenset())]
+    assert found == expected
     world.close()
 
 
+@both_protocols
 @private_network
-def test_an_excluded_socket_does_not_appear(make_world: Callable[[], World]) -> None:
+def test_an_excluded_socket_does_not_appear(make_world: Callable[[], World], protocol: str) -> None:
     world = make_world()
-    ours, theirs = world.listen("127.0.0.1"), world.listen("127.0.0.1")
+    ours, theirs = (world.listen("127.0.0.1", protocol=protocol) for _ in range(2))
     found = world.source.scan(frozenset({ours.inode}))
     assert [each.id for each in found] == [theirs.id]
     assert len(world.source.scan(frozenset())) == 2
     world.close()
 
 
+@both_protocols
 @private_network
-def test_two_sockets_on_one_port_are_two_listeners(make_world: Callable[[], World]) -> None:
+def test_two_sockets_on_one_port_are_two_listeners(
+    make_world: Callable[[], World], protocol: str
+) -> None:
     world = make_world()
-    first = world.listen("127.0.0.1", shared=True)
-    second = world.listen("127.0.0.1", first.port, shared=True)
+    first = world.listen("127.0.0.1", protocol=protocol, shared=True)
+    second = world.listen("127.0.0.1", first.port, protocol=protocol, shared=True)
     found = world.source.scan(frozenset())
     assert [each.id for each in found] == sorted([first.id, second.id])
     first.close()
@@ -194,9 +232,24 @@ def test_two_sockets_on_one_port_are_two_listeners(make_world: Callable[[], Worl
 
 
 @private_network
-def test_a_closed_listener_wakes_and_is_gone(make_world: Callable[[], World]) -> None:
+def test_one_port_of_both_protocols_is_two_listeners(make_world: Callable[[], World]) -> None:
     world = make_world()
-    opened = world.listen("::1")
+    stream = world.listen("::1")
+    datagram = world.listen("::1", stream.port, protocol="udp")
+    assert [each.id for each in world.source.scan(frozenset())] == [stream.id, datagram.id]
+    stream.close()
+    assert [each.protocol for each in world.source.scan(frozenset())] == ["udp"]
+    world.close()
+
+
+@both_protocols
+@private_network
+def test_a_closed_listener_wakes_and_is_gone(
+    make_world: Callable[[], World], protocol: str
+) -> None:
+    world = make_world()
+    opened = world.listen("::1", protocol=protocol)
+    assert len(world.source.scan(frozenset())) == 1
     descriptor = world.source.wakeup_fileno()
     assert descriptor is not None
     assert not world.source.drain()

@@ -1,4 +1,4 @@
-"""Detection on the real kernel: sockets, destroy events, cgroups, the watcher as a whole.
+"""Detection on the real kernel: cgroups, and the watcher as a whole.
 
 Each test has a network namespace of its own. Those with containers make cgroups named like an
 engine's, put a process there, and remove them.
@@ -11,11 +11,8 @@ import contextlib
 import functools
 import json
 import os
-import select
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,9 +21,17 @@ from typing import Any, Final
 import pytest
 
 from link.listener import Container, Listener
-from link.polling import AdaptiveInterval
+from link.maturity import MATURITY_SECONDS
+from link.polling import FAST, AdaptiveInterval
 from link.processes import process_name
-from link.sockdiag import DestroyEvents, SockDiag, SockDiagError, to_listener
+from link.sockdiag import (
+    DestroyEvents,
+    ListeningSocket,
+    SockDiag,
+    SockDiagError,
+    ephemeral_ports,
+)
+from tests.integration.kernel_sockets import bind_udp, listen
 from tests.private_network import private_network
 from vmagent.watch import watcher as watcher_module
 from vmagent.watch.cgroups import find_mounts
@@ -36,27 +41,40 @@ ID: Final = "0123456789abcdef" * 4
 PATIENCE: Final = 10.0
 """Seconds a condition may take."""
 
-IPPROTO_MPTCP: Final = 262
-
 PROGRAM: Final = """
-import json, socket, sys
+import json, socket, sys, time
+
 sockets = []
-for line in sys.stdin:
-    address, v6only = json.loads(line)
-    if address is None:
-        sockets.pop(0).close()
-        answer = 0
-    else:
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-        sock.bind((address, 0))
+
+def listen(protocol, address, port, v6only):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    sock = socket.socket(family, kind)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+    sock.bind((address, port))
+    if protocol == "tcp":
         sock.listen()
-        sockets.append(sock)
-        answer = sock.getsockname()[1]
-    print(answer, flush=True)
+    sockets.append(sock)
+    return sock.getsockname()[1]
+
+def close_oldest():
+    sockets.pop(0).close()
+    return 0
+
+def look_up(count, seconds):
+    for _ in range(count):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("0.0.0.0", 0))
+            sock.sendto(b"?", ("127.0.0.1", 53))
+            time.sleep(seconds)
+    return count
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    print(globals()[name](*arguments), flush=True)
 """
-"""What runs in a container here: it listens and closes as it is told."""
+"""What runs in a container here: it does as it is told. `look_up` is what musl's resolver does."""
 
 
 class Program:
@@ -78,12 +96,18 @@ class Program:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def listen(self, address: str, *, v6only: bool = True) -> int:
-        """The port on which it listens now."""
-        return self._tell(address, v6only)
+    def listen(
+        self, address: str, *, protocol: str = "tcp", port: int = 0, v6only: bool = True
+    ) -> int:
+        """The port on which it listens now; port 0 leaves the choice to the kernel."""
+        return self._tell("listen", protocol, address, port, v6only)
 
     def close_oldest(self) -> None:
-        self._tell(None, True)
+        self._tell("close_oldest")
+
+    def look_up(self, count: int, seconds: float) -> int:
+        """Bind, send from and close as many sockets, each open for some time. How many it did."""
+        return self._tell("look_up", count, seconds)
 
     def kill(self) -> None:
         self.process.kill()
@@ -140,123 +164,6 @@ def program_in_container(version: int = 2) -> Iterator[Program]:
             program.kill()
 
 
-def listen(address: str = "127.0.0.1", protocol: int = 0) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
-    sock.bind((address, 0))
-    sock.listen()
-    return sock
-
-
-def dump(diag: SockDiag) -> list[Listener]:
-    return [to_listener(each) for each in diag.listeners()]
-
-
-# ---- the kernel's answers
-
-
-@private_network
-def test_a_multipath_listener_appears_as_tcp() -> None:
-    try:
-        sock = listen(protocol=IPPROTO_MPTCP)
-    except OSError as error:
-        pytest.skip(f"no multipath TCP here: {error}")
-    diag = SockDiag()
-    with sock, contextlib.closing(diag):
-        (found,) = dump(diag)
-        assert found.port == sock.getsockname()[1]
-        assert found.inode == os.fstat(sock.fileno()).st_ino
-
-
-@private_network
-def test_connections_and_bound_sockets_do_not_appear() -> None:
-    diag = SockDiag()
-    with listen() as server, socket.socket() as bound, contextlib.closing(diag):
-        bound.bind(("127.0.0.1", 0))
-        with socket.create_connection(server.getsockname()), server.accept()[0]:
-            assert [each.port for each in dump(diag)] == [server.getsockname()[1]]
-
-
-@private_network
-def test_a_closed_client_works_again() -> None:
-    diag = SockDiag()
-    with listen():
-        first = dump(diag)
-        diag.close()
-        assert dump(diag) == first
-        diag.close()
-
-
-@private_network
-def test_a_dump_of_many_parts_is_whole_while_others_come_and_go() -> None:
-    diag = SockDiag()
-    lasting = [listen() for _ in range(700)]
-    expected = {sock.getsockname()[1] for sock in lasting}
-    stop = threading.Event()
-
-    def churn() -> None:
-        while not stop.is_set():
-            for sock in [listen() for _ in range(20)]:
-                sock.close()
-
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
-        for _ in range(30):
-            assert expected <= {each.port for each in diag.listeners()}
-    finally:
-        stop.set()
-        thread.join()
-        diag.close()
-        for sock in lasting:
-            sock.close()
-
-
-# ---- destroy events
-
-
-@private_network
-def test_only_sockets_without_a_peer_wake() -> None:
-    events = DestroyEvents()
-    with listen() as server, contextlib.closing(events):
-        for _ in range(20):
-            client = socket.create_connection(server.getsockname())
-            server.accept()[0].close()
-            client.close()
-        server.close()
-        # The listener's event is behind all of the connections' in the queue, if those came.
-        assert select.select([events], [], [], PATIENCE)[0] == [events]
-        assert events._socket.recv(1)
-        assert not events.drain()
-
-
-@private_network
-def test_an_overflow_is_a_reason_to_look_and_heals() -> None:
-    events = DestroyEvents()
-    with contextlib.closing(events):
-        events._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        for _ in range(200):
-            listen().close()
-        assert events.drain()
-        while events.drain():
-            pass
-        listen("::1").close()
-        assert select.select([events], [], [], PATIENCE)[0] == [events]
-        assert events.drain()
-
-
-@private_network
-def test_events_of_a_closed_subscription_are_an_error() -> None:
-    events = DestroyEvents()
-    events.close()
-    events.close()
-    with pytest.raises(SockDiagError):
-        events.drain()
-
-
-# ---- the watcher
-
-
 class Told:
     """Follows the watcher's differences, and what they sum up to."""
 
@@ -300,19 +207,20 @@ def watch(scenario: Callable[[Watcher, Told], Awaitable[None]], own: frozenset[i
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("version", [2, 1])
 @private_network
-def test_a_containers_listener_is_told_with_its_owner(version: int) -> None:
-    with program_in_container(version) as program, listen() as machines_own:
+def test_a_containers_listener_is_told_with_its_owner(version: int, protocol: str) -> None:
+    with program_in_container(version) as program, listen(), bind_udp("0.0.0.0", 5000):
 
         async def scenario(_: Watcher, told: Told) -> None:
-            early = program.listen("0.0.0.0")
+            early = program.listen("0.0.0.0", protocol=protocol, port=5001)
             await until(told.ports)
-            late = program.listen("::", v6only=False)
+            late = program.listen("::", protocol=protocol, port=5002, v6only=False)
             await until(lambda: len(told.current) == 2)
             assert told.ports() == {early, late}
-            assert machines_own.getsockname()[1] not in told.ports()
             for each in told.current.values():
+                assert each.protocol == protocol
                 assert each.container == Container(ID, "", "docker")
                 assert each.pid == program.process.pid
                 assert each.process == process_name(program.process.pid)
@@ -344,15 +252,20 @@ def test_the_agents_own_sockets_are_left_out_even_in_a_container() -> None:
         watch(scenario, own)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "ports"),
+    [("tcp", [0, 0]), ("udp", [5001, 5002]), ("udp", [0, 0])],
+    ids=["tcp", "udp", "udp on a port of the kernel's choice"],
+)
 @private_network
 def test_a_closed_listener_is_told_by_the_event_not_by_the_clock(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, protocol: str, ports: list[int]
 ) -> None:
     never = functools.partial(AdaptiveInterval, fast=3600.0, slow=3600.0)
     monkeypatch.setattr(watcher_module, "AdaptiveInterval", never)
     with program_in_container() as program:
-        for _ in range(2):
-            program.listen("127.0.0.1")
+        for port in ports:
+            program.listen("127.0.0.1", protocol=protocol, port=port)
 
         async def scenario(watcher: Watcher, told: Told) -> None:
             assert watcher.description == "sock_diag, destroy events"
@@ -393,6 +306,71 @@ def test_a_thousand_ports_of_one_container_are_all_told() -> None:
             await until(lambda: told.ports() == ports)
             assert {each.pid for each in told.current.values()} == {program.process.pid}
             program.kill()
+            await until(lambda: not told.current)
+
+        watch(scenario, frozenset())
+
+
+class Seen:
+    """What a watcher did: the UDP ports of each of its dumps, and how often an event woke it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.dumps: list[set[int]] = []
+        self.wakes = 0
+        list_all, drain = SockDiag.listeners, DestroyEvents.drain
+
+        def listeners(diag: SockDiag) -> list[ListeningSocket]:
+            found = list_all(diag)
+            self.dumps.append({each.port for each in found if each.protocol == "udp"})
+            return found
+
+        def counted_drain(events: DestroyEvents) -> bool:
+            self.wakes += 1
+            return drain(events)
+
+        monkeypatch.setattr(SockDiag, "listeners", listeners)
+        monkeypatch.setattr(DestroyEvents, "drain", counted_drain)
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"), [(1000, 0.003), (10_000, 0.0)], ids=["steady", "storm"]
+)
+@private_network
+def test_look_ups_of_a_container_are_never_told_and_wake_nobody(
+    monkeypatch: pytest.MonkeyPatch, count: int, seconds: float
+) -> None:
+    seen = Seen(monkeypatch)
+    with program_in_container() as program:
+
+        async def scenario(_: Watcher, told: Told) -> None:
+            await until(lambda: seen.dumps)
+            begin, scans = time.monotonic(), len(seen.dumps)
+            loop = asyncio.get_running_loop()
+            assert await loop.run_in_executor(None, program.look_up, count, seconds) == count
+            scans, elapsed = len(seen.dumps) - scans, time.monotonic() - begin
+            assert (told.changes, seen.wakes) == (0, 0)
+            assert scans <= elapsed / FAST + 2
+            # It is not for want of looking: those open at the time of a scan were seen.
+            assert seconds == 0 or len(set().union(*seen.dumps)) > 5
+            program.listen("127.0.0.1", protocol="udp", port=5000)
+            await until(lambda: told.ports() == {5000})
+
+        watch(scenario, frozenset())
+
+
+@private_network
+def test_a_server_on_a_port_of_the_kernels_choice_is_told_after_a_second() -> None:
+    with program_in_container() as program:
+
+        async def scenario(_: Watcher, told: Told) -> None:
+            before = time.monotonic()
+            port = program.listen("0.0.0.0", protocol="udp")
+            assert port in ephemeral_ports()
+            await until(told.ports)
+            assert time.monotonic() - before >= MATURITY_SECONDS
+            (found,) = told.current.values()
+            assert (found.port, found.container) == (port, Container(ID, "", "docker"))
+            program.close_oldest()
             await until(lambda: not told.current)
 
         watch(scenario, frozenset())

@@ -1,7 +1,7 @@
 """Whose socket is this: container, process, or the machine's own.
 
-Rules: the kernel tells the cgroup v2 in which a socket was made, and its path names the
-container. Where that says nothing (no cgroup v2, the engine on cgroup v1 or hybrid, a cgroup
+Rules: the kernel tells the cgroup v2 in which a socket was made, TCP or UDP, and its path names
+the container. Where that says nothing (no cgroup v2, the engine on cgroup v1 or hybrid, a cgroup
 that is gone, an old kernel), the process that holds the socket is looked for and its
 `/proc/PID/cgroup` is asked. The caller asks about new sockets only, all of a scan at once, so
 that the tree and the processes are gone through once per scan at most.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 
 from desktop.errors import SamehostError
 from desktop.listeners import linux
 from desktop.listeners.linux import LinuxListenerSource
 from desktop.listeners.select import open_listener_source
+from link import sockdiag_wire
 from link.sockdiag import SockDiagError
+from tests.private_network import private_network
 
 
 def test_linux_has_a_source() -> None:
@@ -31,6 +36,22 @@ def test_a_kernel_that_refuses_is_told_with_a_remedy(monkeypatch: pytest.MonkeyP
     with pytest.raises(SamehostError, match="no tcp_diag") as caught:
         open_listener_source("linux")
     assert caught.value.remedy
+
+
+@private_network
+def test_a_kernel_that_does_not_tell_of_udp_tells_of_tcp_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The kernel knows no such protocol as 200, as one without udp_diag does not know 17.
+    monkeypatch.setitem(sockdiag_wire._ASKED, "udp", (200, sockdiag_wire.TCP_CLOSE))
+    source = LinuxListenerSource()
+    with socket.create_server(("127.0.0.1", 8000)), contextlib.closing(source):
+        for _ in range(3):
+            assert [each.protocol for each in source.scan(frozenset())] == ["tcp"]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "load the module udp_diag" in record.getMessage()
+    assert "CONFIG_INET_UDP_DIAG" in record.getMessage()
 
 
 def test_without_events_a_source_still_scans(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,11 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def listening(cgroup_id: int, inode: int = 500, cookie: int = 1) -> ListeningSocket:
+def listening(
+    cgroup_id: int, inode: int = 500, cookie: int = 1, protocol: str = "tcp"
+) -> ListeningSocket:
     return ListeningSocket(
-        socket.AF_INET, b"\x7f\0\0\1", 8000, 0, cookie, 0, inode, False, cgroup_id
+        protocol, socket.AF_INET, b"\x7f\0\0\1", 8000, 0, cookie, 0, inode, False, cgroup_id
     )
 
 
@@ -72,9 +74,19 @@ def find_one(owners: Owners, sock: ListeningSocket) -> Owner:
     return owners.find([sock])[sock.cookie]
 
 
-def test_the_cgroup_of_the_socket_names_the_container(machine: Machine) -> None:
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_the_cgroup_of_the_socket_names_the_container(machine: Machine, protocol: str) -> None:
     cgroup = machine.cgroup(f"/docker/{ID}")
-    assert find_one(machine.owners(), listening(cgroup)).container == Container(ID, "", "docker")
+    owner = find_one(machine.owners(), listening(cgroup, protocol=protocol))
+    assert owner.container == Container(ID, "", "docker")
+
+
+def test_a_port_of_two_protocols_has_two_owners(machine: Machine) -> None:
+    machine.process(7, "web", 500, f"4:memory:/docker/{ID}")
+    machine.process(8, "named", 501, "4:memory:/system.slice/named.service")
+    owners = machine.owners().find([listening(0, 500, 1, "tcp"), listening(0, 501, 2, "udp")])
+    assert owners[1].container == Container(ID, "", "docker")
+    assert owners[2] == Owner(None, None, True)
 
 
 def test_a_cgroup_made_later_is_found(machine: Machine) -> None:

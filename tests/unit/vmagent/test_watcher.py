@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from link.listener import Container, Listener
+from link.maturity import MATURITY_SECONDS
+from link.polling import AdaptiveInterval
 from link.processes import Process
 from link.sockdiag import ListeningSocket, SockDiagError
 from vmagent.engine import EngineWatcher
@@ -24,10 +27,18 @@ MACHINE = Owner(None, None, True)
 UNDECIDED = Owner(None, None, False)
 
 
-def listening(cookie: int, port: int = 8000) -> ListeningSocket:
+EPHEMERAL = range(32768, 61000)
+
+
+def listening(cookie: int, port: int = 8000, protocol: str = "tcp") -> ListeningSocket:
     return ListeningSocket(
-        socket.AF_INET, b"\x7f\0\0\1", port, 0, cookie, 0, cookie + 100, False, 1
+        protocol, socket.AF_INET, b"\x7f\0\0\1", port, 0, cookie, 0, cookie + 100, False, 1
     )
+
+
+def young(cookie: int, port: int = 40000) -> ListeningSocket:
+    """A UDP socket on a port that the kernel may have chosen."""
+    return listening(cookie, port, "udp")
 
 
 @dataclass
@@ -40,8 +51,11 @@ class Kernel:
     failure: OSError | None = None
     owners_failure: OSError | None = None
     closed: bool = False
+    sees_udp: bool = True
+    dumps: int = 0
 
     def listeners(self) -> list[ListeningSocket]:
+        self.dumps += 1
         if self.failure:
             raise self.failure
         return list(self.sockets)
@@ -106,7 +120,29 @@ class Setting:
         monkeypatch.setattr(watcher_module, "SockDiag", lambda: self.kernel)
         monkeypatch.setattr(watcher_module, "Owners", lambda: self.kernel)
         monkeypatch.setattr(watcher_module, "DestroyEvents", no_events)
+        monkeypatch.setattr(watcher_module, "ephemeral_ports", lambda: EPHEMERAL)
         self.watcher = Watcher(on_change=self.told, own_inodes=lambda: self.own, engine=self.engine)
+
+    def scan_every(self, seconds: float) -> None:
+        """Let the clock alone ask for a scan this often."""
+        start = self.watcher._interval._last_news
+        self.watcher._interval = AdaptiveInterval(start, fast=seconds, slow=seconds)
+
+
+class Clock:
+    """Stands for the module `time`."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watcher_module, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -233,6 +269,104 @@ def test_the_tier_in_use_is_described(setting: Setting) -> None:
     assert setting.watcher.description == "sock_diag polling"
 
 
+def test_a_kernel_that_does_not_tell_of_udp_is_described(setting: Setting) -> None:
+    setting.kernel.sees_udp = False
+    assert setting.watcher.description == "sock_diag polling, TCP only"
+
+
+def test_a_udp_server_is_told_at_once_beside_a_tcp_one(setting: Setting) -> None:
+    setting.kernel.sockets = [listening(1, 53, "udp"), listening(2, 53)]
+    setting.watcher.rescan()
+    assert setting.told.take() == ([1, 2], [])
+    protocols = [each.protocol for each in setting.watcher.listeners.values()]
+    assert protocols == ["udp", "tcp"]
+
+
+# The clock first: the watcher's own times begin with it.
+
+
+def test_a_socket_on_a_port_of_the_kernels_choice_is_told_after_a_second(
+    clock: Clock, setting: Setting
+) -> None:
+    setting.kernel.sockets = [young(1)]
+    for _ in range(10):
+        setting.watcher.rescan()
+        assert setting.told.changes == []
+        clock.now += 0.1
+    setting.watcher.rescan()
+    assert setting.told.take() == ([1], [])
+    clock.now += 5
+    setting.watcher.rescan()
+    assert setting.told.changes == []
+
+
+def test_look_ups_are_never_told_and_nobody_asks_whose_they_are(
+    clock: Clock, setting: Setting
+) -> None:
+    for number in range(1000):
+        setting.kernel.sockets = [young(number, 40000 + number), listening(5000)]
+        setting.watcher.rescan()
+        clock.now += 0.1
+    assert setting.told.take() == ([5000], [])
+    assert setting.kernel.asked == [5000]
+
+
+def test_a_udp_listener_that_connects_is_gone_and_one_that_returns_is_told_in_time(
+    clock: Clock, setting: Setting
+) -> None:
+    setting.kernel.sockets = [young(1), listening(2, 5000, "udp")]
+    setting.watcher.rescan()
+    clock.now += 1
+    setting.watcher.rescan()
+    setting.told.changes.clear()
+    setting.kernel.sockets = []
+    setting.watcher.rescan()
+    assert setting.told.take() == ([], [2, 1])
+    setting.kernel.sockets = [young(1), listening(2, 5000, "udp")]
+    setting.watcher.rescan()
+    assert setting.told.take() == ([2], [])
+    clock.now += 1
+    setting.watcher.rescan()
+    assert setting.told.take() == ([1], [])
+
+
+def test_a_scan_is_due_when_a_socket_is_old_enough(clock: Clock, setting: Setting) -> None:
+    setting.scan_every(3600.0)
+    setting.kernel.sockets = [young(1)]
+    setting.watcher.rescan()
+    first_seen = clock.now
+    clock.now += 0.5
+    assert setting.watcher._due(clock.now) == first_seen + 1
+    clock.now = first_seen + 1
+    assert setting.watcher._due(clock.now) <= clock.now
+    setting.watcher.rescan()
+    assert setting.told.take() == ([1], [])
+    assert setting.watcher._due(clock.now) > clock.now + 10
+
+
+@pytest.mark.parametrize(("ordinary", "due"), [(0.9, 0.9), (1.04, 1.04), (1.2, 1.0)])
+def test_an_ordinary_scan_shortly_after_that_moment_serves(
+    clock: Clock, setting: Setting, ordinary: float, due: float
+) -> None:
+    setting.scan_every(ordinary)
+    setting.kernel.sockets = [young(1)]
+    setting.watcher.rescan()
+    assert setting.watcher._due(clock.now) == pytest.approx(clock.now + due)
+
+
+def test_a_scan_that_fails_at_that_moment_is_not_tried_again_at_once(
+    clock: Clock, setting: Setting
+) -> None:
+    setting.scan_every(3600.0)
+    setting.kernel.sockets = [young(1)]
+    setting.watcher.rescan()
+    clock.now += 1
+    assert setting.watcher._due(clock.now) <= clock.now
+    setting.kernel.failure = SockDiagError(16, "busy")
+    setting.watcher.rescan()
+    assert setting.watcher._due(clock.now) == clock.now + 3600
+
+
 @pytest.mark.parametrize(
     ("answer", "listens", "ceiling"),
     [(None, False, 0.2), (True, False, 0.2), (False, False, 1.0), (False, True, 0.2)],
@@ -275,11 +409,20 @@ def test_running_it_survives_failures_and_frees_all_at_the_end(setting: Setting)
     assert setting.kernel.closed
 
 
-def test_a_kick_does_not_wait_for_the_clock(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+def test_running_it_tells_a_socket_when_it_is_old_enough_not_by_the_clock(
+    setting: Setting,
 ) -> None:
-    monkeypatch.setattr(setting.watcher._interval, "_fast", 3600.0)
-    monkeypatch.setattr(setting.watcher._interval, "_interval", 3600.0)
+    setting.scan_every(3600.0)
+    setting.kernel.sockets = [young(1)]
+    begin = time.monotonic()
+    setting.watcher.rescan()
+    run_until(setting.watcher, lambda: None, lambda: 1 in setting.watcher.listeners)
+    assert time.monotonic() - begin >= MATURITY_SECONDS
+    assert setting.kernel.dumps == 2
+
+
+def test_a_kick_does_not_wait_for_the_clock(setting: Setting) -> None:
+    setting.scan_every(3600.0)
     setting.watcher.kick()
     setting.watcher.rescan()
 
