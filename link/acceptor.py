@@ -1,13 +1,16 @@
 """A listening socket in the event loop: takes connections in batches, and survives shortage.
 
 Rules: a shortage of descriptors or memory pauses accepting, with back-off, and never ends the
-listener; clients wait in the kernel's backlog meanwhile. Used by mirrors on the desktop, stubs
-in the machine, and the agent's own port.
+listener; clients wait in the kernel's backlog meanwhile. A shortage of descriptors that lasts is
+no reason to let them wait for ever: each is then taken with the one descriptor kept in reserve
+and reset, until there are descriptors again. Used by mirrors on the desktop, stubs in the
+machine, and the agent's own port.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -17,6 +20,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from link.dial import tune, tune_local
+from link.relay.relay import reset_socket
 
 __all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
 
@@ -25,7 +29,8 @@ BACKLOG: Final = 4096
 ACCEPTS_PER_TURN: Final = 64
 SHORTAGE_SECONDS: Final = (0.1, 1.0)
 """First and longest pause after a shortage."""
-_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
+_SHORTAGES: Final = {*_NO_DESCRIPTORS, errno.ENOBUFS, errno.ENOMEM}
 _CLIENT_GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR}
 """accept(2): the connection failed, not the listener."""
 _WILDCARDS: Final = ("0.0.0.0", "::")
@@ -62,6 +67,37 @@ def listen_tcp(address: str, port: int, *, is_local: bool = False) -> socket.soc
     return sock
 
 
+class _Reserve:
+    """One descriptor that is given up when there are no others, to be able to say no."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+
+    def keep(self) -> None:
+        """Have it, if that is possible now."""
+        if self._descriptor < 0:
+            with contextlib.suppress(OSError):
+                self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def refuse(self, sock: socket.socket) -> int:
+        """Reset the clients that wait, at most ACCEPTS_PER_TURN of them; how many those were."""
+        if self._descriptor < 0:
+            return 0
+        os.close(self._descriptor)
+        self._descriptor = -1
+        count = 0
+        with contextlib.suppress(OSError):
+            while count < ACCEPTS_PER_TURN:
+                reset_socket(sock.accept()[0])
+                count += 1
+        self.keep()
+        return count
+
+
+_reserve = _Reserve()
+"""The process's own; every acceptor sees to it that it is there."""
+
+
 class Acceptor:
     """Accepts on a listening socket until closed. `on_connection` owns what it is given."""
 
@@ -71,9 +107,11 @@ class Acceptor:
         self._descriptor = sock.fileno()
         self._on_connection = on_connection
         self._pause = SHORTAGE_SECONDS[0]
+        self._is_short = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_wildcard = self.address[0] in _WILDCARDS
-        self.inode = os.fstat(self._descriptor).st_ino
+        self.inodes = frozenset({os.fstat(self._descriptor).st_ino})
+        _reserve.keep()
         self._loop.add_reader(self._descriptor, self._accept)
 
     @property
@@ -102,6 +140,7 @@ class Acceptor:
                 self._wait(error)
                 return
             self._pause = SHORTAGE_SECONDS[0]
+            self._is_short = False
             connection.setblocking(False)
             if self._is_wildcard and peer[0] in _LOOPBACK:
                 tune_local(connection)
@@ -112,6 +151,10 @@ class Acceptor:
     def _wait(self, error: OSError) -> None:
         level = logging.WARNING if error.errno in _SHORTAGES else logging.ERROR
         log.log(level, "accepting on %s pauses for %.1f s: %s", self.address, self._pause, error)
+        if error.errno in _NO_DESCRIPTORS:
+            if self._is_short and (count := _reserve.refuse(self._sock)):
+                log.warning("%d connections on %s were refused", count, self.address)
+            self._is_short = True
         self._loop.remove_reader(self._descriptor)
         self._timer = self._loop.call_later(self._pause, self._resume)
         self._pause = min(self._pause * 2, SHORTAGE_SECONDS[1])

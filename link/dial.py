@@ -12,7 +12,14 @@ import socket
 from ipaddress import ip_address
 from typing import Final
 
-__all__ = ["ForbiddenAddressError", "dial", "tune", "tune_dialled", "tune_local"]
+__all__ = [
+    "ForbiddenAddressError",
+    "dial",
+    "require_loopback",
+    "tune",
+    "tune_dialled",
+    "tune_local",
+]
 
 KEEPALIVE_IDLE_SECONDS: Final = 60
 KEEPALIVE_INTERVAL_SECONDS: Final = 15
@@ -62,16 +69,20 @@ def tune_dialled(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
+def require_loopback(address: str) -> socket.AddressFamily:
+    """The family of a loopback address. Raises ForbiddenAddressError for any other."""
+    parsed = ip_address(address)
+    if not parsed.is_loopback:
+        raise ForbiddenAddressError(errno.EACCES, f"{address} is not a loopback address")
+    return socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+
+
 def dial(address: str, port: int) -> socket.socket:
     """Begin to connect to a loopback address; a refusal may also show on the socket later.
 
     Raises ForbiddenAddressError, or OSError where the connect fails at once.
     """
-    parsed = ip_address(address)
-    if not parsed.is_loopback:
-        raise ForbiddenAddressError(errno.EACCES, f"{address} is not a loopback address")
-    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(require_loopback(address), socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         tune_dialled(sock)

@@ -5,7 +5,7 @@ else, so the rest of the code may trust a message. An unknown kind or a bad fiel
 `WireError`. Lists that may be long are sent in parts (`MAX_LISTENERS` per message).
 
     agent → desktop   Welcome, Snapshot…, Delta…, StubResults, Wanted, Beat
-    desktop → agent   Resync, Stubs, Beat, Bye
+    desktop → agent   UdpLimits, Resync, Stubs, Beat, Bye
 
 Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
 gap in either makes the desktop ask for a new snapshot. Counterpart: `session.py` carries them.
@@ -32,6 +32,7 @@ __all__ = [
     "StubResult",
     "StubResults",
     "Stubs",
+    "UdpLimits",
     "Wanted",
     "Welcome",
     "decode",
@@ -44,6 +45,8 @@ MAX_LISTENERS: Final = 1000
 MAX_TEXT: Final = 256
 """Characters of a name or reason."""
 MAX_WANTED: Final = 4096
+MAX_IDLE_SECONDS: Final = 86_400
+MAX_UDP_FLOWS: Final = 65_536
 _PROTOCOLS: Final = ("tcp", "udp")
 
 
@@ -130,11 +133,19 @@ class Stubs:
 
 
 @dataclass(frozen=True)
+class UdpLimits:
+    """How long a silent UDP flow lives, and how many one listener may have, from now on."""
+
+    idle_seconds: int
+    most_flows: int
+
+
+@dataclass(frozen=True)
 class Bye:
     """The desktop ends the session for good: close the stubs and exit."""
 
 
-Message = Union[Welcome, Snapshot, Delta, StubResults, Wanted, Beat, Resync, Stubs, Bye]
+Message = Union[Welcome, Snapshot, Delta, StubResults, Wanted, Beat, Resync, Stubs, UdpLimits, Bye]
 
 
 def encode(message: Message) -> dict[str, Any]:
@@ -283,6 +294,7 @@ _KINDS: Final[dict[type, str]] = {
     Beat: "beat",
     Resync: "resync",
     Stubs: "stubs",
+    UdpLimits: "udp_limits",
     Bye: "bye",
 }
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
@@ -294,5 +306,8 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
     "beat": lambda _raw: Beat(),
     "resync": lambda _raw: Resync(),
     "stubs": lambda raw: Stubs(_objects(raw, "opened", _stub), _objects(raw, "closed", _stub)),
+    "udp_limits": lambda raw: UdpLimits(
+        _int(raw, "idle_seconds", 1, MAX_IDLE_SECONDS), _int(raw, "most_flows", 1, MAX_UDP_FLOWS)
+    ),
     "bye": lambda _raw: Bye(),
 }

@@ -1,11 +1,12 @@
 """The wire format: message frames of the control session, and the opening of a flow.
 
     control session     length (4 bytes, big-endian) | JSON object in UTF-8, `length` bytes
-    flow                one `OpenRequest` (22 bytes), then the flow's own bytes, unframed
+    TCP flow            one `OpenRequest` (22 bytes), then the flow's own bytes, unframed
+    UDP flows           one `OpenRequest`, then the frames of `link.datagrams.frames`
 
 Rules: bytes in, values out; no I/O, no clock. Every length has a limit, and what breaks a rule
-raises `WireError`, which ends that stream and nothing else. After the opening a flow needs no
-framing: end-of-file, close and reset of the stream are those of the flow.
+raises `WireError`, which ends that stream and nothing else. After the opening a TCP flow needs
+no framing: end-of-file, close and reset of the stream are those of the flow.
 
 Counterparts: `handshake.py` comes before either on a stream; `messages.py` gives the JSON its
 meaning.
@@ -34,7 +35,7 @@ MAX_MESSAGE: Final = 1 << 20
 _LENGTH: Final = struct.Struct("!I")
 _OPEN: Final = struct.Struct("!BBBxH16s")
 _OPEN_MARK: Final = 0x4F
-_PROTOCOLS: Final = {"tcp": 6}
+_PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 """IP protocol numbers (RFC 1700, IANA) of what a flow may be."""
 
 OPEN_SIZE: Final = _OPEN.size
@@ -89,6 +90,8 @@ def _decode(body: bytes) -> dict[str, Any]:
 @dataclass(frozen=True)
 class OpenRequest:
     """Asks the other end to connect this stream to a listener of its side.
+
+    For "tcp" the stream becomes one flow, for "udp" it carries all flows to that listener.
 
     The desktop names what the agent should dial. The agent names what a container asked for;
     the desktop then decides by its own rules whether and what to dial.

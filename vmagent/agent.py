@@ -1,8 +1,8 @@
 """The agent: composition of the door, the watcher, the stubs and the flows.
 
     desktop ══ control ══▶ _Session     Stubs in; Welcome, Snapshot, Delta, StubResults out
-    desktop ══ outbound ══▶ OpenReader ─▶ dial a container's listener ─▶ relay
-    desktop ══ parked ═══▶ pool ◀─ a container's connection to a stub ─▶ relay
+    desktop ══ outbound ══▶ OpenReader ─▶ dial a container's listener ─▶ relay, or Back for UDP
+    desktop ══ parked ═══▶ pool ◀─ a container's connection to a stub ─▶ relay, or Front for UDP
 
 Rules: it dials and binds loopback only. It serves the newest desktop session; an older one ends.
 Stubs live while the session does, and LEASE_SECONDS longer; without a desktop for
@@ -22,6 +22,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from link.control import ControlConnection
+from link.datagrams.back import Back
+from link.datagrams.flow import UNWATCHED
+from link.datagrams.flows import Limits
+from link.datagrams.front import Front
+from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import Role
 from link.listener import Listener
 from link.messages import (
@@ -34,6 +39,7 @@ from link.messages import (
     StubKey,
     StubResults,
     Stubs,
+    UdpLimits,
     Wanted,
     Welcome,
     in_parts,
@@ -76,7 +82,11 @@ class Agent:
         self._relay = SpliceRelay()
         self._pool = StreamPool(self._say_wanted)
         self._forwarder = Forwarder(self._pool, self._relay)
-        self._stubs = OpenStubs(self._client_of_stub)
+        self._sockets = LinuxDatagramSockets()
+        self._limits = Limits()
+        self._backs: dict[Back, int] = {}
+        self._udp_ports: dict[int, int] = {}
+        self._stubs = OpenStubs(self._client_of_stub, self._front_of_stub)
         self._door = Door(config.secret, self._stream, config.peer)
         self._engine = EngineWatcher(config.engine_sockets, lambda: self._watcher.kick())
         self._watcher = Watcher(
@@ -128,6 +138,9 @@ class Agent:
         if self._session is not None:
             self._session.connection.close()
         self._pool.close()
+        for back in list(self._backs):
+            back.close()
+        self._sockets.close()
         await self._relay.aclose()
 
     def _stream(self, stream: socket.socket, role: Role) -> None:
@@ -139,7 +152,34 @@ class Agent:
             self._readers.add(OpenReader(stream, self._opened, self._readers.discard))
 
     def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
-        answer(self._relay, stream, request.address, request.port, _ignore)
+        if request.protocol == "udp":
+            back = Back(
+                self._sockets,
+                stream,
+                request.address,
+                request.port,
+                limits=self._limits,
+                watch=UNWATCHED,
+                on_end=self._back_ended,
+            )
+            self._backs[back] = request.port
+        else:
+            answer(self._relay, stream, request.address, request.port, _ignore)
+
+    def _back_ended(self, back: Back) -> None:
+        self._backs.pop(back, None)
+
+    def _front_of_stub(self, key: StubKey) -> Front:
+        request = OpenRequest(key.address, key.port, "udp")
+        return Front(
+            self._sockets,
+            key.address,
+            key.port,
+            target=lambda: request,
+            pool=self._pool,
+            limits=self._limits,
+            watch=UNWATCHED,
+        )
 
     def _client_of_stub(self, key: StubKey, client: socket.socket) -> None:
         self._forwarder.forward(client, OpenRequest(key.address, key.port), _ignore, _ignore)
@@ -149,6 +189,11 @@ class Agent:
             self._session.connection.send(Wanted(min(self._pool.waiting, 4096)))
 
     def _changed(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
+        self._udp_ports.update((each.id, each.port) for each in added if each.protocol == "udp")
+        closed = {self._udp_ports.pop(each) for each in removed if each in self._udp_ports}
+        for back, port in self._backs.items():
+            if port in closed:
+                back.drain()  # its last words go before the word that it is gone
         if self._session is not None:
             self._session.delta(tuple(added), tuple(removed))
 
@@ -193,6 +238,11 @@ class Agent:
             session.connection.send(Snapshot(self._generation, first, last, part))
         session.generation = self._generation
         session.sequence = 0
+
+    def set_limits(self, message: UdpLimits) -> None:
+        """Keep UDP flows by these limits from now on."""
+        self._limits.idle_seconds = message.idle_seconds
+        self._limits.most_flows = message.most_flows
 
     def set_stubs(self, session: _Session, message: Stubs) -> None:
         """Close and open stubs as told, and answer for each."""
@@ -240,6 +290,8 @@ class _Session:
     def _message(self, message: Message) -> None:
         if isinstance(message, Stubs):
             self._agent.set_stubs(self, message)
+        elif isinstance(message, UdpLimits):
+            self._agent.set_limits(message)
         elif isinstance(message, Resync):
             self._agent.snapshot(self)
         elif isinstance(message, Bye):

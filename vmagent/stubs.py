@@ -2,8 +2,8 @@
 
 Rules: only `127.0.0.1` and `::1`, whatever is asked; a stub for a port that something in the
 machine holds fails with EADDRINUSE and is reported, never fought for. Closing a stub leaves its
-flows alone. Counterpart: the desktop wishes stubs (`desktop.mirror`), and decides on each flow
-anew.
+TCP flows alone; UDP flows end with it, since replies need its port. Counterpart: the desktop
+wishes stubs (`desktop.mirror`), and decides on each flow anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from link.acceptor import Acceptor, listen_tcp
+from link.datagrams.front import Front
 from link.messages import StubKey, StubResult
 
 __all__ = ["Stubs"]
@@ -23,16 +24,25 @@ _ADDRESSES: Final = ("127.0.0.1", "::1")
 
 
 class Stubs:
-    """The open stubs. `on_client` owns each accepted connection."""
+    """The open stubs.
 
-    def __init__(self, on_client: Callable[[StubKey, socket.socket], None]) -> None:
+    `on_client` owns each accepted connection; `make_front` opens a stub for UDP, or raises
+    OSError.
+    """
+
+    def __init__(
+        self,
+        on_client: Callable[[StubKey, socket.socket], None],
+        make_front: Callable[[StubKey], Front],
+    ) -> None:
         self._on_client = on_client
-        self._open: dict[StubKey, Acceptor] = {}
+        self._make_front = make_front
+        self._open: dict[StubKey, Acceptor | Front] = {}
 
     @property
     def inodes(self) -> frozenset[int]:
         """Socket inodes of the stubs."""
-        return frozenset(acceptor.inode for acceptor in self._open.values())
+        return frozenset(inode for stub in self._open.values() for inode in stub.inodes)
 
     def open(self, keys: Iterable[StubKey]) -> tuple[StubResult, ...]:
         """Open stubs; one that is open already is a success."""
@@ -49,19 +59,22 @@ class Stubs:
     def _open_one(self, key: StubKey) -> StubResult:
         if key in self._open:
             return StubResult(key, is_open=True)
-        if key.address not in _ADDRESSES or key.protocol != "tcp":
+        if key.address not in _ADDRESSES:
             return _failed(key, errno.EACCES, "not an address for stubs")
         try:
-            sock = listen_tcp(key.address, key.port)
+            if key.protocol == "udp":
+                self._open[key] = self._make_front(key)
+            else:
+                sock = listen_tcp(key.address, key.port)
+                self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
         except OSError as error:
             return _failed(key, error.errno or errno.EIO, "")
-        self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
         return StubResult(key, is_open=True)
 
     def _close_one(self, key: StubKey) -> StubResult:
-        acceptor = self._open.pop(key, None)
-        if acceptor is not None:
-            acceptor.close()
+        stub = self._open.pop(key, None)
+        if stub is not None:
+            stub.close()
         return StubResult(key, is_open=False)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import resource
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from link.acceptor import Acceptor, listen_tcp
 from link.dial import LOCAL_CONGESTION_CONTROL, dial
 
 PATIENCE = 10.0
+
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -98,5 +101,41 @@ def test_a_failing_accept_ends_nothing(number: int, run: Any) -> None:
         with dial(*accepting.acceptor.address), await accepting.next():
             accepting.acceptor.close()
             accepting.acceptor.close()
+
+    run(body())
+
+
+@contextlib.contextmanager
+def without_descriptors() -> Iterator[None]:
+    """No descriptor can be had by this process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = os.dup(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, before[1]))
+    taken = [last]
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+def test_a_lasting_shortage_of_descriptors_refuses_clients_and_heals(run: Any) -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        accepting = Accepting(listen_tcp("127.0.0.1", 0))
+        with dial(*accepting.acceptor.address) as early, await accepting.next() as server:
+            clients = [dial(*accepting.acceptor.address) for _ in range(20)]
+            with without_descriptors():
+                for client in clients:
+                    with client, pytest.raises(ConnectionResetError):
+                        await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE)
+                await loop.sock_sendall(early, b"x")
+                assert await loop.sock_recv(server, 1) == b"x"
+            with dial(*accepting.acceptor.address), await accepting.next():
+                accepting.acceptor.close()
 
     run(body())

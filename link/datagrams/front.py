@@ -1,0 +1,227 @@
+"""The clients' end of UDP flows: a mirror on the desktop, a stub in the machine.
+
+    client ─▶ Listening ─▶ flow by client ─▶ DatagramStream ══▶ Back
+    client ◀─ Listening ◀─ flow by number ◀─ DatagramStream ◀══
+
+Rules: a flow per client and address it spoke to; it keeps its number, and so the server sees one
+source port, until both directions have been silent for the limit, or it is evicted. Where flows
+lead is asked anew for each new one; when the answer has changed, those of the old one end. The
+stream is drawn from the pool with the first datagram; without one, datagrams wait in its bounded
+queue. Counterpart: `back.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from link.datagrams.flow import DatagramFlow, Watch
+from link.datagrams.flows import FlowTable, Limits
+from link.datagrams.frames import MAX_FLOW, Frame, Kind
+from link.datagrams.sockets import ClientKey, DatagramSockets, Peer, Train
+from link.datagrams.stream import DatagramStream
+from link.pool import StreamPool
+from link.wire import OpenRequest
+
+__all__ = ["Front"]
+
+SWEEP_SECONDS: Final = (0.5, 2.0)
+"""Least and longest time between two looks for silent flows. The longest is how late a limit that
+was lowered meanwhile may count."""
+
+log = logging.getLogger(__name__)
+
+
+class _FrontFlow(DatagramFlow):
+    """A flow with the client it belongs to."""
+
+    def __init__(self, number: int, key: ClientKey, peer: Peer) -> None:
+        super().__init__(number)
+        self.key = key
+        self.peer = peer
+
+
+class Front:
+    """One mirror or stub. Construction binds, and raises OSError. `close` before dropping it.
+
+    `target` says what a new flow should open at the other end; None for nothing.
+    """
+
+    def __init__(
+        self,
+        sockets: DatagramSockets,
+        address: str,
+        port: int,
+        *,
+        target: Callable[[], OpenRequest | None],
+        pool: StreamPool,
+        limits: Limits,
+        watch: Watch,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pool = pool
+        self._watch = watch
+        self._target = target
+        self._flows: FlowTable[ClientKey, _FrontFlow] = FlowTable(limits)
+        self._by_number: dict[int, _FrontFlow] = {}
+        self._last_number = 0
+        self._request: OpenRequest | None = None
+        self._is_waiting = False
+        self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._stream = DatagramStream(self._frames, self._stream_ended)
+        self._listening = sockets.listen(address, port, self._arrived)
+
+    @property
+    def inodes(self) -> frozenset[int]:
+        """The sockets it listens on."""
+        return self._listening.inodes
+
+    @property
+    def count(self) -> int:
+        """Flows now."""
+        return len(self._flows)
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that were not passed on so far, in either direction, on either end."""
+        return self._stream.dropped_here + self._stream.dropped_there + self._listening.dropped
+
+    def close(self) -> None:
+        """Free the port, after what has arrived for clients was delivered."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._stream.drain()
+        self._listening.close()
+        self._stream.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._by_number.clear()
+        for flow in self._flows.take_all():
+            self._watch.ended(flow)
+
+    # ---- from clients
+
+    def _arrived(self, trains: Sequence[Train]) -> None:
+        now = self._loop.time()
+        for train in trains:
+            flow = self._flows.get(train.key)
+            if flow is None:
+                flow = self._begin(train.key, now)
+                if flow is None:
+                    continue
+            else:
+                self._flows.touch(train.key, now)
+            flow.first_bytes += train.size
+            self._stream.add(Kind.DATA, flow.number, train.parts, train.size, train.segment)
+        self._draw()
+        self._stream.flush()
+
+    def _begin(self, key: ClientKey, now: float) -> _FrontFlow | None:
+        peer = self._listening.peer(key)
+        request = self._target()
+        if request is None:
+            self._listening.refuse(peer)
+            return None
+        self._lead_to(request)
+        flow = _FrontFlow(self._next_number(), key, peer)
+        evicted = self._flows.add(key, flow, now)
+        self._end_flows(evicted)
+        if evicted:
+            self._watch.evicted(len(evicted))
+        self._by_number[flow.number] = flow
+        self._watch.started(flow)
+        self._arm()
+        return flow
+
+    def _next_number(self) -> int:
+        while True:
+            self._last_number = self._last_number % MAX_FLOW + 1
+            if self._last_number not in self._by_number:
+                return self._last_number
+
+    def _lead_to(self, request: OpenRequest) -> None:
+        """From now on lead to where `request` says."""
+        if request != self._request and self._request is not None:
+            self._end_flows(self._flows.take_all())
+            self._stream.flush()  # what came before is for the old one
+            self._stream.detach()
+            self._stream.drop_waiting()
+        self._request = request
+
+    def _draw(self) -> None:
+        """Have a stream, now or soon, if there is anything for one."""
+        if self._stream.is_attached or self._is_waiting or self._request is None:
+            return
+        self._is_waiting = True
+        self._pool.take(self._attach)
+
+    def _attach(self, stream: socket.socket | None) -> None:
+        self._is_waiting = False
+        request = self._request
+        if self._is_closed or stream is None or request is None:
+            if stream is not None:
+                stream.close()
+            self._stream.drop_waiting()
+            return
+        try:
+            stream.send(request.encode())
+        except OSError:
+            # The stream died while idle and its end had not been seen yet.
+            stream.close()
+            self._is_waiting = True
+            self._pool.take(self._attach)
+            return
+        self._stream.attach(stream)
+
+    # ---- from the other end
+
+    def _frames(self, frames: list[Frame]) -> None:
+        now = self._loop.time()
+        for frame in frames:
+            flow = self._by_number.get(frame.flow)
+            if flow is None:
+                continue
+            if frame.kind == Kind.DATA:
+                self._flows.touch(flow.key, now)
+                flow.second_bytes += len(frame.payload)
+                unsent = self._listening.send(flow.peer, frame.payload, frame.segment)
+                if unsent:
+                    self._stream.lose(unsent)
+            elif frame.kind == Kind.REFUSED:
+                self._listening.refuse(flow.peer)
+            else:
+                self._flows.remove(flow.key)
+                self._end_flows([flow])  # said there, too: what was on its way began it anew
+        self._stream.flush()
+
+    def _stream_ended(self, reason: str) -> None:
+        """Flows live on; the next datagram draws another stream."""
+        log.info("a stream of datagrams ended: %s", reason)
+        self._stream.drop_waiting()  # by then it would be old
+
+    # ---- ends
+
+    def _end_flows(self, flows: Sequence[_FrontFlow]) -> None:
+        """End flows that are no longer in the table."""
+        for flow in flows:
+            del self._by_number[flow.number]
+            self._stream.add(Kind.END, flow.number)
+            self._watch.ended(flow)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        self._end_flows(self._flows.take_silent(self._loop.time()))
+        self._stream.flush()
+        self._arm()
+
+    def _arm(self) -> None:
+        deadline = self._flows.deadline()
+        if self._timer is None and deadline is not None:
+            now = self._loop.time()
+            at = min(max(deadline, now + SWEEP_SECONDS[0]), now + SWEEP_SECONDS[1])
+            self._timer = self._loop.call_at(at, self._sweep)

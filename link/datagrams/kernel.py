@@ -1,0 +1,167 @@
+"""The kernel calls the Linux UDP path is made of: many datagrams per system call.
+
+`recvmmsg(2)` is not in Python's library and is called through the C library. Layouts are those
+of struct mmsghdr (recvmmsg(2)), struct msghdr (recvmsg(2)) and cmsg(3); ctypes follows the
+machine's word size.
+
+Rules: Linux, standard library. A `Batch` is filled by one call and read before the next; its
+payload memory may be shared by all batches of an event loop, since each is used up at once.
+Counterpart: `linux.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from array import array
+from typing import Final
+
+__all__ = [
+    "BATCH",
+    "CONTROL_SIZE",
+    "IPV6_PKTINFO",
+    "IPV6_RECVPKTINFO",
+    "IP_PKTINFO",
+    "NAME_SIZE",
+    "SLOT_SIZE",
+    "SOL_UDP",
+    "UDP_GRO",
+    "UDP_SEGMENT",
+    "Batch",
+    "Slots",
+    "segment_option",
+]
+
+SOL_UDP: Final = 17
+UDP_SEGMENT: Final = 103
+UDP_GRO: Final = 104
+"""linux/udp.h, udp(7); kernels 4.18 and 5.0."""
+IP_PKTINFO: Final = 8
+IPV6_RECVPKTINFO: Final = 49
+IPV6_PKTINFO: Final = 50
+"""linux/in.h, linux/in6.h, of which Python's library has the IPv6 ones only in places."""
+
+BATCH: Final = 64
+"""Datagrams taken by one call."""
+SLOT_SIZE: Final = 1 << 16
+"""Room for one datagram, or for a run of them that the kernel has merged (UDP_GRO)."""
+NAME_SIZE: Final = 28
+"""sizeof(struct sockaddr_in6), the larger of the two (linux/in6.h)."""
+CONTROL_SIZE: Final = 80
+"""Room for the longest pair of control messages: in6_pktinfo (20 bytes) and an int, each with a
+header of 16 and padding (cmsg(3), 64-bit words)."""
+
+_MSG_DONTWAIT: Final = 0x40
+"""linux/socket.h"""
+_NOTHING: Final = frozenset({errno.EAGAIN, errno.EINTR})
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class _Message(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint),
+        ("vector", ctypes.c_void_p),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    ]
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("message", _Message), ("received", ctypes.c_uint)]
+
+
+_WORDS: Final = ctypes.sizeof(_Header) // 4
+_RECEIVED: Final = _Header.received.offset // 4
+_NAME_LENGTH: Final = _Message.name_length.offset // 4
+_SIZES: Final = ctypes.sizeof(_Header) // ctypes.sizeof(ctypes.c_size_t)
+_CONTROL_LENGTH: Final = _Message.control_length.offset // ctypes.sizeof(ctypes.c_size_t)
+
+_recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
+_recvmmsg.restype = ctypes.c_int
+_recvmmsg.argtypes = (
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_int,
+    ctypes.c_void_p,
+)
+
+
+def segment_option(segment: int) -> tuple[int, int, bytes]:
+    """The control message that has the kernel cut a payload into datagrams (udp(7))."""
+    return (SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment))
+
+
+class Slots:
+    """Memory for the payloads of one batch. Pages that are never filled cost nothing."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(BATCH * SLOT_SIZE)
+        whole = memoryview(self.buffer)
+        self.views = [whole[i * SLOT_SIZE : (i + 1) * SLOT_SIZE] for i in range(BATCH)]
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer))
+
+
+class Batch:
+    """Room for what one `recvmmsg` takes; `names` and `controls` are BATCH fields in a row each.
+
+    Both are kept only if `with_peers`, since a connected socket needs neither.
+    """
+
+    def __init__(self, slots: Slots, *, with_peers: bool) -> None:
+        self.views = slots.views
+        self.names = bytearray(BATCH * NAME_SIZE)
+        self.controls = bytearray(BATCH * CONTROL_SIZE)
+        self._vectors = (_Vector * BATCH)()
+        self._headers = (_Header * BATCH)()
+        names, controls, vectors = (
+            ctypes.addressof(ctypes.c_char.from_buffer(each))
+            for each in (self.names, self.controls, self._vectors)
+        )
+        for i, (vector, header) in enumerate(zip(self._vectors, self._headers)):
+            vector.base, vector.length = slots.address + i * SLOT_SIZE, SLOT_SIZE
+            message = header.message
+            message.vector, message.vector_count = vectors + i * ctypes.sizeof(_Vector), 1
+            message.control = controls + i * CONTROL_SIZE
+            if with_peers:
+                message.name, message.name_length = names + i * NAME_SIZE, NAME_SIZE
+        self._at = ctypes.addressof(self._headers)
+        memory = memoryview(self._headers).cast("B")
+        self._received = memory.cast("I")[_RECEIVED::_WORDS]
+        self._name_room = memory.cast("I")[_NAME_LENGTH::_WORDS]
+        self._room = memory.cast("L")[_CONTROL_LENGTH::_SIZES]
+        self._full_name_room = memoryview(array("I", [NAME_SIZE] * BATCH))
+        self._full_room = memoryview(array("L", [CONTROL_SIZE] * BATCH))
+        self._used = BATCH
+
+    def receive(self, descriptor: int) -> list[int]:
+        """Take what is there, without waiting: the bytes of each message. Raises OSError."""
+        used = self._used
+        # The kernel wrote what it used of each room, and would take that for the room next time.
+        self._name_room[:used] = self._full_name_room[:used]
+        self._room[:used] = self._full_room[:used]
+        count = int(_recvmmsg(descriptor, self._at, BATCH, _MSG_DONTWAIT, None))
+        if count < 0:
+            self._used = 0
+            number = ctypes.get_errno()
+            if number in _NOTHING:
+                return []
+            raise OSError(number, os.strerror(number))
+        self._used = count
+        return self._received[:count].tolist()
+
+    def control_lengths(self, count: int) -> list[int]:
+        """Bytes of control messages of each message of the last call."""
+        return self._room[:count].tolist()
+
+    def clear_controls(self) -> None:
+        """Forget control messages: the rest of a longer one would show beside a shorter one."""
+        self.controls[:] = bytes(len(self.controls))

@@ -1,0 +1,432 @@
+"""The whole path of UDP in one process: clients, mirrors, stream, servers, and what must hold.
+
+    Client ─▶ Front ─▶ StreamPool ─▶ TCP stream ─▶ OpenReader ─▶ Back ─▶ Server
+
+Rules: everything is on loopback and in one event loop. `World.aclose` proves that nothing is left:
+every flow that began has ended once, no exception reached the loop, no descriptor or task remains.
+To prove another implementation of `DatagramSockets`, add it to SOCKETS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from link.datagrams.back import Back
+from link.datagrams.flow import Watch
+from link.datagrams.flows import Limits
+from link.datagrams.front import Front
+from link.datagrams.linux import LinuxDatagramSockets
+from link.datagrams.sockets import DatagramSockets
+from link.dial import tune_local
+from link.opening import OpenReader
+from link.pool import StreamPool
+from link.relay.relay import Flow
+from link.wire import OpenRequest
+
+__all__ = [
+    "PATIENCE",
+    "SOCKETS",
+    "Client",
+    "Heard",
+    "Ledger",
+    "MakeSockets",
+    "Server",
+    "World",
+    "descriptors",
+    "may_refuse",
+    "stream_pair",
+    "until",
+    "world",
+]
+
+MakeSockets = Callable[[], DatagramSockets]
+
+SOCKETS: Final = [pytest.param(LinuxDatagramSockets, id="linux")]
+"""Every implementation, made inside the running loop."""
+
+PATIENCE: Final = 10.0
+"""Seconds that anything may take."""
+ROOM_BYTES: Final = 8 << 20
+"""Receive buffer of clients and servers, so that what is lost was not lost by them."""
+SO_RCVBUFFORCE: Final = 33
+"""asm-generic/socket.h."""
+
+
+async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Return once `condition` holds. Raises TimeoutError after `patience` seconds."""
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110 - the kernel sends no event for these conditions
+            await asyncio.sleep(0.002)
+
+
+def descriptors() -> int:
+    """Descriptors that this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def may_refuse() -> bool:
+    """True where clients can be told that nobody is there (raw sockets, CAP_NET_RAW)."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    except PermissionError:
+        return False
+    return True
+
+
+def stream_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection, set as those of a link are."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    for end in (near, far):
+        tune_local(end)
+        end.setblocking(False)
+    return near, far
+
+
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def free_port(address: str) -> int:
+    """A UDP port that was free a moment ago."""
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+        sock.bind((address, 0))
+        return int(sock.getsockname()[1])
+
+
+class Heard(NamedTuple):
+    """A datagram, and where it came from."""
+
+    data: bytes
+    sender: tuple[Any, ...]
+
+
+class Endpoint:
+    """A plain UDP socket whose datagrams are taken as they come."""
+
+    def __init__(self, address: str, port: int = 0) -> None:
+        self.sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES)
+        except PermissionError:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BYTES)
+        self.sock.bind((address, port))
+        self.refusals = 0
+        self.inbox: asyncio.Queue[Heard] = asyncio.Queue()
+        asyncio.get_running_loop().add_reader(self.sock.fileno(), self._read)
+
+    async def hear(self) -> bytes:
+        """The next datagram."""
+        return (await asyncio.wait_for(self.inbox.get(), PATIENCE)).data
+
+    async def hear_many(self, count: int) -> list[bytes]:
+        """The next datagrams."""
+        return [await self.hear() for _ in range(count)]
+
+    def close(self) -> None:
+        """Stop. May be called twice."""
+        if self.sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.sock.fileno())
+            self.sock.close()
+
+    def _read(self) -> None:
+        while self.sock.fileno() >= 0:
+            try:
+                data, sender = self.sock.recvfrom(1 << 16)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                self.refusals += 1
+                # uvloop stops looking at a socket that had an error.
+                asyncio.get_running_loop().remove_reader(self.sock.fileno())
+                asyncio.get_running_loop().add_reader(self.sock.fileno(), self._read)
+            else:
+                self.heard(Heard(data, sender))
+
+    def heard(self, heard: Heard) -> None:
+        """A datagram has come."""
+        self.inbox.put_nowait(heard)
+
+
+class Client(Endpoint):
+    """Speaks to a mirror, and hears from nobody else."""
+
+    def __init__(self, address: str, port: int, *, source: str = "", source_port: int = 0) -> None:
+        super().__init__(source or ("::1" if ":" in address else "127.0.0.1"), source_port)
+        self.sock.connect((address, port))
+
+    def say(self, *datagrams: bytes) -> None:
+        """Send datagrams."""
+        for data in datagrams:
+            self.sock.send(data)
+
+    async def ask(self, data: bytes) -> bytes:
+        """Send a datagram, and hear one."""
+        self.say(data)
+        return await self.hear()
+
+
+class Server(Endpoint):
+    """Answers every datagram with its own name before it, unless it is told not to."""
+
+    def __init__(self, name: bytes = b"", address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(address, port)
+        self.name = name
+        self.answers = True
+        self.everything: list[Heard] = []
+        self.port = int(self.sock.getsockname()[1])
+
+    @property
+    def sources(self) -> list[tuple[Any, ...]]:
+        """Where datagrams came from, each once, in the order of their first."""
+        return list(dict.fromkeys(heard.sender for heard in self.everything))
+
+    @property
+    def words(self) -> list[bytes]:
+        """All datagrams so far."""
+        return [heard.data for heard in self.everything]
+
+    def heard(self, heard: Heard) -> None:
+        """See `Endpoint.heard`."""
+        self.everything.append(heard)
+        super().heard(heard)
+        if self.answers:
+            self.sock.sendto(self.name + heard.data, heard.sender)
+
+
+class Ledger:
+    """What a `Watch` was told. Complains of a flow that begins or ends twice."""
+
+    def __init__(self) -> None:
+        self.started: list[Flow] = []
+        self.live: dict[Flow, None] = {}
+        self.ended: dict[Flow, float] = {}
+        self.evicted = 0
+        self.on_start: Callable[[], None] = lambda: None
+        self.watch = Watch(self._started, self._ended, self._evicted)
+
+    def _started(self, flow: Flow) -> None:
+        assert flow not in self.live, "a flow began twice"
+        assert flow not in self.ended, "a flow began after its end"
+        self.started.append(flow)
+        self.live[flow] = None
+        self.on_start()
+
+    def _ended(self, flow: Flow) -> None:
+        assert flow in self.live, "a flow ended that was not there"
+        del self.live[flow]
+        self.ended[flow] = asyncio.get_running_loop().time()
+
+    def _evicted(self, count: int) -> None:
+        self.evicted += count
+
+    @property
+    def first_bytes(self) -> int:
+        """Bytes from clients, of all flows."""
+        return sum(flow.from_first for flow in self.started)
+
+    @property
+    def second_bytes(self) -> int:
+        """Bytes from servers, of all flows."""
+        return sum(flow.from_second for flow in self.started)
+
+
+class World:
+    """Mirrors that lead to `target`, by default a server that answers; see the module.
+
+    A stream is made whenever one is wanted, while `makes_streams`.
+    """
+
+    def __init__(
+        self, make_sockets: MakeSockets, front_limits: Limits, back_limits: Limits, address: str
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.faults: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: self.faults.append(context))
+        self.front_limits = front_limits
+        self.back_limits = back_limits
+        self.at_front, self.at_back = Ledger(), Ledger()
+        self.front_sockets, self.back_sockets = make_sockets(), make_sockets()
+        self.pool = StreamPool(self._wanted)
+        self.makes_streams = True
+        self.opened: list[OpenRequest] = []
+        self.backs: list[Back] = []
+        self._lines: list[tuple[socket.socket, socket.socket]] = []
+        self._readers: set[OpenReader] = set()
+        self._endpoints: list[Endpoint] = []
+        self.server = self.serve(address=address)
+        self.target: OpenRequest | None = OpenRequest(address, self.server.port, "udp")
+        self.address = address
+        self.fronts: list[Front] = []
+        self.front, self.port = self.mirror(address)
+
+    def mirror(self, address: str) -> tuple[Front, int]:
+        """Another mirror, and its port."""
+        for _ in range(20):
+            port = free_port(address)
+            try:
+                front = Front(
+                    self.front_sockets,
+                    address,
+                    port,
+                    target=lambda: self.target,
+                    pool=self.pool,
+                    limits=self.front_limits,
+                    watch=self.at_front.watch,
+                )
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                self.fronts.append(front)
+                return front, port
+        raise AssertionError("no port was free")
+
+    def client(self, address: str = "", port: int = 0, **source: Any) -> Client:
+        """A client of the first mirror, or of another."""
+        client = Client(address or self.address, port or self.port, **source)
+        self._endpoints.append(client)
+        return client
+
+    def clients(self, count: int) -> list[Client]:
+        """Several."""
+        return [self.client() for _ in range(count)]
+
+    def serve(self, name: bytes = b"", address: str = "127.0.0.1", port: int = 0) -> Server:
+        """Another server."""
+        server = Server(name, address, port)
+        self._endpoints.append(server)
+        return server
+
+    def lead_to(self, server: Server) -> None:
+        """From now on mirrors lead to `server`."""
+        self.target = OpenRequest(self.address, server.port, "udp")
+
+    # ---- streams
+
+    def add_stream(self) -> None:
+        """Give the pool a stream, whose other end waits for its opening."""
+        near, far = stream_pair()
+        self._lines.append((near, far))
+        self._readers.add(OpenReader(far, self._open, self._readers.discard))
+        self.pool.put(near)
+
+    def add_peer(self) -> socket.socket:
+        """Give the pool a stream, whose other end the test moves by hand."""
+        near, far = stream_pair()
+        self._lines.append((near, far))
+        self.pool.put(near)
+        return far
+
+    def reach_back(self) -> socket.socket:
+        """The other end of a stream that was opened to the server, for the test to move."""
+        near, far = stream_pair()
+        self._lines.append((near, far))
+        self._open(far, OpenRequest(self.address, self.server.port, "udp"))
+        return near
+
+    def break_streams(self) -> None:
+        """Every stream ends."""
+        for line in self._lines:
+            for end in line:
+                if end.fileno() >= 0:
+                    with contextlib.suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
+
+    async def lose_streams(self) -> None:
+        """Every stream ends, and both ends know. Nobody may speak meanwhile."""
+        self.break_streams()
+        await until(lambda: not self.backs)
+        await until(lambda: not any(front._stream.is_attached for front in self.fronts))
+
+    def wait_for_bytes_on_streams(self) -> None:
+        """Wait without a turn of the loop until the mirrors' end of a stream has something."""
+        ends = [near for near, _ in self._lines if near.fileno() >= 0]
+        assert select.select(ends, [], [], PATIENCE)[0], "nothing came over a stream"
+
+    def _wanted(self) -> None:
+        if self.makes_streams:
+            asyncio.get_running_loop().call_soon(self._make_stream)
+
+    def _make_stream(self) -> None:
+        if self.makes_streams and (self.pool.waiting or not self.pool.idle):
+            self.add_stream()
+
+    def _open(self, stream: socket.socket, request: OpenRequest) -> None:
+        self.opened.append(request)
+        back = Back(
+            self.back_sockets,
+            stream,
+            request.address,
+            request.port,
+            limits=self.back_limits,
+            watch=self.at_back.watch,
+            on_end=self.backs.remove,
+        )
+        self.backs.append(back)
+
+    # ---- the end
+
+    def close_ends(self) -> None:
+        """Close mirrors and what is behind them; clients and servers live on."""
+        self.makes_streams = False
+        for front in self.fronts:
+            front.close()
+        for back in self.backs:
+            back.close()
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        self.pool.close()
+        self.front_sockets.close()
+        self.back_sockets.close()
+
+    async def aclose(self) -> None:
+        """Close everything, and see that nothing is left."""
+        self.close_ends()
+        for endpoint in self._endpoints:
+            endpoint.close()
+        for line in self._lines:
+            for end in line:
+                end.close()
+        for ledger in (self.at_front, self.at_back):
+            assert not ledger.live, "flows that began have not ended"
+            assert len(ledger.ended) == len(ledger.started)
+        assert not self.faults, self.faults
+
+
+@contextlib.asynccontextmanager
+async def world(
+    make_sockets: MakeSockets,
+    *,
+    limits: Limits | None = None,
+    back_limits: Limits | None = None,
+    address: str = "127.0.0.1",
+) -> AsyncIterator[World]:
+    """A world; what is wrong at its end is an error, if nothing was before."""
+    await asyncio.sleep(0)
+    before, tasks = descriptors(), asyncio.all_tasks()
+    one = World(make_sockets, limits or Limits(), back_limits or limits or Limits(), address)
+    try:
+        yield one
+    except BaseException:
+        with contextlib.suppress(AssertionError):
+            await one.aclose()
+        for fault in one.faults:
+            asyncio.get_running_loop().default_exception_handler(fault)
+        raise
+    await one.aclose()
+    await until(lambda: asyncio.all_tasks() == tasks)
+    await until(lambda: descriptors() == before)
