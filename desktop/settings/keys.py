@@ -1,8 +1,8 @@
 """The one table of settings: key, default, what is a good value, what it is for.
 
 Rules: pure. Values are JSON values, as in the file; `values.py` has their typed form. A check
-raises UsageError that points at the place in the value (`ignore[2]`, `remap["tcp:8000"]`) and
-whose remedy shows the expected form.
+raises UsageError that points at the place in the value (`ignore[2]`, `remap["tcp:8000"]`) and in
+the rule that stands there; its remedy shows the expected form.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from desktop.errors import UsageError
 from desktop.settings.values import (
     DEFAULT_SANDBOX_NETWORK,
     HIGHEST_PORT,
+    RuleError,
     parse_remap_key,
     parse_rule,
 )
@@ -138,9 +139,15 @@ def _rules(value: object) -> str | None:
             return f"[{index}] is {_quoted(item)}, not text"
         try:
             parse_rule(item)
-        except ValueError as error:
-            return f"[{index}] {_quoted(item)} {error}"
+        except RuleError as error:
+            return f"[{index}] {_quoted(item)} {_pointed(error, item)}"
     return None
+
+
+def _pointed(error: RuleError, text: str) -> str:
+    """What is wrong with a rule, and where in its text."""
+    is_all = error.place == text
+    return error.problem if is_all else f"{error.problem} (at {_quoted(error.place)})"
 
 
 def _remap(value: object) -> str | None:
@@ -153,8 +160,8 @@ def _remap(value: object) -> str | None:
         place = f"[{_quoted(name)}]"
         try:
             protocol, number = parse_remap_key(name)
-        except ValueError as error:
-            return f"{place} {error}"
+        except RuleError as error:
+            return f"{place} {_pointed(error, name)}"
         problem = _integer(1, HIGHEST_PORT)(port)
         if problem is not None:
             return place + problem
@@ -245,6 +252,14 @@ KEYS: Final[Mapping[str, Key]] = {
             f"a whole number, 1 to {MOST_UDP_FLOWS}",
             "UDP flows through one port",
             _integer(1, MOST_UDP_FLOWS),
+        ),
+        Key(
+            "udpPath",
+            "auto",
+            "auto or portable",
+            "which UDP code is used from the daemon's next start: auto takes the system's own "
+            "where there is one",
+            _choice("auto", "portable"),
         ),
         Key(
             "enhancedContainerIsolation",

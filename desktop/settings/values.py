@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_SANDBOX_NETWORK",
     "HIGHEST_PORT",
     "PortRule",
+    "RuleError",
     "Settings",
     "Switch",
     "parse_remap_key",
@@ -28,8 +29,21 @@ HIGHEST_PORT: Final = 65535
 DEFAULT_SANDBOX_NETWORK: Final = "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24"
 """Private ranges (RFC 1918) that home routers, VPNs and Docker's own bridges seldom use."""
 
-_RULE: Final = re.compile(r"(?:(machine|host):)?(tcp|udp):([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_REMAP_KEY: Final = re.compile(r"(tcp|udp):([0-9]{1,5})")
+ORIGINS: Final = ("machine", "host")
+PROTOCOLS: Final = ("tcp", "udp")
+RULE_FORM: Final = "[machine:|host:]tcp|udp:PORT[-PORT]"
+REMAP_FORM: Final = "tcp|udp:PORT"
+
+_DIGITS: Final = re.compile(r"[0-9]{1,5}")
+
+
+class RuleError(ValueError):
+    """A text that is no rule: `problem` says why, `place` is the part of the text that is wrong."""
+
+    def __init__(self, problem: str, place: str) -> None:
+        super().__init__(f"{problem}: {place}")
+        self.problem = problem
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +70,40 @@ class PortRule:
 
 
 def parse_rule(text: str) -> PortRule:
-    """The rule `[machine:|host:]tcp|udp:PORT[-PORT]`. Raises ValueError, which says why."""
-    match = _RULE.fullmatch(text)
-    if match is None:
-        raise ValueError("is not of the form [machine:|host:]tcp|udp:PORT[-PORT]")
-    origin, protocol, low, high = match.groups()
+    """The rule that a text of RULE_FORM stands for. Raises RuleError."""
+    words = text.split(":")
+    if not 2 <= len(words) <= 3:
+        raise RuleError(f"is not of the form {RULE_FORM}", text)
+    *origins, protocol, ports = words
+    if origins and origins[0] not in ORIGINS:
+        raise RuleError("names no side, which is machine or host", origins[0])
+    _check_protocol(protocol)
+    low, dash, high = ports.partition("-")
     first = _port(low)
-    last = _port(high) if high else first
+    last = _port(high) if dash else first
     if last < first:
-        raise ValueError("ends before it begins")
-    return PortRule(origin, protocol, first, last)
+        raise RuleError("ends before it begins", high)
+    return PortRule(origins[0] if origins else None, protocol, first, last)
 
 
 def parse_remap_key(text: str) -> tuple[str, int]:
-    """What `remap` names a machine's port by, `tcp|udp:PORT`. Raises ValueError."""
-    match = _REMAP_KEY.fullmatch(text)
-    if match is None:
-        raise ValueError("is not of the form tcp|udp:PORT")
-    return match[1], _port(match[2])
+    """What `remap` names a machine's port by, a text of REMAP_FORM. Raises RuleError."""
+    protocol, colon, port = text.partition(":")
+    if not colon:
+        raise RuleError(f"is not of the form {REMAP_FORM}", text)
+    _check_protocol(protocol)
+    return protocol, _port(port)
+
+
+def _check_protocol(word: str) -> None:
+    if word not in PROTOCOLS:
+        raise RuleError("names no protocol, which is tcp or udp", word)
 
 
 def _port(digits: str) -> int:
-    port = int(digits)
-    if not 1 <= port <= HIGHEST_PORT:
-        raise ValueError(f"has a port that is not between 1 and {HIGHEST_PORT}")
-    return port
+    if not _DIGITS.fullmatch(digits) or not 1 <= int(digits) <= HIGHEST_PORT:
+        raise RuleError(f"has no port from 1 to {HIGHEST_PORT}", digits)
+    return int(digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +129,7 @@ class Settings:
         remap: (protocol, machine's port) to the desktop's port.
         udp_idle_seconds: life of a UDP flow without a datagram.
         max_udp_flows: flows of one UDP mirror.
+        udp_path: which UDP code is used: "auto" or "portable". Read at the daemon's start.
         enhanced_container_isolation: while True, host networking is off.
         sandbox_network: where the sandbox takes its addresses from: networks in CIDR notation,
             separated by commas, the preferred one first.
@@ -119,6 +143,7 @@ class Settings:
     remap: Mapping[tuple[str, int], int] = field(default_factory=lambda: MappingProxyType({}))
     udp_idle_seconds: int = 90
     max_udp_flows: int = 1024
+    udp_path: str = "auto"
     enhanced_container_isolation: bool = False
     sandbox_network: str = DEFAULT_SANDBOX_NETWORK
 
@@ -136,6 +161,7 @@ class Settings:
             ),
             udp_idle_seconds=values["udpIdleSeconds"],
             max_udp_flows=values["maxUdpFlows"],
+            udp_path=values["udpPath"],
             enhanced_container_isolation=values["enhancedContainerIsolation"],
             sandbox_network=values["sandboxNetwork"],
         )
