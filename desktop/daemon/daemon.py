@@ -39,6 +39,7 @@ from desktop.mirror.rules import Rules
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
 from desktop.settings.store import SettingsStore
+from link.datagrams.sockets import DatagramSockets
 from link.messages import Message
 from link.relay.relay import Relay
 from link.version import PROTOCOL, VERSION
@@ -56,7 +57,12 @@ class Daemon:
     """One daemon, in the running loop. `run` it until it is shut down."""
 
     def __init__(
-        self, paths: Paths, relay: Relay, source: ListenerSource, store: SettingsStore
+        self,
+        paths: Paths,
+        relay: Relay,
+        sockets: DatagramSockets,
+        source: ListenerSource,
+        store: SettingsStore,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._paths = paths
@@ -64,7 +70,7 @@ class Daemon:
         self._store = store
         self._started = loop.time()
         self._stopped = asyncio.Event()
-        self._mirroring = Mirroring(relay, source, self._rows_changed)
+        self._mirroring = Mirroring(relay, sockets, source, self._rows_changed)
         self._table = PortTable(self._mirroring.traffic, time.time() - loop.time())
         self._attachment = Attachment(self._mirroring.pool, self)
         self._apply()
@@ -122,7 +128,7 @@ class Daemon:
             enabled_reason=switch.reason,
             machine=self._machine_status(),
             ports=self._table.states(),
-            flows=FlowCounts(tcp=self._relay.count),
+            flows=FlowCounts(self._relay.count, self._mirroring.traffic.flows("udp")),
             bytes=ByteCounts(total.bytes_in, total.bytes_out),
             uptime_s=round(asyncio.get_running_loop().time() - self._started, 3),
         )
@@ -231,6 +237,7 @@ class Daemon:
         settings = self._store.settings
         for finding in self._store.findings:
             log.warning("%s", finding)
+        self._mirroring.limit_udp(settings.udp_idle_seconds, settings.max_udp_flows)
         if not self._store.switch.enabled:
             self._mirroring.configure(None)
             return

@@ -1,8 +1,8 @@
 """The mirrors that stand on this computer: listening sockets for listeners in the machine.
 
 Rules: does what the reconciler says and nothing else; what a flow is dialled to is asked anew
-for each client. Closing a mirror leaves its flows alone. Counterpart in the machine:
-`vmagent/stubs.py`.
+for each client. Closing a mirror leaves its TCP flows alone; UDP flows end with it, since replies
+need its port. Counterpart in the machine: `vmagent/stubs.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ import errno
 import socket
 from collections.abc import Callable
 
+from desktop.daemon.files import are_files_short
 from desktop.daemon.traffic import Traffic
 from desktop.mirror.model import Binding, Target
 from link.acceptor import Acceptor, listen_tcp
+from link.datagrams.flows import Limits
+from link.datagrams.front import Front
+from link.datagrams.sockets import DatagramSockets
 from link.opening import Forwarder
+from link.pool import StreamPool
 from link.relay.relay import Flow, reset_socket
 from link.wire import OpenRequest
 
@@ -27,49 +32,74 @@ class HostMirrors:
     def __init__(
         self,
         forwarder: Forwarder,
+        sockets: DatagramSockets,
+        pool: StreamPool,
+        limits: Limits,
         traffic: Traffic,
         target_of: Callable[[Binding], Target | None],
     ) -> None:
         self._forwarder = forwarder
+        self._sockets = sockets
+        self._pool = pool
+        self._limits = limits
         self._traffic = traffic
         self._target_of = target_of
-        self._open: dict[Binding, Acceptor] = {}
-        self._inodes: frozenset[int] | None = frozenset()
+        self._open: dict[Binding, Acceptor | Front] = {}
 
     @property
     def inodes(self) -> frozenset[int]:
         """Socket inodes of the mirrors, so that they are not mirrored back."""
-        if self._inodes is None:
-            self._inodes = frozenset(acceptor.inode for acceptor in self._open.values())
-        return self._inodes
+        # Asked for anew each time: a portable UDP mirror follows the computer's addresses.
+        return frozenset(inode for mirror in self._open.values() for inode in mirror.inodes)
 
     def open(self, binding: Binding) -> int:
         """Open a mirror: 0, or the errno of the failure. One that is open stays open."""
         if binding in self._open:
             return 0
+        if are_files_short():
+            return errno.EMFILE
         try:
-            sock = listen_tcp(binding.address, binding.port)
+            self._open[binding] = self._mirror(binding)
         except OSError as error:
             return error.errno or errno.EIO
-        self._open[binding] = Acceptor(sock, lambda client: self._client(binding, client))
-        self._inodes = None
         return 0
 
     def close(self, binding: Binding) -> None:
         """Close a mirror, if it is open."""
-        acceptor = self._open.pop(binding, None)
-        if acceptor is not None:
-            acceptor.close()
-            self._inodes = None
+        mirror = self._open.pop(binding, None)
+        if mirror is not None:
+            mirror.close()
 
     def close_all(self) -> None:
         """Close every mirror."""
         for binding in list(self._open):
             self.close(binding)
 
-    def _client(self, binding: Binding, client: socket.socket) -> None:
+    def _mirror(self, binding: Binding) -> Acceptor | Front:
+        if binding.protocol == "udp":
+            front = Front(
+                self._sockets,
+                binding.address,
+                binding.port,
+                target=lambda: self._request(binding),
+                pool=self._pool,
+                limits=self._limits,
+                watch=self._traffic.watch(binding),
+            )
+            self._traffic.meter(binding, lambda: front.dropped)
+            return front
+        sock = listen_tcp(binding.address, binding.port)
+        return Acceptor(sock, lambda client: self._client(binding, client))
+
+    def _request(self, binding: Binding) -> OpenRequest | None:
         target = self._target_of(binding)
         if target is None:
+            return None
+        return OpenRequest(target.address, target.port, binding.protocol)
+
+    def _client(self, binding: Binding, client: socket.socket) -> None:
+        request = self._request(binding)
+        if request is None:
             reset_socket(client)
             return
 
@@ -79,5 +109,4 @@ class HostMirrors:
         def ended(flow: Flow) -> None:
             self._traffic.ended(binding, flow)
 
-        request = OpenRequest(target.address, target.port, binding.protocol)
         self._forwarder.forward(client, request, started, ended)

@@ -11,7 +11,6 @@ import json
 import logging
 import logging.handlers
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -23,7 +22,9 @@ import uvloop
 from desktop.api.messages import error_to_wire
 from desktop.api.server import ApiServer
 from desktop.daemon.daemon import Daemon
+from desktop.daemon.files import raise_file_limit
 from desktop.daemon.lock import DaemonLock
+from desktop.datagrams.select import open_datagram_sockets
 from desktop.errors import SamehostError
 from desktop.listeners.select import open_listener_source
 from desktop.paths import Paths
@@ -82,7 +83,8 @@ def run(
     """
     with DaemonLock(paths.lock_file):
         _log_to(paths)
-        _raise_file_limit()
+        if finding := raise_file_limit():
+            log.warning("%s", finding)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(paths, ready or _nothing, foreground))
     _remove_empty(paths)
@@ -90,7 +92,9 @@ def run(
 
 
 async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground | None) -> None:
-    daemon = Daemon(paths, open_relay(), open_listener_source(), SettingsStore(paths))
+    store = SettingsStore(paths)
+    sockets = open_datagram_sockets(store.settings.udp_path)
+    daemon = Daemon(paths, open_relay(), sockets, open_listener_source(), store)
     log.info("samehost %s begins, process %d", VERSION, os.getpid())
     loop = asyncio.get_running_loop()
     work: list[asyncio.Task[None]] = []
@@ -145,12 +149,6 @@ def _log_to(paths: Paths) -> None:
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
-
-
-def _raise_file_limit() -> None:
-    """Each flow takes two descriptors, each mirror one: take all the system allows."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _remove_empty(paths: Paths) -> None:

@@ -23,12 +23,15 @@ from typing import Final
 from desktop.daemon.host_mirrors import HostMirrors
 from desktop.daemon.link import AgentLink
 from desktop.daemon.traffic import Traffic
+from desktop.daemon.udp_servers import UdpServers
 from desktop.listeners.source import ListenerSource
 from desktop.mirror.failures import explain
 from desktop.mirror.inventory import Inventory
 from desktop.mirror.model import Binding, Origin, Row, Target
 from desktop.mirror.reconcile import Action, Close, Open, Reconciler
 from desktop.mirror.rules import Rules, plan
+from link.datagrams.flows import Limits
+from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
 from link.messages import (
     Delta,
@@ -39,6 +42,7 @@ from link.messages import (
     StubResult,
     StubResults,
     Stubs,
+    UdpLimits,
     Welcome,
 )
 from link.opening import Forwarder, answer
@@ -65,6 +69,7 @@ class Mirroring:
     def __init__(
         self,
         relay: Relay,
+        sockets: DatagramSockets,
         source: ListenerSource,
         on_change: Callable[[list[Row], list[Row], list[Row]], None],
     ) -> None:
@@ -75,7 +80,17 @@ class Mirroring:
         self.traffic = Traffic()
         self.welcome: Welcome | None = None
         self.pool = StreamPool(self._need_streams)
-        self._mirrors = HostMirrors(Forwarder(self.pool, relay), self.traffic, self._target_of)
+        self._sockets = sockets
+        self._limits = Limits()
+        self._mirrors = HostMirrors(
+            Forwarder(self.pool, relay),
+            sockets,
+            self.pool,
+            self._limits,
+            self.traffic,
+            self._target_of,
+        )
+        self._udp_servers = UdpServers(sockets, self._limits, self.traffic)
         self._reconciler = Reconciler()
         self._inventory = Inventory()
         self._host: list[Listener] = []
@@ -84,6 +99,7 @@ class Mirroring:
         self._actions: deque[Action] = deque()
         self._is_stale = False
         self._step_handle: asyncio.Handle | None = None
+        self._is_step_due = False
         self._interval = AdaptiveInterval(
             self._loop.time(), fast=HOST_SCAN_SECONDS[0], slow=HOST_SCAN_SECONDS[1]
         )
@@ -93,6 +109,12 @@ class Mirroring:
         """Mirror by these rules from now on; None: host networking is off."""
         self._rules = rules
         self._replan()
+
+    def limit_udp(self, idle_seconds: int, most_flows: int) -> None:
+        """Keep UDP flows by these limits from now on, on both sides."""
+        self._limits.idle_seconds = idle_seconds
+        self._limits.most_flows = most_flows
+        self._tell_limits()
 
     def rows(self) -> list[Row]:
         """All rows, sorted."""
@@ -122,6 +144,8 @@ class Mirroring:
         if self._step_handle is not None:
             self._step_handle.cancel()
         self._mirrors.close_all()
+        self._udp_servers.close_all()
+        self._sockets.close()
         self.pool.close()
         self._source.close()
 
@@ -129,13 +153,15 @@ class Mirroring:
         """A new session: its agent will send a snapshot."""
         self._link = link
         self._inventory = Inventory()
+        self._tell_limits()
 
     def link_down(self, reason: str) -> None:
-        """The session is gone: mirrors pause."""
+        """The session is gone: mirrors pause; those in the machine, and their UDP flows, end."""
         log.info("mirrors are paused: %s", reason)
         self._link = None
         self.welcome = None
         self._inventory = Inventory()
+        self._udp_servers.close_all()
         self._actions = deque(a for a in self._actions if _binding(a).origin is Origin.MACHINE)
         self._reconciler.pause(self._loop.time())
         self._schedule()
@@ -168,6 +194,9 @@ class Mirroring:
             log.info("refused a flow to %s port %d: no such mirror", request.address, request.port)
             reset_socket(stream)
             return
+        if request.protocol == "udp":
+            self._udp_servers.opened(binding, stream, target)
+            return
 
         def ended(flow: Flow) -> None:
             self.traffic.ended(binding, flow)
@@ -175,6 +204,11 @@ class Mirroring:
         flow = answer(self._relay, stream, target.address, target.port, ended)
         if flow is not None:
             self.traffic.started(binding, flow)
+
+    def _tell_limits(self) -> None:
+        if self._link is not None:
+            limits = self._limits
+            self._link.send(UdpLimits(int(limits.idle_seconds), limits.most_flows))
 
     def _delta(self, delta: Delta) -> None:
         if self._inventory.delta(delta):
@@ -192,7 +226,13 @@ class Mirroring:
             self._link.need()
 
     def _destroyed(self) -> None:
-        if self._source.drain():
+        drained = self._source.drain()
+        descriptor = self._source.wakeup_fileno()
+        if descriptor is not None:
+            # An overflow is an error of the socket, after which uvloop listens to it no more.
+            self._loop.remove_reader(descriptor)
+            self._loop.add_reader(descriptor, self._destroyed)
+        if drained:
             self._interval.kick(self._loop.time())
             self._kicked.set()
 
@@ -217,13 +257,17 @@ class Mirroring:
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._step_handle is None or isinstance(self._step_handle, asyncio.TimerHandle):
-            if self._step_handle is not None:
-                self._step_handle.cancel()
-            self._step_handle = self._loop.call_soon(self._step)
+        """Step in the loop's next turn, whatever was due later."""
+        if self._is_step_due:
+            return
+        if self._step_handle is not None:
+            self._step_handle.cancel()
+        self._is_step_due = True
+        self._step_handle = self._loop.call_soon(self._step)
 
     def _step(self) -> None:
         self._step_handle = None
+        self._is_step_due = False
         now = self._loop.time()
         if self._is_stale:
             self._is_stale = False
@@ -258,7 +302,11 @@ class Mirroring:
                 self._act_here(action, binding, now)
             else:
                 key = StubKey(binding.address, binding.port, binding.protocol)
-                (opened if isinstance(action, Open) else closed).append(key)
+                if isinstance(action, Open):
+                    opened.append(key)
+                else:
+                    self._udp_servers.close(binding)
+                    closed.append(key)
         if (opened or closed) and self._link is not None:
             self._link.send(Stubs(tuple(opened), tuple(closed)))
 
@@ -291,7 +339,7 @@ class Mirroring:
             return
         deadline = self._reconciler.next_deadline()
         if may_have_more:
-            self._step_handle = self._loop.call_soon(self._step)
+            self._schedule()
         elif deadline is not None:
             self._step_handle = self._loop.call_at(deadline, self._step)
 

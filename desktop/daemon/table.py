@@ -80,6 +80,7 @@ class PortTable:
 
 def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
     binding, listener = row.wish.binding, row.wish.listener
+    reason = row.reason or _losses(counts)
     real, mirror = (listener.address, listener.port), (binding.address, binding.port)
     machine, host = (real, mirror) if binding.origin is Origin.MACHINE else (mirror, real)
     container = listener.container
@@ -91,7 +92,7 @@ def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
         host_address=host[0],
         host_port=host[1],
         state=str(row.state),
-        reason=row.reason,
+        reason=reason,
         container=None if container is None else _reference(container),
         process=listener.process,
         flows=counts.flows,
@@ -103,3 +104,13 @@ def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
 
 def _reference(container: Container) -> ContainerRef:
     return ContainerRef(container.id, container.name, container.runtime)
+
+
+def _losses(counts: Counts) -> str:
+    """What a UDP mirror could not carry, in words; "" for nothing."""
+    words = []
+    if counts.evicted:
+        words.append(f"{counts.evicted} flows evicted: more clients at once than maxUdpFlows")
+    if counts.dropped:
+        words.append(f"{counts.dropped} datagrams dropped: more than could be passed on")
+    return "; ".join(words)

@@ -1,14 +1,17 @@
 """Flows and bytes per mirror, counted where the relay counts them.
 
 Rules: `in` is towards the desktop's programs, `out` is from them, whichever side listens. A flow
-outlives its mirror, so do its numbers in the totals.
+outlives its mirror, so do its numbers in the totals. What a UDP mirror had to drop or evict is
+counted while the mirror stands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from desktop.mirror.model import Binding, Origin
+from link.datagrams.flow import Watch
 from link.relay.relay import Flow
 
 __all__ = ["Counts", "Traffic"]
@@ -16,11 +19,13 @@ __all__ = ["Counts", "Traffic"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Flows open now, and bytes so far."""
+    """Flows open now, and so far: bytes, datagrams dropped, flows evicted for want of room."""
 
     flows: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    dropped: int = 0
+    evicted: int = 0
 
 
 @dataclass(slots=True)
@@ -28,6 +33,8 @@ class _Entry:
     live: set[Flow] = field(default_factory=set)
     ended_in: int = 0
     ended_out: int = 0
+    evicted: int = 0
+    dropped: Callable[[], int] = int
     is_forgotten: bool = False
 
 
@@ -58,6 +65,30 @@ class Traffic:
         if entry.is_forgotten:
             self.forget(binding)
 
+    def watch(self, binding: Binding) -> Watch:
+        """What tells of the UDP flows of a mirror."""
+
+        def evicted(count: int) -> None:
+            self._entries.setdefault(binding, _Entry()).evicted += count
+
+        return Watch(
+            lambda flow: self.started(binding, flow),
+            lambda flow: self.ended(binding, flow),
+            evicted,
+        )
+
+    def meter(self, binding: Binding, dropped: Callable[[], int]) -> None:
+        """Where to ask how many datagrams a UDP mirror has dropped."""
+        self._entries.setdefault(binding, _Entry()).dropped = dropped
+
+    def flows(self, protocol: str) -> int:
+        """Flows open now through mirrors of a protocol."""
+        return sum(
+            len(entry.live)
+            for binding, entry in self._entries.items()
+            if binding.protocol == protocol
+        )
+
     def of(self, binding: Binding) -> Counts:
         """Counts of one mirror."""
         entry = self._entries.get(binding)
@@ -68,7 +99,7 @@ class Traffic:
             more_in, more_out = _bytes(binding, flow)
             bytes_in += more_in
             bytes_out += more_out
-        return Counts(len(entry.live), bytes_in, bytes_out)
+        return Counts(len(entry.live), bytes_in, bytes_out, entry.dropped(), entry.evicted)
 
     def total(self) -> Counts:
         """Counts of all, those of forgotten mirrors included."""

@@ -118,3 +118,36 @@ def test_rows_are_counted_by_state() -> None:
     table = PortTable(Traffic(), clock_offset=0.0)
     table.update([row(MIRROR, WEB), row(STUB, WEB, State.CONFLICT)], [], [])
     assert (table.states().active, table.states().conflict, table.states().denied) == (1, 1, 0)
+
+
+UDP = Binding(Origin.MACHINE, "udp", "0.0.0.0", 53)
+
+
+def test_flows_are_counted_by_protocol() -> None:
+    traffic = Traffic()
+    traffic.started(MIRROR, Counted(0, 0))
+    watch = traffic.watch(UDP)
+    flow = Counted(10, 20)
+    watch.started(flow)
+    watch.started(Counted(0, 0))
+    assert (traffic.flows("tcp"), traffic.flows("udp")) == (1, 2)
+    watch.ended(flow)
+    assert traffic.flows("udp") == 1
+    assert traffic.of(UDP) == Counts(1, bytes_in=20, bytes_out=10)
+
+
+def test_what_a_udp_mirror_drops_or_evicts_is_said_in_its_row() -> None:
+    traffic = Traffic()
+    table = PortTable(traffic, clock_offset=0.0)
+    dns = Listener(1, "udp", "0.0.0.0", 53)
+    table.update([row(UDP, dns)], [], [])
+    assert table.rows()[0].reason == ""
+    dropped = 7
+    watch = traffic.watch(UDP)
+    watch.evicted(3)
+    traffic.meter(UDP, lambda: dropped)
+    watch.started(Counted(0, 0))
+    reason = table.rows()[0].reason
+    assert "3 flows evicted" in reason
+    assert "maxUdpFlows" in reason
+    assert "7 datagrams dropped" in reason

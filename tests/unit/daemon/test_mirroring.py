@@ -1,0 +1,111 @@
+"""Mirroring in a loop of the daemon's own kind, without a machine: what it is told, when it acts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import uvloop
+
+from desktop.daemon.link import AgentLink
+from desktop.daemon.mirroring import Mirroring
+from desktop.listeners.fake import FakeListenerSource
+from desktop.mirror.rules import Rules
+from desktop.transports.memory import MemoryTransport, tcp_pair
+from link.datagrams.frames import Kind, header
+from link.datagrams.linux import LinuxDatagramSockets
+from link.handshake import SECRET_SIZE
+from link.listener import Container, Listener
+from link.messages import Snapshot
+from link.relay.splice import SpliceRelay
+from link.wire import OpenRequest
+
+PATIENCE = 2.0
+WEB = Container("ab" * 32, "web", "docker")
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    """In the event loop that the daemon uses, whose handles are not asyncio's."""
+
+    async def bounded() -> None:
+        await story()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(bounded())
+
+
+@contextlib.asynccontextmanager
+async def mirroring_of(*here: Listener) -> AsyncIterator[Mirroring]:
+    """Switched on, on a computer with these listeners, without a link."""
+    source = FakeListenerSource()
+    for listener in here:
+        source.add(listener)
+    relay = SpliceRelay()
+    mirroring = Mirroring(relay, LinuxDatagramSockets(), source, lambda *_changes: None)
+    mirroring.configure(Rules())
+    watching = asyncio.create_task(mirroring.run())
+    try:
+        yield mirroring
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        mirroring.close()
+        await relay.aclose()
+
+
+def link_up(mirroring: Mirroring, *there: Listener) -> None:
+    """A link to a machine with these listeners."""
+    link = AgentLink(MemoryTransport(None), bytes(SECRET_SIZE), mirroring.pool, mirroring)
+    mirroring.link_up(link)
+    mirroring.message(Snapshot(1, first=True, last=True, listeners=there))
+
+
+async def until_states(mirroring: Mirroring, *states: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while [row.state.value for row in mirroring.rows()] != list(states):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_mirrors_are_active_as_soon_as_the_link_is_back() -> None:
+    server = Listener(1, "tcp", "127.0.0.1", free_port(), container=WEB)
+
+    async def story() -> None:
+        async with mirroring_of() as mirroring:
+            link_up(mirroring, server)
+            await until_states(mirroring, "active")
+            mirroring.link_down("a test cut it")
+            await until_states(mirroring, "paused")
+            link_up(mirroring, server)
+            await until_states(mirroring, "active")
+
+    run(story)
+
+
+def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None:
+    async def story() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.setblocking(False)
+            port = int(server.getsockname()[1])
+            async with mirroring_of(Listener(1, "udp", "127.0.0.1", port)) as mirroring:
+                link_up(mirroring)
+                await until_states(mirroring, "pending")
+                near, far = tcp_pair()
+                mirroring.opened(far, OpenRequest("127.0.0.1", port, "udp"))
+                loop = asyncio.get_running_loop()
+                with near:
+                    await loop.sock_sendall(near, header(Kind.DATA, 1, 5, 5) + b"hello")
+                    async with asyncio.timeout(PATIENCE):
+                        assert await loop.sock_recv(server, 100) == b"hello"
+                        mirroring.link_down("a test cut it")
+                        assert await loop.sock_recv(near, 100) == b""
+                assert mirroring.traffic.flows("udp") == 0
+
+    run(story)
