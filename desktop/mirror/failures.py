@@ -12,6 +12,7 @@ from typing import Final
 
 from desktop.mirror.conflicts import SIDES, describe_holder, hint
 from desktop.mirror.model import Binding, Failure, Origin, State
+from desktop.mirror.overlap import is_in_the_way
 from link.listener import Listener
 
 __all__ = ["explain"]
@@ -40,8 +41,9 @@ def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
         listener
         for listener in there
         if (listener.protocol, listener.port) == (binding.protocol, binding.port)
+        and is_in_the_way(listener, binding.address)
     ]
-    holder = next((listener for listener in held if listener.process), None)
+    holder = next((each for each in held if each.process or each.container), None)
     if holder is None:
         return f"another program on {side} has {binding.protocol} port {binding.port}"
     words = describe_holder(holder, _OTHER_SIDE[binding.origin])

@@ -17,7 +17,7 @@ from desktop.mirror.defaults import is_loopback
 from desktop.mirror.model import WILDCARD, State, Wish, family_of
 from link.listener import Listener
 
-__all__ = ["HeldPorts", "TakenAddresses", "WishChoice", "wildcard_families"]
+__all__ = ["HeldPorts", "TakenAddresses", "WishChoice", "is_in_the_way", "wildcard_families"]
 
 Holder = TypeVar("Holder")
 
@@ -30,6 +30,15 @@ def wildcard_families(listener: Listener) -> tuple[int, ...]:
         return (4, 6)
     family = family_of(listener.address)
     return (family,) if listener.address == WILDCARD[family] else ()
+
+
+def is_in_the_way(listener: Listener, address: str) -> bool:
+    """True if no mirror can be opened on `address` and the port while the listener has it."""
+    family = family_of(address)
+    if family in wildcard_families(listener):
+        return True
+    is_wildcard = address == WILDCARD[family]
+    return listener.address == address or (is_wildcard and family_of(listener.address) == family)
 
 
 class TakenAddresses(Generic[Holder]):

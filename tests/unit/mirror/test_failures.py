@@ -9,6 +9,10 @@ import pytest
 from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Origin, State
 from link.listener import Container, Listener
+from tests.unit.mirror.make import here, machine_binding
+
+DUAL = "dual-stack"
+"""Stands for `::` with IPV6_V6ONLY off."""
 
 HERE = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80)
 THERE = Binding(Origin.HOST, "tcp", "127.0.0.1", 80)
@@ -31,6 +35,33 @@ def test_a_port_in_use_in_the_machine_names_the_container() -> None:
 def test_a_port_in_use_by_nobody_who_may_be_seen_says_so() -> None:
     others = [Listener(1, "tcp", "0.0.0.0", 81, process="x"), Listener(2, "tcp", "0.0.0.0", 80)]
     assert "another program on this computer" in explain(HERE, errno.EADDRINUSE, others).reason
+
+
+@pytest.mark.parametrize(
+    ("address", "beside", "in_the_way"),
+    [
+        ("0.0.0.0", ["::1", "::"], "10.0.0.1"),
+        ("127.0.0.1", ["127.0.0.2", "10.0.0.1", "::"], "0.0.0.0"),
+        ("127.0.0.2", ["127.0.0.1"], "127.0.0.2"),
+        ("0.0.0.0", ["::1"], DUAL),
+        ("::", ["0.0.0.0", "127.0.0.1"], "fd00::2"),
+        ("::1", ["fd00::2", "127.0.0.1"], DUAL),
+    ],
+)
+def test_a_program_with_the_same_port_on_an_address_that_is_not_in_the_way_is_not_named(
+    address: str, beside: list[str], in_the_way: str
+) -> None:
+    binding = machine_binding(address, 80)
+    others = [here(each, 80, process="innocent") for each in beside]
+    assert "another program" in explain(binding, errno.EADDRINUSE, others).reason
+    is_dual = in_the_way == DUAL
+    others.append(here("::" if is_dual else in_the_way, 80, dual=is_dual, process="culprit"))
+    assert explain(binding, errno.EADDRINUSE, others).reason.startswith("culprit (pid 77)")
+
+
+def test_a_container_whose_process_is_not_known_is_named_all_the_same() -> None:
+    other = Listener(1, "tcp", "127.0.0.1", 80, container=Container("ab", "web", ""))
+    assert explain(THERE, errno.EADDRINUSE, [other]).reason.startswith("container web")
 
 
 @pytest.mark.parametrize(
