@@ -13,6 +13,7 @@ right by the next step. Counterpart in the machine: `vmagent/agent.py`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import time
@@ -100,6 +101,7 @@ class Mirroring:
         self._is_stale = False
         self._step_handle: asyncio.Handle | None = None
         self._is_step_due = False
+        self._looked_at = 0.0
         self._interval = AdaptiveInterval(
             self._loop.time(), fast=HOST_SCAN_SECONDS[0], slow=HOST_SCAN_SECONDS[1]
         )
@@ -316,6 +318,10 @@ class Mirroring:
             self._reconciler.closed(binding, now)
             return
         number = self._mirrors.open(binding)
+        if number == errno.EADDRINUSE and self._looked_at < now:
+            # Whoever came first may have come since the last look, and should be named at once.
+            self._looked_at = now
+            self._scan()
         if number:
             self._reconciler.failed(binding, explain(binding, number, self._host), now)
         else:

@@ -327,7 +327,7 @@ def test_a_container_with_two_thousand_ports_is_mirrored_whole(samehost: Samehos
     with samehost.python(MANY, str(first), str(count)):
         until(lambda: samehost.status()["ports"]["active"] >= count, "all mirrors", patience=30)
         for port in (first, first + count // 2, first + count - 1):
-            assert not refuses("127.0.0.1", port)
+            socket.create_connection(("127.0.0.1", port)).close()
     until(lambda: samehost.status()["ports"]["active"] < count, "them to go", patience=30)
     until(lambda: refuses("127.0.0.1", first + count - 1), "the last to go")
 

@@ -1,4 +1,4 @@
-"""Mirroring in a loop of the daemon's own kind, without a machine: what it is told, when it acts."""
+"""Mirroring in a loop of the daemon's kind, without a machine: what it is told, when it acts."""
 
 from __future__ import annotations
 
@@ -107,5 +107,25 @@ def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None
                         mirroring.link_down("a test cut it")
                         assert await loop.sock_recv(near, 100) == b""
                 assert mirroring.traffic.flows("udp") == 0
+
+    run(story)
+
+
+def test_who_has_the_port_is_named_at_once_even_if_he_has_just_come() -> None:
+    async def story() -> None:
+        async with mirroring_of() as mirroring:
+            while mirroring._interval._last_scan is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            with socket.create_server(("127.0.0.1", 0)) as holder:
+                port = int(holder.getsockname()[1])
+                source = mirroring._source
+                assert isinstance(source, FakeListenerSource)
+                source.add(Listener(9, "tcp", "127.0.0.1", port, process="postgres", pid=811))
+                server = Listener(1, "tcp", "127.0.0.1", port, container=WEB)
+                link_up(mirroring, server)
+                async with asyncio.timeout(PATIENCE):
+                    while not mirroring.rows() or not mirroring.rows()[-1].reason:  # noqa: ASYNC110
+                        await asyncio.sleep(0)
+                assert "postgres" in mirroring.rows()[-1].reason
 
     run(story)
