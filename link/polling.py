@@ -4,7 +4,8 @@ Rules: pure; the caller passes `now` (seconds, any monotonic clock) and does the
 wishes are weighed: look soon after something changed, rest when nothing does, and never take
 more than `SHARE` of a core. The last is kept as an account: time pays in, each scan takes out
 what it cost, and an overdrawn account delays the next scan. A single dear scan after a quiet
-time is paid from savings and delays nothing.
+time is paid from savings and delays nothing. What has just changed changes again soon: a program
+that closes a port to open it anew is looked for after SOON, twice that, and so on up to FAST.
 
 Limits: a kick may wait `KICK_GAP`, or longer while the account is overdrawn.
 
@@ -21,13 +22,22 @@ __all__ = [
     "KICK_GAP",
     "LONGEST_PAUSE",
     "SAVINGS",
+    "SETTLE",
     "SHARE",
     "SLOW",
+    "SOON",
     "AdaptiveInterval",
 ]
 
 FAST: Final = 0.1
 """Seconds between scans while things happen."""
+
+SOON: Final = 0.005
+"""Seconds until the second look at what changed, or was said to."""
+
+SETTLE: Final = 0.001
+"""Seconds that the news of an end may wait: a program that opens the same port anew has mostly done
+so by then, and nothing will have happened."""
 
 SLOW: Final = 1.0
 """Seconds between scans when nothing happens."""
@@ -35,8 +45,9 @@ SLOW: Final = 1.0
 FAST_PERIOD: Final = 60.0
 """Seconds without a change or a kick after which the interval grows."""
 
+SETTLING_GROWTH: Final = 2.0
 GROWTH: Final = 1.5
-"""Factor of the interval's growth, per scan."""
+"""Factors of the interval's growth, per scan: up to FAST, and beyond."""
 
 KICK_GAP: Final = 0.005
 """Least seconds between two scans, however many kicks come."""
@@ -61,6 +72,7 @@ class AdaptiveInterval:
 
     def __init__(self, now: float, *, fast: float = FAST, slow: float = SLOW) -> None:
         self._fast = fast
+        self._soon = min(SOON, fast)
         self._slow = slow
         self._ceiling = slow
         self._interval = fast
@@ -85,20 +97,25 @@ class AdaptiveInterval:
         """The interval now, in seconds, kicks and cost left aside."""
         return self._interval
 
-    def kick(self, now: float) -> None:
-        """Something happened that may have changed the truth: scan as soon as is allowed."""
-        if self._kicked_at is None:
-            self._kicked_at = now
-        self._quicken(now)
+    def kick(self, now: float, after: float = 0.0) -> None:
+        """Something happened that may have changed the truth: scan `after` seconds from now, or as
+        soon then as is allowed."""
+        at = now + after
+        self._kicked_at = at if self._kicked_at is None else min(self._kicked_at, at)
+        self._last_news = now
 
     def scanned(self, now: float, *, cost: float, changed: bool) -> None:
         """A scan ended at `now`, took `cost` seconds and found a change or did not."""
         self._pay_in(now)
         self._account = max(self._account - cost, -SHARE * LONGEST_PAUSE)
         self._last_scan = now
-        self._kicked_at = None
+        was_kicked, self._kicked_at = self._kicked_at is not None, None
         if changed:
-            self._quicken(now)
+            self._last_news = now
+        if changed or was_kicked:
+            self._interval = self._soon
+        elif self._interval < self._fast:
+            self._interval = min(self._interval * SETTLING_GROWTH, self._fast)
         elif now - self._last_news >= FAST_PERIOD:
             self._interval = min(self._interval * GROWTH, self._ceiling)
 
@@ -110,10 +127,6 @@ class AdaptiveInterval:
         if self._kicked_at is not None:
             due = min(due, max(self._kicked_at, self._last_scan + KICK_GAP))
         return max(due, self._solvent_at())
-
-    def _quicken(self, now: float) -> None:
-        self._last_news = now
-        self._interval = self._fast
 
     def _pay_in(self, now: float) -> None:
         elapsed = max(0.0, now - self._account_time)

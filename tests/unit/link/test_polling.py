@@ -12,8 +12,10 @@ from link.polling import (
     KICK_GAP,
     LONGEST_PAUSE,
     SAVINGS,
+    SETTLE,
     SHARE,
     SLOW,
+    SOON,
     AdaptiveInterval,
 )
 
@@ -57,7 +59,27 @@ def test_a_change_makes_it_fast_again() -> None:
     pace = AdaptiveInterval(START)
     now = scan_when_due(pace, START, START + FAST_PERIOD + 20)[-1]
     pace.scanned(now, cost=0.0, changed=True)
-    assert pace.next_due(now) == pytest.approx(now + FAST)
+    assert pace.next_due(now) == pytest.approx(now + SOON)
+
+
+def test_what_changed_is_looked_at_again_soon_and_then_ever_later_up_to_fast() -> None:
+    pace = AdaptiveInterval(START)
+    pace.scanned(START, cost=0.0, changed=True)
+    times = scan_when_due(pace, START, START + 1)
+    gaps = [later - earlier for earlier, later in itertools.pairwise([START, *times])]
+    expected = [SOON, 2 * SOON, 4 * SOON, 8 * SOON, 16 * SOON, FAST, FAST]
+    assert gaps[:7] == pytest.approx(expected)
+
+
+def test_the_news_of_an_end_may_wait_but_no_other_kick_waits_for_it() -> None:
+    pace = AdaptiveInterval(START)
+    pace.scanned(START, cost=0.0, changed=False)
+    pace.kick(START + 0.05, SETTLE)
+    assert pace.next_due(START + 0.05) == pytest.approx(START + 0.05 + SETTLE)
+    pace.kick(START + 0.0501, SETTLE)
+    assert pace.next_due(START + 0.0501) == pytest.approx(START + 0.05 + SETTLE)
+    pace.kick(START + 0.0502)
+    assert pace.next_due(START + 0.0502) == pytest.approx(START + 0.0502)
 
 
 def test_a_lower_ceiling_holds_at_once_and_when_it_grows() -> None:
@@ -96,7 +118,7 @@ def test_a_kick_is_done_with_after_the_scan() -> None:
     pace = AdaptiveInterval(START)
     pace.kick(START)
     pace.scanned(START, cost=0.0, changed=False)
-    assert pace.next_due(START) == pytest.approx(START + FAST)
+    assert pace.next_due(START) == pytest.approx(START + SOON)
 
 
 def test_a_kick_makes_it_fast_again() -> None:
@@ -104,7 +126,7 @@ def test_a_kick_makes_it_fast_again() -> None:
     now = scan_when_due(pace, START, START + FAST_PERIOD + 20)[-1]
     pace.kick(now)
     pace.scanned(now, cost=0.0, changed=False)
-    assert pace.next_due(now) == pytest.approx(now + FAST)
+    assert pace.next_due(now) == pytest.approx(now + SOON)
 
 
 def test_a_kick_never_delays_a_scan() -> None:
