@@ -1,27 +1,35 @@
 """Whose socket is this: container, process, or the machine's own.
 
-Rules: the kernel tells the cgroup v2 in which a socket was made, TCP or UDP, and its path names
-the container. Where that says nothing (no cgroup v2, the engine on cgroup v1 or hybrid, a cgroup
-that is gone, an old kernel), the process that holds the socket is looked for and its
-`/proc/PID/cgroup` is asked. The caller asks about new sockets only, all of a scan at once, so
-that the tree and the processes are gone through once per scan at most.
+Rules: the kernel tells the cgroup v2 in which a socket was made, TCP or UDP, whoever holds it
+now, and its path names the container or is surely the machine's own. Where that says nothing (an
+unknown layout, no cgroup v2, the engine on cgroup v1 or hybrid, a cgroup that is gone, an old
+kernel), the process that holds the socket is looked for, and its `/proc/PID/cgroup` and its
+namespaces are asked. The caller asks about new sockets only, all of a scan at once, so that the
+tree and the processes are gone through once per scan at most.
 
 Limits: the process of a socket may not be found (it is being passed on, or forks); the answer
 is then not final, and the caller asks again on a later scan, `TRIES` times in all. Looking into
-other users' processes needs root.
+other users' processes needs root. From a container that does not see the machine's processes
+(no `--pid=host`), only cgroups of known engines can be told.
 
-Counterparts: `vmagent.containers` knows the paths, `watcher` asks.
+Counterparts: `vmagent.containers` knows the paths and judges, `watcher` asks.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from link.listener import Container
 from link.processes import GONE_OR_HIDDEN, PROC, Process, find_processes
 from link.sockdiag import ListeningSocket
-from vmagent.containers import container_of_path
+from vmagent.containers import (
+    Namespaces,
+    container_by_namespaces,
+    container_of_path,
+    is_machines_own,
+)
 from vmagent.watch.cgroups import CgroupTree
 
 __all__ = ["TRIES", "Owner", "Owners"]
@@ -46,12 +54,16 @@ _UNDECIDED: Final = Owner(None, None, False)
 
 
 class Owners:
-    """Finds owners. Keeps paths of cgroups, and how often a socket was asked for in vain."""
+    """Finds owners. Keeps paths of cgroups, and how often a socket was asked for in vain.
+
+    Made in the thread whose network namespace is the machine's.
+    """
 
     def __init__(self, proc: str = PROC) -> None:
         self._proc = proc
         self._tree = CgroupTree(proc)
         self._own_ids = _ids_in(_process_cgroups("self", proc))
+        self._machine = _machines_namespaces(proc)
         self._tries: dict[int, int] = {}
 
     def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
@@ -67,7 +79,7 @@ class Owners:
             path = self._tree.path_of(each.cgroup_id)
             if path is not None and self._container(path):
                 by_cgroup.setdefault(path, []).append(each)
-            elif path in (None, "/") or self._tree.has_version_1:
+            elif path is None or self._tree.has_version_1 or not is_machines_own(path):
                 unknown.append(each)
             else:
                 owners[each.cookie] = _MACHINE
@@ -91,20 +103,45 @@ class Owners:
         return {each.cookie: Owner(container, processes.get(each.inode), True) for each in sockets}
 
     def _by_process(self, sockets: list[ListeningSocket]) -> dict[int, Owner]:
-        processes = find_processes({each.inode for each in sockets}, None, self._proc)
+        processes = self._processes(sockets)
+        judged: dict[Process, Owner | None] = {}
         owners: dict[int, Owner] = {}
         for each in sockets:
             process = processes.get(each.inode)
-            paths = _process_cgroups(str(process.pid), self._proc) if process else []
-            owners[each.cookie] = self._owner_by(process, paths) if paths else self._in_vain(each)
+            if process is not None and process not in judged:
+                judged[process] = self._judge(process)
+            owner = judged[process] if process is not None else None
+            owners[each.cookie] = owner or self._in_vain(each)
         return owners
 
-    def _owner_by(self, process: Process | None, paths: list[str]) -> Owner:
+    def _processes(self, sockets: list[ListeningSocket]) -> dict[int, Process]:
+        """Who holds them, by inode: mostly somebody in the cgroup in which a socket was made."""
+        by_cgroup: dict[str, set[int]] = {}
+        for each in sockets:
+            path = self._tree.path_of(each.cgroup_id)
+            if path not in (None, "/"):
+                by_cgroup.setdefault(str(path), set()).add(each.inode)
+        found: dict[int, Process] = {}
+        for path, inodes in by_cgroup.items():
+            found.update(find_processes(inodes, self._tree.process_ids(path), self._proc))
+        rest = {each.inode for each in sockets} - found.keys()
+        found.update(find_processes(rest, None, self._proc))
+        return found
+
+    def _judge(self, process: Process) -> Owner | None:
+        """By the process that holds the socket; None if it went, or is hidden."""
+        paths = _process_cgroups(str(process.pid), self._proc)
         for path in paths:
             container = self._container(path)
             if container:
                 return Owner(container, process, True)
-        return _MACHINE
+        if is_machines_own(*paths):
+            return _MACHINE
+        seen = _namespaces(str(process.pid), self._proc)
+        if not paths or seen is None:
+            return None
+        container = container_by_namespaces(paths, process.name, seen, self._machine)
+        return Owner(container, process, True) if container else _MACHINE
 
     def _in_vain(self, each: ListeningSocket) -> Owner:
         tries = self._tries[each.cookie] = self._tries.get(each.cookie, 0) + 1
@@ -118,6 +155,27 @@ def _process_cgroups(pid: str, proc: str) -> list[str]:
             return [line.rstrip("\n").split(":", 2)[-1] for line in file]
     except GONE_OR_HIDDEN:
         return []
+
+
+def _namespaces(pid: str, proc: str) -> Namespaces | None:
+    """The namespaces of a process (namespaces(7)), None if it is gone or hidden."""
+    try:
+        links = [os.readlink(f"{proc}/{pid}/ns/{name}") for name in ("mnt", "pid", "net")]
+    except GONE_OR_HIDDEN:
+        return None
+    return Namespaces(*links)
+
+
+def _machines_namespaces(proc: str) -> list[Namespaces]:
+    """What counts as the machine: ours, for we may be in a container, and process 1's.
+
+    Of networks only ours, for that is where the sockets are that we are asked about.
+    """
+    ours = _namespaces("thread-self", proc)
+    first = _namespaces("1", proc)
+    if ours is None:
+        return []
+    return [ours] if first is None else [ours, first._replace(network=ours.network)]
 
 
 def _ids_in(paths: list[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from vmagent import engine as engine_module
-from vmagent.engine import EngineWatcher
+from vmagent.engine import ENGINE_SOCKETS, EngineWatcher
+from vmagent.engines import follower
 
 ID = "ab" * 32
 PATIENCE = 10.0
@@ -18,13 +20,13 @@ PATIENCE = 10.0
 
 
 class Engine:
-    """Answers like a Docker Engine. `listed` may be any JSON.
+    """Answers like a Docker Engine, and like Podman's service. `listed` may be any JSON.
 
     `hang` lets requests wait; `raw`, if given, is the answer to all of them.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = str(folder / "docker.sock")
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
         self.listed: object = []
         self.lists = 0
         self.requests = 0
@@ -53,7 +55,10 @@ class Engine:
 
     def emit(self, action: str, name: str, container_id: str = ID) -> None:
         actor = {"ID": container_id, "Attributes": {"name": name, "image": "x"}}
-        line = json.dumps({"Type": "container", "Action": action, "Actor": actor}) + "\n"
+        self.write({"Type": "container", "Action": action, "Actor": actor})
+
+    def write(self, event: object) -> None:
+        line = json.dumps(event) + "\n"
         for writer in self._followers:
             writer.write(f"{len(line):x}\r\n{line}\r\n".encode())
 
@@ -108,14 +113,21 @@ def follow(
     folder: Path,
     scenario: Callable[[Engine, EngineWatcher, list[str]], Awaitable[None]],
     extra_paths: tuple[str, ...] = (),
+    usual: str = "",
 ) -> None:
-    """Run a scenario with a watcher that runs; each call-back notes the name known then."""
+    """Run a scenario with a watcher that runs; each call-back notes the name known then.
+
+    `usual` is a pattern by which the watcher finds the engine, if it is not told of it.
+    """
 
     async def main() -> None:
         calls: list[str] = []
-        engine = Engine(folder)
+        engine = Engine(folder / "docker.sock")
+        told = [] if usual else [engine.path]
         watcher = EngineWatcher(
-            [engine.path, *extra_paths], lambda: calls.append(watcher.name_of(ID))
+            [*told, *extra_paths],
+            lambda: calls.append(watcher.name_of(ID)),
+            usual=[str(folder / usual)] if usual else [],
         )
         task = asyncio.create_task(watcher.run())
         try:
@@ -219,7 +231,7 @@ def test_many_events_ask_for_few_lists(tmp_path: Path) -> None:
         await until(lambda: len(calls) >= 500)
         await until(lambda: engine.lists >= 3)
         elapsed = asyncio.get_running_loop().time() - began
-        assert engine.lists <= 3 + elapsed / engine_module.LIST_GAP
+        assert engine.lists <= 3 + elapsed / follower.LIST_GAP
 
     follow(tmp_path, scenario)
 
@@ -242,7 +254,7 @@ def test_an_engine_that_restarts_is_found_again(tmp_path: Path) -> None:
 def test_a_hanging_engine_is_given_up_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(follower, "REQUEST_SECONDS", 0.05)
 
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("web")]
@@ -327,3 +339,123 @@ def test_an_engine_that_is_away_hides_no_other(tmp_path: Path) -> None:
         assert watcher.has_host_networked is False
 
     follow(tmp_path, scenario, (str(tmp_path / "podman.sock"),))
+
+
+def test_an_engine_that_appears_at_a_usual_place_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "LOOK_SECONDS", 0.02)
+
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        await asyncio.sleep(0)
+        assert watcher.has_host_networked is None
+        engine.listed = [container("web")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "web")
+        await engine.stop()
+        await until(lambda: watcher.has_host_networked is None)
+        engine.listed = [container("again")]
+        await engine.start()
+        await until(lambda: watcher.name_of(ID) == "again")
+        assert engine.followers <= 1
+
+    follow(tmp_path, scenario, usual="*.sock")
+
+
+def test_no_more_engines_are_followed_than_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "LOOK_SECONDS", 0.01)
+    looks, find = 0, glob.glob
+
+    def look(pattern: str) -> list[str]:
+        nonlocal looks
+        looks += 1
+        return find(pattern)
+
+    monkeypatch.setattr("vmagent.engine.glob.glob", look)
+    for number in range(engine_module.MOST_ENGINES):
+        (tmp_path / f"{number:02}.sock").touch()
+
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        await until(lambda: looks)
+        await engine.start()
+        await until(lambda: looks >= 10)
+        assert (engine.requests, watcher.has_host_networked) == (0, None)
+
+    follow(tmp_path, scenario, usual="*.sock")
+
+
+def test_a_hanging_engine_holds_up_no_other(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        hanging = Engine(tmp_path / "podman.sock")
+        hanging.hang = True
+        await hanging.start()
+        try:
+            engine.listed = [container("web")]
+            await engine.start()
+            await until(lambda: hanging.requests and watcher.name_of(ID) == "web")
+            engine.emit("rename", "new")
+            await until(lambda: watcher.name_of(ID) == "new")
+        finally:
+            await hanging.stop()
+
+    follow(tmp_path, scenario, (str(tmp_path / "podman.sock"),))
+
+
+def test_of_two_engines_the_one_given_first_names_a_container(tmp_path: Path) -> None:
+    async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
+        other = Engine(tmp_path / "podman.sock")
+        other.listed = [container("liar"), container("db", "bridge", "cd" * 32)]
+        await other.start()
+        try:
+            await until(lambda: watcher.name_of(ID) == "liar")
+            engine.listed = [container("web")]
+            await engine.start()
+            await until(lambda: watcher.name_of(ID) == "web")
+            assert watcher.name_of("cd" * 32) == "db"
+        finally:
+            await other.stop()
+
+    follow(tmp_path, scenario, (str(tmp_path / "podman.sock"),))
+
+
+def test_podmans_events_are_understood(tmp_path: Path) -> None:
+    # As Podman 4.3.1's compatible service wrote it, the id apart.
+    event = {
+        "status": "rename",
+        "id": ID,
+        "from": "localhost/samehost/netshoot:latest",
+        "Type": "container",
+        "Action": "rename",
+        "Actor": {
+            "ID": ID,
+            "Attributes": {
+                "containerExitCode": "0",
+                "image": "localhost/samehost/netshoot:latest",
+                "name": "renamed",
+                "podId": "",
+            },
+        },
+        "scope": "local",
+        "time": 1795550376,
+        "timeNano": 1795550376803283470,
+    }
+
+    async def scenario(engine: Engine, _: EngineWatcher, calls: list[str]) -> None:
+        await engine.start()
+        await until(lambda: engine.followers and engine.lists == 2)
+        calls.clear()
+        engine.write(event)
+        await until(lambda: calls)
+        assert calls[0] == "renamed"
+
+    follow(tmp_path, scenario)
+
+
+def test_the_usual_places_are_those_of_docker_podman_and_containerd() -> None:
+    assert {path.rpartition("/")[2] for path in ENGINE_SOCKETS} == {
+        "docker.sock",
+        "podman.sock",
+        "containerd.sock",
+    }

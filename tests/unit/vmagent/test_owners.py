@@ -11,6 +11,7 @@ import pytest
 from link.listener import Container
 from link.processes import Process
 from link.sockdiag import ListeningSocket
+from vmagent.containers import Namespaces
 from vmagent.watch.cgroups import CgroupTree, Mount, find_mounts
 from vmagent.watch.owners import TRIES, Owner, Owners
 
@@ -18,6 +19,8 @@ ID = "ab" * 32
 OWN_ID = "cd" * 32
 SYSTEM_MOUNT = "30 1 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw"
 VERSION_1_MOUNT = "31 1 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids"
+MACHINE = Namespaces("mnt:[1]", "pid:[1]", "net:[1]")
+CONTAINED = Namespaces("mnt:[77]", "pid:[78]", "net:[1]")
 
 
 class Machine:
@@ -29,6 +32,8 @@ class Machine:
         self.cgroups.mkdir(parents=True)
         (self.proc / "self").mkdir(parents=True)
         (self.proc / "self" / "cgroup").write_text("0::/agent\n")
+        for pid in ("1", "thread-self"):
+            self.namespaces(pid, MACHINE)
         self.mount(f"40 1 {self.device} / {self.cgroups} rw - cgroup2 none rw")
 
     @property
@@ -52,6 +57,14 @@ class Machine:
         (directory / "fd" / "3").symlink_to(f"socket:[{inode}]")
         (directory / "comm").write_text(name + "\n")
         (directory / "cgroup").write_text("".join(line + "\n" for line in cgroups))
+
+    def namespaces(self, pid: str, namespaces: Namespaces) -> None:
+        """Put a process into these, or into others than before."""
+        directory = self.proc / pid / "ns"
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, namespace in zip(("mnt", "pid", "net"), namespaces, strict=True):
+            (directory / name).unlink(missing_ok=True)
+            (directory / name).symlink_to(namespace)
 
     def owners(self) -> Owners:
         return Owners(str(self.proc))
@@ -164,6 +177,81 @@ def test_the_container_that_the_agent_runs_in_is_the_machine(machine: Machine) -
     owners = machine.owners().find([listening(own, 500, 1), listening(nested, 501, 2)])
     assert owners[1].container is None
     assert owners[2].container == Container(ID, "", "docker")
+
+
+@pytest.mark.parametrize("path", ["/default/web1", "/"])
+def test_where_no_cgroup_tells_namespaces_do(machine: Machine, path: str) -> None:
+    cgroup = machine.cgroup(path, 7, 8)
+    for pid, name, inode in ((7, "web", 500), (8, "daemon", 501)):
+        machine.process(pid, name, inode, f"0::{path}")
+    machine.namespaces("7", CONTAINED)
+    machine.namespaces("8", MACHINE)
+    owners = machine.owners().find([listening(cgroup, 500, 1), listening(cgroup, 501, 2)])
+    name = "web1" if path != "/" else "ns77"
+    assert owners[1] == Owner(Container(name, "", "container"), Process(7, "web"), True)
+    assert owners[2] == Owner(None, None, True)
+
+
+def test_a_hardened_service_with_a_mount_namespace_is_the_machines(machine: Machine) -> None:
+    path = "/system.slice/nginx.service"
+    cgroup = machine.cgroup(path, 7)
+    machine.process(7, "nginx", 500, f"0::{path}")
+    machine.namespaces("7", CONTAINED)
+    assert find_one(machine.owners(), listening(cgroup)) == Owner(None, None, True)
+    assert find_one(machine.owners(), listening(0)) == Owner(None, None, True)
+
+
+def test_who_holds_a_socket_in_another_network_is_no_container(machine: Machine) -> None:
+    cgroup = machine.cgroup("/odd/web1", 7)
+    machine.process(7, "web", 500, "0::/odd/web1")
+    machine.namespaces("7", CONTAINED._replace(network="net:[5]"))
+    assert find_one(machine.owners(), listening(cgroup)) == Owner(None, None, True)
+
+
+def test_an_agent_in_a_container_is_not_taken_for_a_container(machine: Machine) -> None:
+    machine.namespaces("thread-self", Namespaces("mnt:[31]", "pid:[1]", "net:[1]"))
+    cgroup = machine.cgroup("/odd/agent", 7, 8, 9)
+    for pid, mount in ((7, "mnt:[31]"), (8, "mnt:[1]"), (9, "mnt:[32]")):
+        machine.process(pid, "program", 500 + pid, "0::/odd/agent")
+        machine.namespaces(str(pid), Namespaces(mount, "pid:[1]", "net:[1]"))
+    sockets = [listening(cgroup, 500 + pid, pid) for pid in (7, 8, 9)]
+    owners = machine.owners().find(sockets)
+    assert [owners[pid].container is not None for pid in (7, 8, 9)] == [False, False, True]
+
+
+def test_hidden_namespaces_are_asked_for_again(machine: Machine) -> None:
+    cgroup = machine.cgroup("/odd/web1", 7)
+    machine.process(7, "web", 500, "0::/odd/web1")
+    owners = machine.owners()
+    assert not find_one(owners, listening(cgroup)).final
+    machine.namespaces("7", CONTAINED)
+    assert find_one(owners, listening(cgroup)).container == Container("web1", "", "container")
+
+
+def test_without_the_machines_namespaces_nobody_is_told_by_them(machine: Machine) -> None:
+    (machine.proc / "thread-self" / "ns" / "mnt").unlink()
+    cgroup = machine.cgroup("/odd/web1", 7)
+    machine.process(7, "web", 500, "0::/odd/web1")
+    machine.namespaces("7", CONTAINED)
+    assert find_one(machine.owners(), listening(cgroup)) == Owner(None, None, True)
+
+
+def test_a_socket_is_of_who_made_it_whoever_holds_it(machine: Machine) -> None:
+    made_in_container = machine.cgroup(f"/docker/{ID}")
+    made_in_service = machine.cgroup("/system.slice/web.socket")
+    machine.process(7, "web", 500, "0::/system.slice/web.service")
+    machine.process(8, "web", 501, f"0::/docker/{ID}")
+    sockets = [listening(made_in_container, 500, 1), listening(made_in_service, 501, 2)]
+    owners = machine.owners().find(sockets)
+    assert owners[1] == Owner(Container(ID, "", "docker"), None, True)
+    assert owners[2] == Owner(None, None, True)
+
+
+def test_a_socket_from_an_unknown_cgroup_is_of_who_holds_it(machine: Machine) -> None:
+    cgroup = machine.cgroup("/odd/launcher")
+    machine.process(7, "web", 500, f"0::/docker/{ID}")
+    owner = find_one(machine.owners(), listening(cgroup))
+    assert owner == Owner(Container(ID, "", "docker"), Process(7, "web"), True)
 
 
 def test_no_question_needs_no_answer(machine: Machine) -> None:

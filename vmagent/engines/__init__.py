@@ -1,0 +1,1 @@
+"""Clients of container engines' own interfaces, one module per interface."""
