@@ -14,9 +14,12 @@ from typing import Final, NoReturn
 
 from desktop.errors import ExitCode, SamehostError
 from tests.bench.appear import measure_appear
+from tests.bench.carried import measure_udp_carried
 from tests.bench.cost import measure_integrity, measure_memory, measure_rest
+from tests.bench.datagrams import measure_udp, measure_udp_host
 from tests.bench.figures import Figure, as_json, table
 from tests.bench.plan import QUICK, WHOLE, Plan
+from tests.bench.scatter import measure_udp_scatter
 from tests.bench.stage import Stage, say, set_stage
 from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
 
@@ -29,6 +32,10 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "ping": measure_ping,
     "connect": measure_connect,
     "host": measure_host,
+    "udp": measure_udp,
+    "udp-carried": measure_udp_carried,
+    "udp-host": measure_udp_host,
+    "udp-scatter": measure_udp_scatter,
     "integrity": measure_integrity,
     "rest": measure_rest,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,8 +25,11 @@ _HEADER: Final = (
     "n",
     "direct",
     "of direct",
+    "docker-proxy",
+    "of docker-proxy",
     "required",
 )
+_IS_TEXT: Final = tuple(map({"measure", "unit", "required"}.__contains__, _HEADER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,19 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Values of all rounds; `direct` are those of the same rounds past the mirror."""
+    """Values of all rounds.
+
+    `direct` and `proxy` are those of the same rounds past the mirror, and through docker-proxy.
+    What may well be nothing, such as a loss, has no ratios.
+    """
 
     name: str
     unit: str
     values: tuple[float, ...]
     direct: tuple[float, ...] = ()
     required: Requirement | None = None
+    proxy: tuple[float, ...] = ()
+    has_ratios: bool = True
 
     @property
     def median(self) -> float:
@@ -73,7 +82,9 @@ def as_json(figures: Iterable[Figure]) -> list[dict[str, Any]]:
             "p99": percentile(figure.values, 99),
             "values": figure.values,
             "direct": figure.direct,
-            "of_direct": ratio(figure.values, figure.direct) if figure.direct else None,
+            "of_direct": _ratio(figure, figure.direct),
+            "docker_proxy": figure.proxy,
+            "of_docker_proxy": _ratio(figure, figure.proxy),
             "required": figure.required.text if figure.required else None,
             "met": figure.required.met if figure.required else None,
         }
@@ -82,14 +93,16 @@ def as_json(figures: Iterable[Figure]) -> list[dict[str, Any]]:
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """The figures for a person; numbers to the right."""
-    rows = [_HEADER, *(_row(figure) for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    """The figures for a person; numbers to the right, columns without any left out."""
+    rows = [_row(figure) for figure in figures]
+    used = [column for column in range(len(_HEADER)) if any(row[column] for row in rows)]
+    rows.insert(0, _HEADER)
+    widths = {column: max(len(row[column]) for row in rows) for column in used}
     return "\n".join(_line(row, widths) for row in rows)
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    values, direct, required = figure.values, figure.direct, figure.required
+    values, required = figure.values, figure.required
     is_spread = len(values) > 1
     return (
         figure.name,
@@ -98,17 +111,28 @@ def _row(figure: Figure) -> tuple[str, ...]:
         f"{_number(min(values))} … {_number(max(values))}" if is_spread else "",
         figure.unit,
         str(len(values)),
-        _number(statistics.median(direct)) if direct else "",
-        f"{ratio(values, direct):.2f}" if direct else "",
+        *_compared(figure, figure.direct),
+        *_compared(figure, figure.proxy),
         f"{required.text}: {'met' if required.met else 'MISSED'}" if required else "",
     )
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    is_text: Callable[[int], bool] = {0, 4, 8}.__contains__
+def _compared(figure: Figure, others: Sequence[float]) -> tuple[str, str]:
+    of_others = _ratio(figure, others)
+    return (
+        _number(statistics.median(others)) if others else "",
+        "" if of_others is None else f"{of_others:.2f}",
+    )
+
+
+def _ratio(figure: Figure, others: Sequence[float]) -> float | None:
+    return ratio(figure.values, others) if others and figure.has_ratios else None
+
+
+def _line(row: Sequence[str], widths: Mapping[int, int]) -> str:
     cells = (
-        cell.ljust(width) if is_text(column) else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        row[column].ljust(width) if _IS_TEXT[column] else row[column].rjust(width)
+        for column, width in widths.items()
     )
     return "  ".join(cells).rstrip()
 

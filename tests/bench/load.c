@@ -12,6 +12,7 @@
  *   load idle ADDRESS PORT COUNT         until standard input ends
  *   load digest ADDRESS PORT up|down BYTES
  *   load sha256                          of standard input
+ *   load udp-…                           see datagrams.c
  *
  * Counterpart: tests/bench/load.py.
  */
@@ -34,22 +35,24 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 18, PING_BYTES = 64, BACKLOG = 4096, DIGEST = 32, PATIENCE_SECONDS = 10 };
+#include "load.h"
 
-static void die(const char *what)
+enum { CHUNK = 1 << 18, BACKLOG = 4096, DIGEST = 32 };
+
+void die(const char *what)
 {
 	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static int64_t now_ns(void)
+int64_t now_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-static double now(void) { return now_ns() / 1e9; }
+double now(void) { return now_ns() / 1e9; }
 
 /* ---- SHA-256 (FIPS 180-4, section 6.2) ---- */
 
@@ -150,7 +153,7 @@ static const char *hex(const uint8_t *digest, char *text)
 
 /* ---- sockets ---- */
 
-static struct sockaddr_in address_of(const char *host, const char *port)
+struct sockaddr_in address_of(const char *host, const char *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
 	if (inet_pton(AF_INET, host, &a.sin_addr) != 1) {
@@ -498,6 +501,13 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+void print_times(float *times, long n)
+{
+	qsort(times, n, sizeof *times, by_value);
+	printf("{\"count\": %ld, \"p50_us\": %.2f, \"p99_us\": %.2f", n, times[n / 2],
+	       times[(long)(n * .99)]);
+}
+
 static int ping(char **argv)
 {
 	enum { MOST = 1 << 20 };
@@ -517,9 +527,8 @@ static int ping(char **argv)
 		if (begin > warm)
 			times[n++] = (now() - begin) * 1e6;
 	}
-	qsort(times, n, sizeof *times, by_value);
-	printf("{\"count\": %ld, \"p50_us\": %.2f, \"p99_us\": %.2f}\n", n, times[n / 2],
-	       times[(long)(n * .99)]);
+	print_times(times, n);
+	puts("}");
 	return 0;
 }
 
@@ -629,6 +638,8 @@ int main(int argc, char **argv)
 		{"keeper", 1, keeper}, {"server", 2, server},	   {"bulk", 5, bulk},
 		{"ping", 3, ping},     {"connect", 4, connections}, {"idle", 3, idle},
 		{"digest", 4, digest}, {"sha256", 0, sha256},
+		{"udp-server", 3, udp_server}, {"udp-ping", 3, udp_ping},
+		{"udp-flood", 8, udp_flood},   {"udp-scatter", 5, udp_scatter},
 	};
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -1,6 +1,6 @@
 """Running the load program, on the desktop or in the container.
 
-Counterpart: `load.c`, which says what each command does.
+Counterparts: `load.c` and `datagrams.c`, which say what each command does.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Any, Final, Self
 
 from desktop.errors import SamehostError
 
-__all__ = ["Keeper", "Load", "build_load", "free_port", "wait_for"]
+__all__ = ["Keeper", "Load", "build_load", "free_port", "wait_for", "wait_for_echo"]
 
 COMMAND_SECONDS: Final = 150.0
 READY_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.02
+ECHO: Final = b"e"
+ECHO_SECONDS: Final = 0.2
 FLAGS: Final = ("-O3", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
+SOURCES: Final = ("load.c", "datagrams.c")
 PORTS: Final = range(20000, 30000)
 """Below the ports that kernels choose for clients."""
 
@@ -33,23 +36,27 @@ def build_load(target: Path) -> None:
     """Compile the load program. Raises SamehostError."""
     if shutil.which("gcc") is None:
         raise SamehostError("the bench needs gcc", "sudo apt-get install gcc libc6-dev")
-    source = Path(__file__).with_name("load.c")
-    command = ["gcc", *FLAGS, "-o", str(target), str(source)]
+    sources = (str(Path(__file__).with_name(name)) for name in SOURCES)
+    command = ["gcc", *FLAGS, "-o", str(target), *sources]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise SamehostError(f"load.c does not compile: {result.stderr}", "is libc6-dev there?")
+        raise SamehostError(
+            f"the load program does not compile: {result.stderr}", "is libc6-dev there?"
+        )
 
 
 def free_port(avoid: Sequence[int] = ()) -> int:
-    """A TCP port that nothing on this computer listens on. Raises SamehostError.
+    """A port that nothing on this computer has for TCP or UDP. Raises SamehostError.
 
     By chance, since another Samehost's machine has what this one mirrors on the desktop.
     """
     for port in random.sample(PORTS, len(PORTS)):
         if port in avoid:
             continue
-        with contextlib.suppress(OSError), socket.socket() as sock:
-            sock.bind(("0.0.0.0", port))
+        with contextlib.suppress(OSError):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(type=kind) as sock:
+                    sock.bind(("0.0.0.0", port))
             return port
     raise SamehostError(f"no port is free from {PORTS.start} to {PORTS.stop}", "end something")
 
@@ -65,6 +72,21 @@ def wait_for(address: str, port: int) -> None:
         if time.monotonic() > deadline:
             raise SamehostError(f"{address} port {port} does not answer", "see: samehost logs")
         time.sleep(POLL_SECONDS)
+
+
+def wait_for_echo(address: str, port: int) -> None:
+    """Until a UDP server echoes there. Raises SamehostError."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionRefusedError, TimeoutError):
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.settimeout(ECHO_SECONDS)
+                sock.connect((address, port))
+                sock.send(ECHO)
+                if sock.recv(len(ECHO)) == ECHO:
+                    return
+        time.sleep(POLL_SECONDS)
+    raise SamehostError(f"{address} UDP port {port} does not answer", "see: samehost ports")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ class Plan:
         lasting_connections: many at once, in one go; 0 for none.
         digest_bytes: sent and checked each way.
         rest_seconds: over which CPU at rest is measured.
+        udp_rounds: rounds of UDP, each of which goes all ways.
+        udp_seconds: of sending datagrams, per flood.
+        udp_searches: searches for the highest rate that is carried.
+        udp_resolution: a rate that is not carried over one that is, at which a search ends.
+        udp_sources: clients that send a datagram each.
     """
 
     appear_rounds: int
@@ -33,6 +38,11 @@ class Plan:
     lasting_connections: int
     digest_bytes: int
     rest_seconds: float
+    udp_rounds: int
+    udp_seconds: float
+    udp_searches: int
+    udp_resolution: float
+    udp_sources: int
 
 
 WHOLE: Final = Plan(
@@ -45,6 +55,11 @@ WHOLE: Final = Plan(
     lasting_connections=30_000,
     digest_bytes=1 << 30,
     rest_seconds=20,
+    udp_rounds=3,
+    udp_seconds=0.35,
+    udp_searches=2,
+    udp_resolution=1.1,
+    udp_sources=100_000,
 )
 """A client has 28 232 ports per minute and target by default, half of which are found fast
 (ip_local_port_range in ip(7), TIME_WAIT in tcp(7)): the connections per round are few enough for
@@ -61,4 +76,9 @@ QUICK: Final = Plan(
     lasting_connections=0,
     digest_bytes=1 << 27,
     rest_seconds=5,
+    udp_rounds=1,
+    udp_seconds=0.2,
+    udp_searches=1,
+    udp_resolution=1.25,
+    udp_sources=20_000,
 )

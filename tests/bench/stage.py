@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +29,10 @@ from desktop.cli.stopping import clean_up, stop_daemon
 from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import HOME_VARIABLE, Paths
-from tests.bench.load import Keeper, Load, build_load, free_port, wait_for
+from tests.bench.load import Keeper, Load, build_load, free_port, wait_for, wait_for_echo
 from tests.bench.processes import find_python
 
-__all__ = ["Stage", "say", "set_stage"]
+__all__ = ["DatagramServer", "Stage", "say", "set_stage"]
 
 IMAGE: Final = "samehost/bench"
 MACHINE: Final = "sandbox"
@@ -39,6 +40,19 @@ SHARE: Final = "/bench"
 """Where the container sees the folder with the load program."""
 READY_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramServer:
+    """A UDP server: its port, and its Unix socket for orders as the desktop sees it."""
+
+    port: int
+    orders: Path
+
+    @property
+    def orders_in_container(self) -> str:
+        """The same as the container sees it."""
+        return f"{SHARE}/{self.orders.name}"
 
 
 class Stage:
@@ -90,6 +104,25 @@ class Stage:
         wait_for("127.0.0.1", port)
         return port
 
+    def serve_datagrams_in_container(self) -> DatagramServer:
+        """A new UDP server in the container; its mirror is there."""
+        server = self._datagram_server()
+        command = ("exec", "--detach", self._container, f"{SHARE}/load", "udp-server")
+        self.docker(*command, "0.0.0.0", str(server.port), server.orders_in_container)
+        wait_for_echo(self.addresses[0], server.port)
+        wait_for_echo("127.0.0.1", server.port)
+        return server
+
+    def serve_datagrams_on_desktop(self) -> tuple[DatagramServer, DatagramServer]:
+        """A mirrored UDP server on loopback, and one on the cable's address."""
+        mirrored, direct = self._datagram_server(), self._datagram_server()
+        for address, server in (("127.0.0.1", mirrored), (self.addresses[1], direct)):
+            arguments = (address, server.port, server.orders)
+            self._servers.enter_context(self.load.running("udp-server", *arguments))
+            wait_for_echo(address, server.port)
+        self._await_row(mirrored.port)
+        return mirrored, direct
+
     def serve_on_desktop(self) -> tuple[int, int]:
         """The ports of a mirrored server on loopback, and of one on the cable's address."""
         mirrored, direct = self.port(), self.port()
@@ -109,9 +142,13 @@ class Stage:
         return result.stdout.strip()
 
     def flows(self) -> int:
-        """Flows open now."""
-        with ApiClient.connect(self.paths.api_socket) as client:
+        """TCP flows open now."""
+        with self.api() as client:
             return int(client.call("status")["flows"]["tcp"])
+
+    def api(self) -> ApiClient:
+        """A connection to the daemon, to be closed."""
+        return ApiClient.connect(self.paths.api_socket)
 
     def build(self) -> None:
         """Set everything up."""
@@ -119,7 +156,7 @@ class Stage:
         say("compiling the load program")
         build_load(self._share / "load")
         start_daemon(self.paths)
-        with ApiClient.connect(self.paths.api_socket) as client:
+        with self.api() as client:
             client.call("attach", {"machine": MACHINE}, say)
             client.call("set_setting", {"key": "portBinding", "value": "localhost"})
             client.call("set_enabled", {"enabled": True})
@@ -131,6 +168,10 @@ class Stage:
         stop_daemon(self.paths, say)
         clean_up(self.paths, say)
 
+    def _datagram_server(self) -> DatagramServer:
+        port = self.port()
+        return DatagramServer(port, self._share / f"orders-{port}")
+
     @property
     def _docker(self) -> tuple[str, ...]:
         return ("docker", "--host", Sandbox(MACHINE, self.paths).docker_host())
@@ -140,7 +181,9 @@ class Stage:
         archive.write_bytes(_empty_image())
         self.docker("import", str(archive), IMAGE)
         self._container = self.docker(
-            *("run", "--detach", "--net=host", "--volume", f"{self._share}:{SHARE}"),
+            # The capability is for buffers that do not make the load program lose datagrams.
+            *("run", "--detach", "--net=host", "--cap-add=NET_ADMIN"),
+            *("--volume", f"{self._share}:{SHARE}"),
             *(IMAGE, f"{SHARE}/load", "keeper", f"{SHARE}/keeper.sock"),
         )
         deadline = time.monotonic() + READY_SECONDS
@@ -152,7 +195,7 @@ class Stage:
     def _await_row(self, port: int) -> None:
         """Until the machine has a mirror of the desktop's `port`."""
         deadline = time.monotonic() + READY_SECONDS
-        with ApiClient.connect(self.paths.api_socket) as client:
+        with self.api() as client:
             while not any(
                 row["host_port"] == port and row["state"] == "active" for row in client.ports()[1]
             ):
