@@ -81,9 +81,15 @@ class Back:
         for frame in frames:
             if frame.kind == Kind.DATA:
                 self._data(frame, now)
-            elif frame.kind == Kind.END:
-                flow = self._flows.remove(frame.flow)
-                self._end_flows([] if flow is None else [flow])
+            elif frame.kind in (Kind.END, Kind.EVICTED):
+                self._end(frame)
+
+    def _end(self, frame: Frame) -> None:
+        flow = self._flows.remove(frame.flow)
+        if flow is not None:
+            self._end_flows([flow])
+            if frame.kind == Kind.EVICTED:
+                self._watch.evicted(1)
 
     def _data(self, frame: Frame, now: float) -> None:
         flow = self._flows.get(frame.flow)

@@ -5,7 +5,8 @@
 DATA carries a train: datagrams of `segment` bytes each, the last perhaps shorter; both numbers
 0 for one empty datagram. END: that flow is over on the sender's side. REFUSED: the flow's server
 is not there (ICMP), for now. DROPPED: the sender has dropped `flow` datagrams so far, modulo
-2**32. Flows are numbered by the client's side.
+2**32. EVICTED: as END, since that flow had to make room for another. Flows are numbered by the
+client's side.
 
 Rules: pure; bytes in, frames out; what breaks a rule raises `WireError`, which ends the stream.
 A frame is never longer than MAX_FRAME. Counterparts: `stream.py` moves the bytes, `link.wire`
@@ -36,6 +37,7 @@ class Kind(IntEnum):
     END = 2
     REFUSED = 3
     DROPPED = 4
+    EVICTED = 5
 
 
 class Frame(NamedTuple):
@@ -79,7 +81,7 @@ def cut(data: memoryview) -> tuple[list[Frame], int]:
 
 def _check(kind: int, size: int, segment: int) -> None:
     """Judge a frame that is no ordinary train."""
-    if not Kind.DATA <= kind <= Kind.DROPPED:
+    if not Kind.DATA <= kind <= Kind.EVICTED:
         raise WireError(f"a frame of unknown kind {kind}")
     if size or segment:
         raise WireError(f"a frame of kind {kind} with {size} bytes in datagrams of {segment}")

@@ -130,7 +130,7 @@ class Front:
         self._lead_to(request)
         flow = _FrontFlow(self._next_number(), key, peer)
         evicted = self._flows.add(key, flow, now)
-        self._end_flows(evicted)
+        self._end_flows(evicted, Kind.EVICTED)
         if evicted:
             self._watch.evicted(len(evicted))
         self._by_number[flow.number] = flow
@@ -206,11 +206,11 @@ class Front:
 
     # ---- ends
 
-    def _end_flows(self, flows: Sequence[_FrontFlow]) -> None:
+    def _end_flows(self, flows: Sequence[_FrontFlow], kind: Kind = Kind.END) -> None:
         """End flows that are no longer in the table."""
         for flow in flows:
             del self._by_number[flow.number]
-            self._stream.add(Kind.END, flow.number)
+            self._stream.add(kind, flow.number)
             self._watch.ended(flow)
 
     def _sweep(self) -> None:

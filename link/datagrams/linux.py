@@ -5,6 +5,9 @@ flood on one port leaves the others their turn. Datagrams of one client and one 
 side by side become one train; a train the kernel merged itself (UDP_GRO) stays one. What the
 kernel will not cut up (a device without checksums, a size over its MTU) is sent one by one.
 
+All sockets share an epoll that is nested in the event loop: to watch one costs a system call and
+a dictionary's entry, and an error on one is told again and again, where uvloop would stop looking.
+
 Limits: kernel 5.0 for merging and cutting; older ones are served one datagram at a time. A
 client is told of a refusal only where raw sockets are allowed (CAP_NET_RAW).
 
@@ -18,6 +21,7 @@ import asyncio
 import errno
 import logging
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -55,6 +59,7 @@ BUFFER_BYTES: Final = 4 << 20
 """Asked for, each way, per socket. The kernel gives what net.core.rmem_max and wmem_max allow, and
 uses it only while datagrams wait."""
 BATCHES_PER_TURN: Final = 8
+EVENTS_PER_TURN: Final = 256
 
 _SO_RCVBUFFORCE: Final = 33
 """asm-generic/socket.h; beyond rmem_max, for root."""
@@ -77,7 +82,10 @@ class LinuxDatagramSockets(DatagramSockets):
     name = "linux"
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
+        self._epoll = select.epoll()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._loop.add_reader(self._epoll.fileno(), self._turn)
         self.refuser = Refuser()
         slots = Slots()
         # One per family, so that rows alike are alike to the last byte.
@@ -117,6 +125,26 @@ class LinuxDatagramSockets(DatagramSockets):
     def close(self) -> None:
         """See `DatagramSockets.close`."""
         self.refuser.close()
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def watch(self, descriptor: int, reader: Callable[[], None]) -> None:
+        """Call `reader` whenever something has arrived, or an error."""
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._readers[descriptor] = reader
+
+    def forget(self, descriptor: int) -> None:
+        """Watch it no more; it is about to be closed, which takes it out of the epoll."""
+        del self._readers[descriptor]
+
+    def _turn(self) -> None:
+        if self._epoll.closed:
+            return
+        for descriptor, _mask in self._epoll.poll(0, EVENTS_PER_TURN):
+            reader = self._readers.get(descriptor)
+            if reader is not None:
+                reader()
 
 
 def _socket(address: str) -> socket.socket:
@@ -139,11 +167,11 @@ class _Socket:
 
     def __init__(self, owner: LinuxDatagramSockets, sock: socket.socket, batch: Batch) -> None:
         self.sock = sock
-        self.loop = owner.loop
+        self._owner = owner
         self.descriptor = sock.fileno()
         self.batch = batch
         self._dropped = 0
-        self.loop.add_reader(self.descriptor, self.drain)
+        owner.watch(self.descriptor, self.drain)
 
     def drain(self) -> None:
         """See `Listening.drain`."""
@@ -153,7 +181,7 @@ class _Socket:
             try:
                 sizes = self.batch.receive(self.descriptor)
             except OSError as error:
-                self._fail(error)
+                self.failed(error)
                 return
             if sizes:
                 self.received(sizes)
@@ -174,7 +202,7 @@ class _Socket:
     def close(self) -> None:
         """See `Listening.close`."""
         if self.descriptor >= 0:
-            self.loop.remove_reader(self.descriptor)
+            self._owner.forget(self.descriptor)
             self.descriptor = -1
             self.sock.close()
 
@@ -211,17 +239,10 @@ class _Socket:
                 number = error.errno or errno.EIO
                 if number not in _STALE or self.descriptor < 0:
                     break
-                self._fail(error)
+                self.failed(error)
             else:
                 return 0
         return number
-
-    def _fail(self, error: OSError) -> None:
-        if self.descriptor >= 0:
-            # Some event loops, uvloop's, stop looking at a descriptor that had an error.
-            self.loop.remove_reader(self.descriptor)
-            self.loop.add_reader(self.descriptor, self.drain)
-        self.failed(error)
 
     def _send(self, payload: memoryview, control: Control, address: Address | None) -> None:
         if address is not None:
@@ -278,6 +299,8 @@ class _Listening(_Socket, Listening):
         """True if all datagrams are of one client and one size, and none is a merged train."""
         count = len(sizes)
         plain = self._layout.plain_size
+        if count == 1:
+            return lengths[0] == plain
         if sizes.count(sizes[0]) < count or lengths.count(plain) < count:
             return False
         return _repeats(self.batch.names, NAME_SIZE, count) and _repeats(

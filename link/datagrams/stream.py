@@ -27,7 +27,7 @@ from link.wire import WireError
 
 __all__ = ["BACKLOG_BYTES", "DatagramStream"]
 
-BACKLOG_BYTES: Final = 1 << 20
+BACKLOG_BYTES: Final = 1 << 18
 """Bytes of frames that may wait for the stream. More would be old by the time it arrives."""
 READ_BYTES: Final = 1 << 17
 READS_PER_TURN: Final = 4
@@ -108,6 +108,8 @@ class DatagramStream:
             return
         if self._socket is not None and not self._backlog:
             fresh = self._send(fresh)
+            if not fresh:
+                return
         for outgoing in fresh:
             self._keep(outgoing)
         self._trim()
@@ -173,6 +175,8 @@ class DatagramStream:
         """Send frames, the first of which may have been begun; what is left of them."""
         buffers = [buffer for outgoing in frames for buffer in outgoing.buffers]
         sent = self._send_buffers(buffers)
+        if sent == sum([outgoing.size for outgoing in frames]):
+            return []
         left: list[_Outgoing] = []
         for outgoing in frames:
             if sent >= outgoing.size:
@@ -187,17 +191,17 @@ class DatagramStream:
 
     def _send_buffers(self, buffers: Sequence[Buffer]) -> int:
         """Bytes that the stream took; its failure shows when it is read."""
+        if self._socket is None:
+            return 0
         total = 0
         for start in range(0, len(buffers), MOST_BUFFERS):
             part = buffers[start : start + MOST_BUFFERS]
-            if self._socket is None:
-                break
             try:
                 sent = self._socket.sendmsg(part)
             except OSError:
                 break
             total += sent
-            if sent < sum(map(len, part)):
+            if len(part) == MOST_BUFFERS and sent < sum(map(len, part)):
                 break
         return total
 

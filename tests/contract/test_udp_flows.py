@@ -8,6 +8,7 @@ import errno
 import gc
 import os
 import random
+import select
 import socket
 import struct
 import weakref
@@ -25,6 +26,7 @@ from link.datagrams.flows import Limits
 from link.datagrams.frames import HEADER_SIZE, MAX_FLOW, Kind, cut, header
 from link.datagrams.kernel import segment_option
 from link.datagrams.stream import BACKLOG_BYTES
+from link.relay.relay import reset_socket
 from link.wire import OPEN_SIZE, OpenRequest
 from tests.contract.udp_world import (
     PATIENCE,
@@ -34,6 +36,7 @@ from tests.contract.udp_world import (
     World,
     descriptors,
     may_refuse,
+    stream_pair,
     until,
     world,
 )
@@ -336,7 +339,7 @@ def test_a_flow_too_many_evicts_the_oldest_quarter_which_may_come_back(tell: Tel
         await clients[16].ask(b"hello")
         assert (one.front.count, one.at_front.evicted) == (13, 4)
         assert list(one.at_front.ended) == one.at_front.started[:4]
-        assert (one.backs[0].count, one.at_back.evicted) == (13, 0)
+        assert (one.backs[0].count, one.at_back.evicted) == (13, 4)
         assert await clients[0].ask(b"back again") == b"back again"
         assert (one.front.count, one.at_front.evicted) == (14, 4)
 
@@ -384,6 +387,22 @@ def test_what_the_servers_end_has_no_room_for_ends_at_the_clients_end_too(tell: 
         assert list(one.at_front.ended) == one.at_front.started[:2]
         assert one.backs[0].count == 7
         assert await clients[0].ask(b"back again") == b"back again"
+
+    tell(story, back_limits=Limits(most_flows=8))
+
+
+def test_the_servers_end_gives_up_those_silent_longest_too(tell: Tell) -> None:
+    async def story(one: World) -> None:
+        one.server.answers = False
+        clients = one.clients(9)
+        for number in (*range(8), 0):
+            clients[number].say(b"%d" % number)
+            await one.server.hear()
+        one.server.sock.sendto(b"server speaks", one.server.sources[2])
+        await clients[2].hear()
+        clients[8].say(b"8")
+        await one.server.hear()
+        assert list(one.at_back.ended) == [one.at_back.started[1], one.at_back.started[3]]
 
     tell(story, back_limits=Limits(most_flows=8))
 
@@ -662,6 +681,50 @@ def test_a_stream_that_died_while_idle_costs_no_more_than_its_datagrams(tell: Te
                 client.say(b"here?")
                 await asyncio.sleep(0.02)
         assert await client.hear() == b"here?"
+
+    tell(story)
+
+
+def test_a_stream_that_died_before_it_was_opened_costs_nothing(tell: Tell) -> None:
+    async def story(one: World) -> None:
+        one.makes_streams = False
+        client = one.client()
+        client.say(b"hello")
+        await until(lambda: one.pool.waiting == 1)
+        near, far = stream_pair()
+        reset_socket(far)
+        assert select.select([near], [], [], PATIENCE)[0], "the reset did not come"
+        one.pool.put(near)
+        assert one.pool.waiting == 1
+        one.add_stream()
+        assert await client.hear() == b"hello"
+
+    tell(story)
+
+
+def test_a_reply_that_cannot_be_sent_is_counted(tell: Tell) -> None:
+    async def story(one: World) -> None:
+        one.makes_streams = False
+        peer = one.add_peer()
+        client = one.client()
+        client.say(b"hello")
+        await until(lambda: one.front.count == 1)
+        peer.send(header(Kind.DATA, 1, LARGEST + 1, LARGEST + 1) + bytes(LARGEST + 1))
+        await until(lambda: one.front.dropped == 1)
+        peer.send(header(Kind.DATA, 1, 2, 2) + b"ok")
+        assert await client.hear() == b"ok"
+
+    tell(story)
+
+
+def test_a_datagram_that_no_server_can_take_is_counted(tell: Tell) -> None:
+    async def story(one: World) -> None:
+        peer = one.reach_back()
+        peer.send(header(Kind.DATA, 1, LARGEST + 1, LARGEST + 1) + bytes(LARGEST + 1))
+        peer.send(header(Kind.DATA, 1, 2, 2) + b"ok")
+        assert await one.server.hear() == b"ok"
+        assert one.backs[0].dropped == 1
+        peer.close()
 
     tell(story)
 
