@@ -1,17 +1,21 @@
 """The mirrors that stand on this computer: listening sockets for listeners in the machine.
 
 Rules: does what the reconciler says and nothing else; what a flow is dialled to is asked anew
-for each client. Closing a mirror leaves its TCP flows alone; UDP flows end with it, since replies
-need its port. Counterpart in the machine: `vmagent/stubs.py`.
+for each client. With few files left no mirror opens, and those that are open reset their clients:
+the daemon needs the rest. Closing a mirror leaves its TCP flows alone; UDP flows end with it,
+since replies need its port. Counterpart in the machine: `vmagent/stubs.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
+from typing import Final
 
-from desktop.daemon.files import are_files_short
+from desktop.daemon.files import are_files_short, is_reserved
 from desktop.daemon.traffic import Traffic
 from desktop.mirror.model import Binding, Target
 from link.acceptor import Acceptor, listen_tcp
@@ -24,6 +28,11 @@ from link.relay.relay import Flow, reset_socket
 from link.wire import OpenRequest
 
 __all__ = ["HostMirrors"]
+
+WORD_SECONDS: Final = 10.0
+"""Least time between two complaints in the log about the same shortage."""
+
+log = logging.getLogger(__name__)
 
 
 class HostMirrors:
@@ -45,6 +54,7 @@ class HostMirrors:
         self._traffic = traffic
         self._target_of = target_of
         self._open: dict[Binding, Acceptor | Front] = {}
+        self._next_word = 0.0
 
     @property
     def inodes(self) -> frozenset[int]:
@@ -98,6 +108,9 @@ class HostMirrors:
         return OpenRequest(target.address, target.port, binding.protocol)
 
     def _client(self, binding: Binding, client: socket.socket) -> None:
+        if is_reserved(client.fileno()):
+            self._turn_away(binding, client)
+            return
         request = self._request(binding)
         if request is None:
             reset_socket(client)
@@ -110,3 +123,11 @@ class HostMirrors:
             self._traffic.ended(binding, flow)
 
         self._forwarder.forward(client, request, started, ended)
+
+    def _turn_away(self, binding: Binding, client: socket.socket) -> None:
+        """Reset a client for which there are no files, and say so now and then."""
+        reset_socket(client)
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_word:
+            self._next_word = now + WORD_SECONDS
+            log.warning("too many files are open: port %d refuses connections", binding.port)

@@ -17,6 +17,7 @@ import os
 import socket
 from typing import Any, Final, Protocol
 
+from desktop.daemon.files import is_reserved
 from desktop.transports.transport import Transport, TransportError
 from link.control import ControlConnection
 from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
@@ -167,7 +168,9 @@ class AgentLink:
             self._place(role, stream)
 
     def _place(self, role: Role, stream: socket.socket) -> None:
-        if role is Role.OUTBOUND:
+        if is_reserved(stream.fileno()):
+            stream.close()  # the next that is needed is tried again
+        elif role is Role.OUTBOUND:
             self._pool.put(stream)
         else:
             self._parked.add(OpenReader(stream, self._events.opened, self._unparked))

@@ -47,7 +47,7 @@ from link.messages import (
     Welcome,
 )
 from link.opening import Forwarder, answer
-from link.polling import AdaptiveInterval
+from link.polling import SETTLE, AdaptiveInterval
 from link.pool import StreamPool
 from link.relay.relay import Flow, Relay, reset_socket
 from link.wire import OpenRequest
@@ -235,7 +235,7 @@ class Mirroring:
             self._loop.remove_reader(descriptor)
             self._loop.add_reader(descriptor, self._destroyed)
         if drained:
-            self._interval.kick(self._loop.time())
+            self._interval.kick(self._loop.time(), SETTLE)
             self._kicked.set()
 
     def _scan(self) -> None:

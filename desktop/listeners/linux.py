@@ -17,6 +17,7 @@ import logging
 import time
 
 from desktop.listeners.source import ListenerSource
+from link.connected_servers import ConnectedServers
 from link.listener import Listener
 from link.maturity import Maturity
 from link.processes import find_processes
@@ -45,6 +46,7 @@ class LinuxListenerSource(ListenerSource):
         self._diag = SockDiag()
         self._events = _subscribe()
         self._maturity = Maturity()
+        self._connected = ConnectedServers()
         self._known: dict[ListeningSocket, Listener] = {}
 
     def scan(self, exclude: frozenset[int]) -> list[Listener]:
@@ -62,7 +64,9 @@ class LinuxListenerSource(ListenerSource):
         mature = self._maturity.sift(sockets, ephemeral, time.monotonic())
         if self._events:
             self._events.leave_out(ephemeral, self._maturity.ports)
-        return mature
+        cookies = {record.cookie for record in mature}
+        missing = (record for record in self._known if record.cookie not in cookies)
+        return mature + self._connected.among(missing)
 
     def wakeup_fileno(self) -> int | None:
         """See `ListenerSource.wakeup_fileno`."""

@@ -1,10 +1,14 @@
-"""A Samehost of the tests' own: driven by its command line, as a user would."""
+"""A Samehost of the tests' own: driven by its command line, as a user would.
+
+Counterparts: `servers.py` and `puppet.py` are what runs in its containers.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -16,10 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from desktop.paths import Paths
-from link.sockdiag import SockDiag
+from link.sockdiag import SockDiag, ephemeral_ports
 from scripts import demo_image
+from tests.integration.puppet import Puppet, program
 
-__all__ = ["IMAGE", "PATIENCE", "Samehost", "free_port", "free_ports", "talk", "until"]
+__all__ = [
+    "IMAGE",
+    "PATIENCE",
+    "Samehost",
+    "free_port",
+    "free_ports",
+    "quiet_ports",
+    "talk",
+    "until",
+]
 
 IMAGE = demo_image.IMAGE
 PATIENCE = 10.0
@@ -104,10 +118,44 @@ class Samehost:
         finally:
             self.docker("rm", "-f", name)
 
+    @contextlib.contextmanager
+    def puppet(self, name: str, network: str = "host") -> Iterator[Puppet]:
+        """A container of that name, to be told what to open and whom to ask."""
+        options = ["-i", "--rm", f"--name={name}", f"--network={network}", "-v", "/:/desktop:ro"]
+        chroot = ["busybox", "chroot", "/desktop", *program()]
+        puppet = Puppet(self.command("docker", "run", *options, IMAGE, *chroot), self.environment)
+        try:
+            yield puppet
+        finally:
+            puppet.end()
+
+    def daemon(self) -> int:
+        """The daemon's process."""
+        return int(self.paths.lock_file.read_text())
+
+    def agent(self) -> int:
+        """The agent's process, once there is one."""
+        return int(until(lambda: _python_process_of("agent.pyz", str(self.home)), "the agent"))
+
     def remove(self) -> None:
         """End it and remove its folder."""
         self.try_run("down")
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _python_process_of(*words: str) -> int | None:
+    """The first process of Python whose command line has all these words."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            program = (entry / "exe").readlink().name
+        except OSError:
+            continue  # it has ended
+        if program.startswith("python") and all(word in line for word in words):
+            return int(entry.name)
+    return None
 
 
 def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
@@ -133,6 +181,20 @@ def free_ports(count: int) -> int:
     while blocked := taken.intersection(range(first, first + count)):
         first = max(blocked) + 1
     return first
+
+
+def quiet_ports(count: int) -> int:
+    """The first of `count` ports in a row on which nothing listens here, TCP or UDP.
+
+    Below the range from which the kernel chooses ports, so that UDP counts at once; at random,
+    so that tests that run at once do not meet.
+    """
+    with contextlib.closing(SockDiag()) as diag:
+        taken = {record.port for record in diag.listeners()}
+    while True:
+        first = random.randrange(10000, ephemeral_ports().start - count)
+        if taken.isdisjoint(range(first, first + count)):
+            return first
 
 
 def talk(address: str, port: int, words: bytes = b"", patience: float = PATIENCE) -> bytes:

@@ -6,105 +6,33 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from desktop.daemon.link import BASE_STREAMS, AgentLink
-from desktop.transports.memory import MemoryTransport
-from desktop.transports.tcp import TcpTransport
-from desktop.transports.transport import Transport, TransportError
-from link.acceptor import Acceptor, listen_tcp
+from desktop.daemon.link import BASE_STREAMS
+from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE
-from link.messages import Bye, Message, Resync, Snapshot, StubKey, StubResults, Stubs, Welcome
-from link.opening import Forwarder, answer
-from link.pool import StreamPool
-from link.relay.relay import reset_socket
-from link.relay.splice import SpliceRelay
+from link.messages import Bye, Resync, Snapshot, StubKey, StubResults, Stubs, Welcome
+from link.opening import Forwarder
 from link.version import VERSION
 from link.wire import OpenRequest
-from vmagent.agent import Agent, AgentConfig
+from tests.integration.both_ends import (
+    KINDS,
+    PATIENCE,
+    Desktop,
+    ask,
+    both,
+    free_port,
+    run,
+    until,
+)
 from vmagent.door import MAX_NEWCOMERS
 
-SECRET = bytes(range(SECRET_SIZE))
-PATIENCE = 10.0
 
-
-class Desktop:
-    """What a daemon does with a link, without its rules."""
-
-    def __init__(self, transport: Transport, secret: bytes = SECRET) -> None:
-        self.relay = SpliceRelay()
-        self.pool = StreamPool(lambda: self.link.need())
-        self.link = AgentLink(transport, secret, self.pool, self)
-        self.messages: asyncio.Queue[Message] = asyncio.Queue()
-        self.target: tuple[str, int] | None = None
-        self.running: asyncio.Task[str] | None = None
-
-    def message(self, message: Message) -> None:
-        self.messages.put_nowait(message)
-
-    def opened(self, stream: socket.socket, request: OpenRequest) -> None:  # noqa: ARG002
-        if self.target is None:
-            reset_socket(stream)
-        else:
-            answer(self.relay, stream, *self.target, lambda _flow: None)
-
-    async def next(self) -> Message:
-        return await asyncio.wait_for(self.messages.get(), PATIENCE)
-
-    async def start(self) -> None:
-        await self.link.open()
-        self.running = asyncio.create_task(self.link.run())
-
-    async def stop(self) -> None:
-        if self.running is not None:
-            self.running.cancel()
-            await asyncio.gather(self.running, return_exceptions=True)
-        self.pool.close()
-        await self.relay.aclose()
-
-
-class Both:
-    """A running agent, a desktop, and a transport between them."""
-
-    def __init__(self, agent: Agent, task: asyncio.Task[None], transport: Transport) -> None:
-        self.agent = agent
-        self.task = task
-        self.transport = transport
-        self.desktop = Desktop(transport)
-
-
-@contextlib.asynccontextmanager
-async def both(kind: str) -> AsyncIterator[Both]:
-    agent = Agent(AgentConfig(SECRET, ("127.0.0.1", 0), "", ()))
-    acceptor = Acceptor(listen_tcp("127.0.0.1", 0), agent.adopt)
-    transports: dict[str, Transport] = {
-        "tcp": TcpTransport(*acceptor.address),
-        "memory": MemoryTransport(agent.adopt),
-    }
-    task = asyncio.create_task(agent.run())
-    ends = Both(agent, task, transports[kind])
-    try:
-        yield ends
-    finally:
-        await ends.desktop.stop()
-        agent.finish("end of the test")
-        await asyncio.wait_for(task, PATIENCE)
-        acceptor.close()
-
-
-@pytest.fixture(params=["tcp", "memory"])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await story()
-
-    asyncio.run(bounded())
 
 
 @pytest.fixture
@@ -132,12 +60,6 @@ def echo() -> Iterator[tuple[str, int]]:
         thread.join()
 
 
-async def ask(sock: socket.socket, data: bytes) -> bytes:
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, data)
-    return await asyncio.wait_for(loop.sock_recv(sock, 65536), PATIENCE)
-
-
 def client_of(forwarder: Forwarder, address: tuple[str, int]) -> socket.socket:
     """A client whose connection was accepted by a mirror of `address`."""
     from desktop.transports.memory import tcp_pair
@@ -145,12 +67,6 @@ def client_of(forwarder: Forwarder, address: tuple[str, int]) -> socket.socket:
     near, far = tcp_pair()
     forwarder.forward(far, OpenRequest(*address), lambda _flow: None, lambda _flow: None)
     return near
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - the kernel gives no event for this
-            await asyncio.sleep(0.01)
 
 
 def test_the_agent_says_who_it_is_and_what_listens(kind: str) -> None:
@@ -241,11 +157,6 @@ def test_the_agent_dials_nothing_but_loopback(kind: str) -> None:
                     )
 
     run(story)
-
-
-def free_port() -> int:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_client_of_a_stub_reaches_the_desktop(kind: str, echo: tuple[str, int]) -> None:

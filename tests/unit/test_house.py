@@ -31,8 +31,13 @@ STANDARD_LIBRARY_ONLY: Final = ("link", "vmagent")
 OLDEST_PYTHON_IN_THE_MACHINE: Final = (3, 9)
 
 PURE: Final = (
+    "link.datagrams.flows",
+    "link.datagrams.frames",
+    "link.datagrams.grouping",
+    "link.datagrams.sockets",
     "link.handshake",
     "link.listener",
+    "link.maturity",
     "link.messages",
     "link.polling",
     "link.session",
@@ -45,6 +50,7 @@ PURE: Final = (
 PURE_STANDARD_LIBRARY: Final = frozenset(
     {
         "__future__",
+        "abc",
         "base64",
         "binascii",
         "bisect",

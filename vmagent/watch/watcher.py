@@ -26,9 +26,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from link.connected_servers import ConnectedServers
 from link.listener import Listener
 from link.maturity import Maturity
-from link.polling import SLOW, AdaptiveInterval
+from link.polling import SETTLE, SLOW, AdaptiveInterval
 from link.sockdiag import (
     DestroyEvents,
     ListeningSocket,
@@ -81,6 +82,7 @@ class Watcher:
         self._diag = SockDiag()
         self._events = _subscribe()
         self._maturity = Maturity()
+        self._connected = ConnectedServers()
         self._matures_at: float | None = None
         self._owners = Owners()
         self._machines_own: set[int] = set()
@@ -95,9 +97,10 @@ class Watcher:
         tier = "sock_diag, destroy events" if self._events else "sock_diag polling"
         return tier if self._diag.sees_udp else f"{tier}, TCP only"
 
-    def kick(self) -> None:
-        """Scan soon: something may have changed. Cheap; may be called before `run`."""
-        self._interval.kick(time.monotonic())
+    def kick(self, after: float = 0.0) -> None:
+        """Scan soon, or in so many seconds: something may have changed. Cheap; may be called before
+        `run`."""
+        self._interval.kick(time.monotonic(), after)
         if self._alarm is not None:
             self._alarm.set()
 
@@ -170,7 +173,10 @@ class Watcher:
         mature = self._maturity.sift(sockets, ephemeral, time.monotonic())
         if self._events:
             self._events.leave_out(ephemeral, self._maturity.ports)
-        return {each.cookie: each for each in mature}
+        present = {each.cookie: each for each in mature}
+        missing = (each for cookie, each in self._records.items() if cookie not in present)
+        present.update((each.cookie, each) for each in self._connected.among(missing))
+        return present
 
     def _scan(self) -> bool:
         present = self._mature()
@@ -228,7 +234,7 @@ class Watcher:
     def _on_destroyed(self) -> None:
         try:
             if self._events is not None and self._events.drain():
-                self.kick()
+                self.kick(SETTLE)
         except SockDiagError as error:
             _log.warning("no more events of closed listeners, polling only: %s", error)
             self._unsubscribe(asyncio.get_running_loop())

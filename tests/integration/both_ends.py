@@ -1,0 +1,139 @@
+"""Both ends of a link in one process, for tests: the desktop's without its rules, and an agent.
+
+    Desktop(AgentLink, pool, relay, sockets) ══ any transport ══ Agent
+
+Counterparts: `test_link.py`, `test_link_udp.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from desktop.daemon.link import AgentLink
+from desktop.daemon.traffic import Traffic
+from desktop.daemon.udp_servers import UdpServers
+from desktop.mirror.model import Binding, Origin, Target
+from desktop.transports.memory import MemoryTransport
+from desktop.transports.tcp import TcpTransport
+from desktop.transports.transport import Transport
+from link.acceptor import Acceptor, listen_tcp
+from link.datagrams.flows import Limits
+from link.datagrams.linux import LinuxDatagramSockets
+from link.handshake import SECRET_SIZE
+from link.messages import Message
+from link.opening import answer
+from link.pool import StreamPool
+from link.relay.relay import reset_socket
+from link.relay.splice import SpliceRelay
+from link.wire import OpenRequest
+from vmagent.agent import Agent, AgentConfig
+
+__all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run", "until"]
+
+KINDS: Final = ["tcp", "memory"]
+"""The transports that `both` knows."""
+
+SECRET = bytes(range(SECRET_SIZE))
+PATIENCE = 10.0
+
+
+class Desktop:
+    """What a daemon does with a link, without its rules."""
+
+    def __init__(self, transport: Transport, secret: bytes = SECRET) -> None:
+        self.relay = SpliceRelay()
+        self.pool = StreamPool(lambda: self.link.need())
+        self.link = AgentLink(transport, secret, self.pool, self)
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.target: tuple[str, int] | None = None
+        self.running: asyncio.Task[str] | None = None
+        self.sockets = LinuxDatagramSockets()
+        self.limits = Limits()
+        self.traffic = Traffic()
+        self.udp_servers = UdpServers(self.sockets, self.limits, self.traffic)
+
+    def message(self, message: Message) -> None:
+        self.messages.put_nowait(message)
+
+    def opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        if self.target is None:
+            reset_socket(stream)
+        elif request.protocol == "udp":
+            binding = Binding(Origin.HOST, "udp", request.address, request.port)
+            self.udp_servers.opened(binding, stream, Target(*self.target))
+        else:
+            answer(self.relay, stream, *self.target, lambda _flow: None)
+
+    async def next(self) -> Message:
+        return await asyncio.wait_for(self.messages.get(), PATIENCE)
+
+    async def start(self) -> None:
+        await self.link.open()
+        self.running = asyncio.create_task(self.link.run())
+
+    async def stop(self) -> None:
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.gather(self.running, return_exceptions=True)
+        self.udp_servers.close_all()
+        self.sockets.close()
+        self.pool.close()
+        await self.relay.aclose()
+
+
+class Both:
+    """A running agent, a desktop, and a transport between them."""
+
+    def __init__(self, agent: Agent, task: asyncio.Task[None], transport: Transport) -> None:
+        self.agent = agent
+        self.task = task
+        self.transport = transport
+        self.desktop = Desktop(transport)
+
+
+@contextlib.asynccontextmanager
+async def both(kind: str) -> AsyncIterator[Both]:
+    agent = Agent(AgentConfig(SECRET, ("127.0.0.1", 0), "", ()))
+    acceptor = Acceptor(listen_tcp("127.0.0.1", 0), agent.adopt)
+    transports: dict[str, Transport] = {
+        "tcp": TcpTransport(*acceptor.address),
+        "memory": MemoryTransport(agent.adopt),
+    }
+    task = asyncio.create_task(agent.run())
+    ends = Both(agent, task, transports[kind])
+    try:
+        yield ends
+    finally:
+        await ends.desktop.stop()
+        agent.finish("end of the test")
+        await asyncio.wait_for(task, PATIENCE)
+        acceptor.close()
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await story()
+
+    asyncio.run(bounded())
+
+
+async def ask(sock: socket.socket, data: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, data)
+    return await asyncio.wait_for(loop.sock_recv(sock, 65536), PATIENCE)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - the kernel gives no event for this
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        return int(server.getsockname()[1])
