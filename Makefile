@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent clean setup environment
+.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -15,7 +15,7 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup ## run all tests, or those of TARGET=tests/…
+test: setup compiler engines ## run all tests, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET)
 
 check: environment ## lint, format and types
@@ -29,6 +29,9 @@ bench: setup ## measure; prints medians
 agent: environment ## build the agent's zipapp and print its size
 	@$(PYTHON) packaging/agent.py
 
+bytecode: environment compiler ## compile the eBPF programs into vmagent/bpf/bytecode.py
+	@$(PYTHON) -m scripts.bytecode
+
 clean: ## remove what was built in this folder (after `make down`)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -38,3 +41,9 @@ setup:
 
 environment:
 	@scripts/setup python
+
+compiler:
+	@scripts/setup compiler
+
+engines:
+	@scripts/setup engines
