@@ -1,12 +1,15 @@
 """The agent as one file: a zipapp of `vmagent` and `link`, and nothing else.
 
 Rules: the same source gives the same bytes (fixed time stamps, sorted names), so a bundle can
-be told by its hash. Limit: 128 KiB, since it travels to the machine at every start. This module
-reads the source as files and never imports it: the desktop and the agent share only `link`.
+be told by its hash. Docstrings stay at home, with their lines left blank, so that a traceback
+names the lines of the source. Limit: 128 KiB, since it travels to the machine at every start.
+This module reads the source as files and never imports it: the desktop and the agent share only
+`link`.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import zipfile
@@ -16,7 +19,7 @@ from typing import Final
 
 from desktop.errors import SamehostError
 
-__all__ = ["SIZE_LIMIT", "build_agent"]
+__all__ = ["SIZE_LIMIT", "build_agent", "without_docstrings"]
 
 SIZE_LIMIT: Final = 128 * 1024
 """Bytes; DESIGN 1."""
@@ -53,7 +56,7 @@ def _write(path: Path) -> None:
         _add(bundle, "__main__.py", MAIN)
         for package in PACKAGES:
             for name, source in _sources(package):
-                _add(bundle, name, source.read_bytes())
+                _add(bundle, name, without_docstrings(source.read_bytes()))
 
 
 def _sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -63,6 +66,26 @@ def _sources(package: str) -> Iterator[tuple[str, Path]]:
     root = Path(next(iter(found.submodule_search_locations)))
     for source in sorted(root.rglob("*.py")):
         yield f"{package}/{source.relative_to(root).as_posix()}", source
+
+
+def without_docstrings(source: bytes) -> bytes:
+    """The same program, line by line, without its docstrings.
+
+    Each stands on lines of its own, as the formatter leaves it; where it is all that a body has,
+    `pass` takes its place.
+    """
+    lines = source.split(b"\n")
+    for parent in ast.walk(ast.parse(source)):
+        body = getattr(parent, "body", None)
+        for node in body if isinstance(body, list) else ():
+            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+                continue
+            if isinstance(node.value.value, str):
+                for number in range(node.lineno - 1, (node.end_lineno or node.lineno)):
+                    lines[number] = b""
+                if len(body or ()) == 1:
+                    lines[node.lineno - 1] = b" " * node.col_offset + b"pass"
+    return b"\n".join(lines)
 
 
 def _add(bundle: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from desktop.errors import SamehostError
 from desktop.machines import agent_bundle
 from desktop.machines.agent_bundle import SIZE_LIMIT, build_agent
+
+PROJECT = Path(__file__).parents[3]
 
 
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -32,6 +35,34 @@ def test_it_holds_the_sources_of_agent_and_link_and_nothing_else(tmp_path: Path)
     assert {name.split("/")[0] for name in names} == {"__main__.py", "link", "vmagent"}
     assert {Path(name).suffix for name in names} == {".py"}
     assert {"link/__init__.py", "vmagent/__main__.py"} <= set(names)
+
+
+def undocumented(source: bytes) -> tuple[str, list[int]]:
+    """What a program does, and on which lines its statements begin."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            body = [each for each in node.body if not is_text(each)]  # type: ignore[attr-defined]
+            node.body = [each for each in body if not isinstance(each, ast.Pass)]  # type: ignore[attr-defined]
+    return ast.dump(tree), [each.lineno for each in ast.walk(tree) if isinstance(each, ast.stmt)]
+
+
+def is_text(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def test_every_module_in_it_does_the_same_on_the_same_lines_without_docstrings(
+    tmp_path: Path,
+) -> None:
+    build_agent(tmp_path / "agent.pyz")
+    bundle = zipfile.ZipFile(tmp_path / "agent.pyz")
+    for name in bundle.namelist():
+        if name != "__main__.py":
+            source, packed = (PROJECT / name).read_bytes(), bundle.read(name)
+            assert b'"""' not in packed, name
+            assert undocumented(packed) == undocumented(source), name
+            compile(packed, name, "exec")
 
 
 def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path) -> None:
