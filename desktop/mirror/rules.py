@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final, Protocol
 
 from desktop.mirror.conflicts import describe_holder, hint
@@ -162,6 +163,8 @@ def _ignored(origin: Origin, listener: Listener, rules: Rules) -> str:
 
 
 def _out_of_reach(address: str) -> str:
+    if ip_address(address).is_multicast:
+        return f"listens only to the multicast group {address}, which stays in the machine"
     return f"listens only on {address}, an address of the machine; listen on 0.0.0.0 or 127.0.0.1"
 
 

@@ -52,6 +52,7 @@ class Back:
         self._server = address, port
         self._watch = watch
         self._on_end = on_end
+        self._is_short = False
         self._flows: FlowTable[int, _BackFlow] = FlowTable(limits)
         self._stream = DatagramStream(self._frames, self._stream_ended)
         self._stream.attach(stream)
@@ -114,8 +115,11 @@ class Back:
                 lambda: self._refused(flow),
             )
         except OSError as error:
-            log.warning("no socket to %s port %d: %s", *self._server, error)
+            if not self._is_short:
+                log.warning("no socket to %s port %d: %s", *self._server, error)
+            self._is_short = True
             return None
+        self._is_short = False
         evicted = self._flows.add(number, flow, now)
         for each in evicted:
             self._stream.add(Kind.END, each.number)

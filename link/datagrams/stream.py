@@ -37,6 +37,10 @@ MOST_BUFFERS: Final = 512
 
 Buffer = Union[bytes, memoryview]
 
+_buffers: list[memoryview] = []
+"""Memory to read into, kept for whoever reads next: one is in use at a time, but for a stream that
+is drained while another's frames are handed on."""
+
 
 class _Outgoing(NamedTuple):
     """A frame on its way: its bytes in pieces, how many those are, and the datagrams in it.
@@ -65,8 +69,7 @@ class DatagramStream:
         self._on_frames = on_frames
         self._on_end = on_end
         self._socket: socket.socket | None = None
-        self._buffer = memoryview(b"")
-        self._have = 0
+        self._rest = b""
         self._fresh: list[_Outgoing] = []
         self._backlog: deque[_Outgoing] = deque()
         self._backlog_bytes = 0
@@ -85,8 +88,7 @@ class DatagramStream:
     def attach(self, sock: socket.socket) -> None:
         """Use this stream, which is owned from now on; what waits is sent."""
         self._socket = sock
-        self._buffer = memoryview(bytearray(READ_BYTES + MAX_FRAME))
-        self._have = 0
+        self._rest = b""
         self._dropped_earlier = self.dropped_there
         self._reported = 0
         self._loop.add_reader(sock.fileno(), self._read)
@@ -248,18 +250,30 @@ class DatagramStream:
         for _ in range(READS_PER_TURN):
             if self._socket is None:
                 return
+            buffer = _buffers.pop() if _buffers else memoryview(bytearray(READ_BYTES + MAX_FRAME))
             try:
-                size = self._socket.recv_into(self._buffer[self._have : self._have + READ_BYTES])
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._end(f"the stream broke: {error.strerror}")
-                return
-            if not size:
-                self._end("the other end closed the stream")
-                return
-            self._take(self._have + size)
+                if not self._receive(self._socket, buffer):
+                    return
+            finally:
+                _buffers.append(buffer)
         self._look_again()
+
+    def _receive(self, sock: socket.socket, buffer: memoryview) -> bool:
+        """One read, and what it brings. False if there is nothing more."""
+        have = len(self._rest)
+        buffer[:have] = self._rest
+        try:
+            size = sock.recv_into(buffer[have : have + READ_BYTES])
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._end(f"the stream broke: {error.strerror}")
+            return False
+        if not size:
+            self._end("the other end closed the stream")
+            return False
+        self._take(buffer[: have + size])
+        return True
 
     def _look_again(self) -> None:
         """Be told anew of what is left: of an end (reset) some loops, uvloop's, tell but once."""
@@ -273,10 +287,10 @@ class DatagramStream:
         if self._is_writing:
             self._loop.add_writer(descriptor, self._write)
 
-    def _take(self, end: int) -> None:
-        """Hand on the frames in the buffer, and keep what is left of them."""
+    def _take(self, data: memoryview) -> None:
+        """Hand on the frames in what was read, and keep what is left of them."""
         try:
-            frames, used = cut(self._buffer[:end])
+            frames, used = cut(data)
         except WireError as error:
             self._end(f"protocol error: {error}")
             return
@@ -284,7 +298,6 @@ class DatagramStream:
         if len(heard) < len(frames):
             told = [frame.flow for frame in frames if frame.kind == Kind.DROPPED]
             self.dropped_there = self._dropped_earlier + told[-1]
+        self._rest = bytes(data[used:])
         if heard:
             self._on_frames(heard)
-        self._have = end - used
-        self._buffer[: self._have] = bytes(self._buffer[used:end])

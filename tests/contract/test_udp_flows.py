@@ -22,6 +22,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from link import pool as pool_module
+from link.datagrams import front as front_module
+from link.datagrams import stream as stream_module
 from link.datagrams.flows import Limits
 from link.datagrams.frames import HEADER_SIZE, MAX_FLOW, Kind, cut, header
 from link.datagrams.kernel import segment_option
@@ -35,7 +37,6 @@ from tests.contract.udp_world import (
     MakeSockets,
     World,
     descriptors,
-    may_refuse,
     stream_pair,
     until,
     world,
@@ -56,7 +57,6 @@ HYPOTHESIS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-REFUSES = pytest.mark.skipif(not may_refuse(), reason="raw sockets are not allowed here")
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
@@ -131,6 +131,8 @@ def test_a_client_that_speaks_to_two_addresses_hears_from_each_what_it_said_ther
 ) -> None:
     async def story(one: World) -> None:
         _, port = one.mirror("0.0.0.0")
+        if not one.knows_all_of_loopback:
+            pytest.skip("these sockets serve the addresses that the system lists")
         first = one.client("127.0.0.1", port)
         second = one.client("127.0.0.2", port)
         assert await first.ask(b"to one") == b"to one"
@@ -452,7 +454,7 @@ def test_a_flood_from_many_clients_costs_bounded_flows_and_descriptors(tell: Tel
                 peak = max(peak, descriptors())
                 assert one.front.count <= most
                 assert one.backs[0].count <= most
-        assert peak <= before + most
+        assert peak <= before + most * one.descriptors_per_flow
         assert one.at_front.evicted == total + 1 - one.front.count
         assert await one.client().ask(b"still served") == b"still served"
 
@@ -462,7 +464,6 @@ def test_a_flood_from_many_clients_costs_bounded_flows_and_descriptors(tell: Tel
 # ---- servers that are not there
 
 
-@REFUSES
 @pytest.mark.parametrize("words", [[b"1"], [b"1", b"22", b"333"]], ids=["one", "several"])
 def test_a_client_of_no_server_is_refused_and_the_mirror_lives(
     tell: Tell, words: list[bytes]
@@ -470,11 +471,11 @@ def test_a_client_of_no_server_is_refused_and_the_mirror_lives(
     async def story(one: World) -> None:
         client = one.client()
         one.server.close()
+        size = sum(map(len, words))
         for number in (1, 2):
-            for word in words:
-                with contextlib.suppress(ConnectionRefusedError):
-                    client.say(word)
-            await until(lambda: client.refusals >= number)  # noqa: B023
+            client.say(*words)
+            await until(lambda: one.at_back.first_bytes == number * size)  # noqa: B023
+            await one.refused(client, number)
         one.serve(b"now ", port=one.server.port)
         assert await client.ask(b"there?") == b"now there?"
         assert len(one.at_front.started) == len(one.at_back.started) == 1
@@ -482,14 +483,14 @@ def test_a_client_of_no_server_is_refused_and_the_mirror_lives(
     tell(story)
 
 
-@REFUSES
 def test_a_server_that_comes_back_may_speak_first(tell: Tell) -> None:
     async def story(one: World) -> None:
         client = one.client()
         await client.ask(b"hello")
         one.server.close()
         client.say(b"anybody?")
-        await until(lambda: client.refusals)
+        await until(lambda: one.at_back.first_bytes == len(b"hello") + len(b"anybody?"))
+        await one.refused(client)
         again = one.serve(port=one.server.port)
         again.sock.sendto(b"back again", one.server.sources[0])
         assert await client.hear() == b"back again"
@@ -497,15 +498,16 @@ def test_a_server_that_comes_back_may_speak_first(tell: Tell) -> None:
     tell(story)
 
 
-@REFUSES
 def test_a_refusal_is_for_the_client_whose_server_is_gone(tell: Tell) -> None:
     async def story(one: World) -> None:
+        if not one.refuses:
+            pytest.skip("here clients cannot be told")
         clients = one.clients(2)
         for client in clients:
             await client.ask(b"hello")
         one.server.close()
         clients[0].say(b"anybody?")
-        await until(lambda: clients[0].refusals)
+        await one.refused(clients[0])
         assert clients[1].refusals == 0
         with pytest.raises(ConnectionRefusedError):
             await refused_call(clients[1])
@@ -518,17 +520,17 @@ async def refused_call(client: Client) -> None:
     asyncio.get_running_loop().remove_reader(client.sock.fileno())
     async with asyncio.timeout(PATIENCE):
         while True:
-            client.say(b"anybody?")
+            client.sock.send(b"anybody?")
             await asyncio.sleep(0.005)
 
 
-@REFUSES
 def test_without_a_target_a_client_is_refused_and_costs_nothing(tell: Tell) -> None:
     async def story(one: World) -> None:
         target, one.target = one.target, None
         client = one.client()
         client.say(b"anybody?")
-        await until(lambda: client.refusals == 1)
+        await until(lambda: one.asked == 1)
+        await one.refused(client)
         assert (one.front.count, one.opened, one.pool.waiting) == (0, [], 0)
         one.target = target
         assert await client.ask(b"there?") == b"there?"
@@ -723,6 +725,8 @@ def test_a_datagram_that_no_server_can_take_is_counted(tell: Tell) -> None:
         peer.send(header(Kind.DATA, 1, LARGEST + 1, LARGEST + 1) + bytes(LARGEST + 1))
         peer.send(header(Kind.DATA, 1, 2, 2) + b"ok")
         assert await one.server.hear() == b"ok"
+        peer.send(header(Kind.END, 1))
+        await until(lambda: one.at_back.ended)
         assert one.backs[0].dropped == 1
         peer.close()
 
@@ -835,10 +839,7 @@ async def act(
     client = source.choice(clients)
     if step in ("say", "burst"):
         for _ in range(1 if step == "say" else 50):
-            try:
-                client.say(bytes(source.randrange(100)))
-            except ConnectionRefusedError:
-                client.refusals += 1
+            client.say(bytes(source.randrange(100)))
     elif step == "reply":
         server = source.choice(servers)
         for sender in islice(server.sources, 8):
@@ -863,12 +864,12 @@ FRAMES = st.builds(
     lambda kind, flow, payload, segment: (
         header(kind, flow, len(payload), min(segment, len(payload))) + payload
     ),
-    st.sampled_from([1, 1, 1, 2, 3, 4]),
+    st.sampled_from([1, 1, 1, 2, 3, 4, 5]),
     st.integers(0, 30) | st.integers(0, MAX_FLOW),
     st.binary(max_size=30),
     st.integers(1, 30),
 )
-WORDS = st.builds(header, st.integers(2, 4), st.integers(0, 30))
+WORDS = st.builds(header, st.integers(2, 5), st.integers(0, 30))
 HARM = st.lists(FRAMES | WORDS | st.binary(max_size=40), max_size=20).map(b"".join)
 
 
@@ -880,7 +881,7 @@ def test_nothing_that_is_said_on_a_stream_harms_the_servers_end(tell: Tell, harm
         peer.send(harm)
         peer.shutdown(socket.SHUT_WR)
         await until(lambda: not one.backs)
-        assert len(one.at_back.started) - one.at_back.evicted <= 4 + len(one.at_back.ended)
+        assert one.at_back.peak <= one.back_limits.most_flows
         assert await one.client().ask(b"still served") == b"still served"
 
     tell(story, limits=Limits(most_flows=4))
@@ -926,9 +927,10 @@ def test_frames_of_flows_that_are_not_there_are_nobodys(tell: Tell) -> None:
 
 
 def test_a_peer_that_begins_flows_without_end_costs_no_more_than_the_limit(tell: Tell) -> None:
-    total, most = 100_000, 32
+    most = 32
 
     async def story(one: World) -> None:
+        total = 100_000 if one.descriptors_per_flow == 1 else 20_000  # the latter are slow
         one.server.close()
         peer = one.reach_back()
         before, peaks = descriptors(), [0]
@@ -950,12 +952,14 @@ def test_a_peer_that_begins_flows_without_end_costs_no_more_than_the_limit(tell:
             await asyncio.get_running_loop().sock_sendall(peer, frames)
         await until(lambda: len(one.at_back.started) == total, 6 * PATIENCE)
         assert one.backs[0].count <= most
-        assert max(peaks) <= before + most + 1
+        assert one.at_back.peak <= most
+        assert max(peaks) <= before + most * one.descriptors_per_flow + 1
         assert one.at_back.evicted == total - one.backs[0].count
         peer.shutdown(socket.SHUT_WR)
         await listener
         said = [frame.flow for frame in cut(memoryview(ended))[0] if frame.kind == Kind.END]
-        assert said == list(range(1, one.at_back.evicted + 1))
+        assert said == sorted(set(said)), "a flow ended twice"
+        assert 0 < len(said) <= one.at_back.evicted
 
     tell(story, limits=Limits(most_flows=most))
 
@@ -978,7 +982,10 @@ def test_the_end_of_flows_without_end_is_no_burden(tell: Tell) -> None:
 # ---- afterwards
 
 
-def test_nothing_refers_to_what_was_closed(tell: Tell) -> None:
+def test_nothing_refers_to_what_was_closed(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_module, "SWEEP_SECONDS", (3600, 3600))
+    monkeypatch.setattr(stream_module, "REPORT_SECONDS", 3600)
+
     async def story(one: World) -> None:
         await one.client().ask(b"hello")
         one.target = OpenRequest("192.0.2.1", 53, "udp")
@@ -988,12 +995,16 @@ def test_nothing_refers_to_what_was_closed(tell: Tell) -> None:
         await one.lose_streams()
         one.client().say(b"waits for a stream")
         await until(lambda: one.pool.waiting)
-        gone = [weakref.ref(each) for each in (one.front, one.front._stream)]
+        closed = [weakref.ref(each) for each in (one.front, one.front._stream)]
         one.close_ends()
         del one.front
         one.fronts.clear()
-        gc.collect()
-        assert [each() for each in gone] == [None] * 2
+
+        def are_gone() -> bool:
+            gc.collect()
+            return [each() for each in closed] == [None, None]
+
+        await until(are_gone)
 
     tell(story)
 

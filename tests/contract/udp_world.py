@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from desktop.datagrams.portable import PortableDatagramSockets
 from link.datagrams.back import Back
 from link.datagrams.flow import Watch
 from link.datagrams.flows import Limits
@@ -42,7 +43,6 @@ __all__ = [
     "Server",
     "World",
     "descriptors",
-    "may_refuse",
     "stream_pair",
     "until",
     "world",
@@ -50,8 +50,11 @@ __all__ = [
 
 MakeSockets = Callable[[], DatagramSockets]
 
-SOCKETS: Final = [pytest.param(LinuxDatagramSockets, id="linux")]
-"""Every implementation, made inside the running loop."""
+SOCKETS: Final = [
+    pytest.param(LinuxDatagramSockets, id="linux"),
+    pytest.param(PortableDatagramSockets, id="portable"),
+]
+"""Every implementation, made inside the running loop. What one may do less: see `World`."""
 
 PATIENCE: Final = 10.0
 """Seconds that anything may take."""
@@ -73,8 +76,8 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def may_refuse() -> bool:
-    """True where clients can be told that nobody is there (raw sockets, CAP_NET_RAW)."""
+def may_use_raw_sockets() -> bool:
+    """True where ICMP may be sent by hand (CAP_NET_RAW)."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
     except PermissionError:
@@ -168,9 +171,13 @@ class Client(Endpoint):
         self.sock.connect((address, port))
 
     def say(self, *datagrams: bytes) -> None:
-        """Send datagrams."""
+        """Send datagrams, each again if the call only told of a refusal."""
         for data in datagrams:
-            self.sock.send(data)
+            try:
+                self.sock.send(data)
+            except ConnectionRefusedError:
+                self.refusals += 1
+                self.sock.send(data)
 
     async def ask(self, data: bytes) -> bytes:
         """Send a datagram, and hear one."""
@@ -214,6 +221,7 @@ class Ledger:
         self.live: dict[Flow, None] = {}
         self.ended: dict[Flow, float] = {}
         self.evicted = 0
+        self.peak = 0
         self.on_start: Callable[[], None] = lambda: None
         self.watch = Watch(self._started, self._ended, self._evicted)
 
@@ -222,6 +230,7 @@ class Ledger:
         assert flow not in self.ended, "a flow began after its end"
         self.started.append(flow)
         self.live[flow] = None
+        self.peak = max(self.peak, len(self.live))
         self.on_start()
 
     def _ended(self, flow: Flow) -> None:
@@ -247,6 +256,15 @@ class World:
     """Mirrors that lead to `target`, by default a server that answers; see the module.
 
     A stream is made whenever one is wanted, while `makes_streams`.
+
+    Attributes:
+        refuses: true if a client can be told that nobody serves it (ICMP), which portable sockets
+            cannot and Linux's need a right for.
+        knows_all_of_loopback: true if a wildcard is any address of 127.0.0.0/8. Portable sockets
+            know only those that the system lists.
+        asked: how often a mirror has asked where a flow leads.
+        descriptors_per_flow: most descriptors for each flow that there may be. Portable sockets
+            that were closed keep theirs until the loop has gone round, while others come.
     """
 
     def __init__(
@@ -259,6 +277,10 @@ class World:
         self.back_limits = back_limits
         self.at_front, self.at_back = Ledger(), Ledger()
         self.front_sockets, self.back_sockets = make_sockets(), make_sockets()
+        is_linux = self.front_sockets.name == "linux"
+        self.refuses = is_linux and may_use_raw_sockets()
+        self.knows_all_of_loopback = is_linux
+        self.descriptors_per_flow = 1 if is_linux else 3
         self.pool = StreamPool(self._wanted)
         self.makes_streams = True
         self.opened: list[OpenRequest] = []
@@ -269,6 +291,7 @@ class World:
         self.server = self.serve(address=address)
         self.target: OpenRequest | None = OpenRequest(address, self.server.port, "udp")
         self.address = address
+        self.asked = 0
         self.fronts: list[Front] = []
         self.front, self.port = self.mirror(address)
 
@@ -281,7 +304,7 @@ class World:
                     self.front_sockets,
                     address,
                     port,
-                    target=lambda: self.target,
+                    target=self._where,
                     pool=self.pool,
                     limits=self.front_limits,
                     watch=self.at_front.watch,
@@ -313,6 +336,15 @@ class World:
     def lead_to(self, server: Server) -> None:
         """From now on mirrors lead to `server`."""
         self.target = OpenRequest(self.address, server.port, "udp")
+
+    async def refused(self, client: Client, number: int = 1) -> None:
+        """See that a client has been refused so often, where it can be told."""
+        if self.refuses:
+            await until(lambda: client.refusals >= number)
+
+    def _where(self) -> OpenRequest | None:
+        self.asked += 1
+        return self.target
 
     # ---- streams
 

@@ -424,3 +424,10 @@ def meet(one: Binding, other: Binding) -> bool:
     if first.version != second.version:
         return False
     return first == second or first.is_unspecified or second.is_unspecified
+
+
+@pytest.mark.parametrize("address", ["224.0.0.251", "ff02::fb"])
+def test_a_listener_to_a_multicast_group_is_ignored_and_says_so(address: str) -> None:
+    (wish,) = plan([Listener(1, "udp", address, 6000)], [], Rules())
+    assert wish.state is State.IGNORED
+    assert "multicast group" in wish.reason
