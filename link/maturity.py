@@ -7,12 +7,13 @@ has been seen for `MATURITY_SECONDS`. One on another port was bound on purpose a
 once, as every TCP listener does.
 
 Rules: pure; the caller passes `now` (seconds, any monotonic clock) and the kernel's range. What
-was not seen at one look begins anew at the next. Remembers the UDP sockets of the last look and
-nothing else.
+was not seen at one look begins anew at the next. Remembers the UDP sockets of the last look, and
+at most MOST_TRUSTED that were said to be bound on purpose.
 
-Limits: a bind on purpose to a port of that range waits as well: the kernel does not tell it from
-its own choice. So does each such socket that stands already at the first look, since nothing is
-known of its age. A client that lives longer than that counts as a listener.
+Limits: unless somebody says so (`trust`), a bind on purpose to a port of that range waits as
+well: a dump does not tell it from the kernel's own choice. So does each such socket that stands
+already at the first look, since nothing is known of its age. A client that lives longer than that
+counts as a listener.
 
 Cost: 0.2 ms for 1000 UDP sockets, 2.7 ms for 10 000.
 
@@ -25,10 +26,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["MATURITY_SECONDS", "Maturity", "Seen"]
+__all__ = ["MATURITY_SECONDS", "MOST_TRUSTED", "Maturity", "Seen"]
 
 MATURITY_SECONDS: Final = 1.0
 """Seconds for which a socket on a port of the kernel's choice is watched before it counts."""
+
+MOST_TRUSTED: Final = 4096
+"""Sockets of which it is remembered that they were bound on purpose before they were seen."""
 
 
 class Seen(Protocol):
@@ -62,6 +66,13 @@ class Maturity:
         self.due: float | None = None
         self.ports: frozenset[int] = frozenset()
         self._since: dict[tuple[int, int], float] = {}
+        self._trusted: dict[int, None] = {}
+
+    def trust(self, cookies: Iterable[int]) -> None:
+        """These sockets were bound on purpose: they count as soon as they are seen."""
+        self._trusted.update(dict.fromkeys(cookies))
+        while len(self._trusted) > MOST_TRUSTED:
+            del self._trusted[next(iter(self._trusted))]
 
     def sift(self, sockets: Iterable[_Socket], ephemeral: range, now: float) -> list[_Socket]:
         """Those of all the sockets there are `now` that count, in the same order.
@@ -75,6 +86,9 @@ class Maturity:
         for each in sockets:
             if each.protocol == "udp":
                 key = each.cookie, each.port
+                if self._trusted and each.cookie in self._trusted:
+                    del self._trusted[each.cookie]
+                    self._since[key] = now - MATURITY_SECONDS
                 first = since[key] = self._since.get(key, now)
                 if each.port in ephemeral:
                     old_enough_at = first + MATURITY_SECONDS

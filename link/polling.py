@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "EVENT_SHARE",
     "FAST",
     "FAST_PERIOD",
     "KICK_GAP",
@@ -42,19 +43,22 @@ so by then, and nothing will have happened."""
 SLOW: Final = 1.0
 """Seconds between scans when nothing happens."""
 
-FAST_PERIOD: Final = 60.0
+FAST_PERIOD: Final = 10.0
 """Seconds without a change or a kick after which the interval grows."""
 
 SETTLING_GROWTH: Final = 2.0
 GROWTH: Final = 1.5
 """Factors of the interval's growth, per scan: up to FAST, and beyond."""
 
-KICK_GAP: Final = 0.005
+KICK_GAP: Final = 0.001
 """Least seconds between two scans, however many kicks come."""
 
 SHARE: Final = 0.05
 """Part of one core that scanning may take in the long run: a scan's cost is at most one
 twentieth of the interval."""
+
+EVENT_SHARE: Final = 0.2
+"""The same while every scan has its reason."""
 
 SAVINGS: Final = 0.05
 """Most seconds of scanning that a quiet time saves up: one second's share."""
@@ -73,6 +77,8 @@ class AdaptiveInterval:
     def __init__(self, now: float, *, fast: float = FAST, slow: float = SLOW) -> None:
         self._fast = fast
         self._soon = min(SOON, fast)
+        self._share = SHARE
+        self._relies = False
         self._slow = slow
         self._ceiling = slow
         self._interval = fast
@@ -92,6 +98,14 @@ class AdaptiveInterval:
         self._ceiling = min(max(seconds, self._fast), self._slow)
         self._interval = min(self._interval, self._ceiling)
 
+    def rely_on_kicks(self, *, rely: bool) -> None:
+        """Kicks tell of all that matters, as it happens, or they do not: then look by the clock.
+
+        With them one more look after SOON makes sure, and looking may cost EVENT_SHARE.
+        """
+        self._relies = rely
+        self._share = EVENT_SHARE if rely else SHARE
+
     @property
     def interval(self) -> float:
         """The interval now, in seconds, kicks and cost left aside."""
@@ -107,13 +121,15 @@ class AdaptiveInterval:
     def scanned(self, now: float, *, cost: float, changed: bool) -> None:
         """A scan ended at `now`, took `cost` seconds and found a change or did not."""
         self._pay_in(now)
-        self._account = max(self._account - cost, -SHARE * LONGEST_PAUSE)
+        self._account = max(self._account - cost, -self._share * LONGEST_PAUSE)
         self._last_scan = now
         was_kicked, self._kicked_at = self._kicked_at is not None, None
         if changed:
             self._last_news = now
         if changed or was_kicked:
             self._interval = self._soon
+        elif self._relies:
+            self._interval = self._ceiling
         elif self._interval < self._fast:
             self._interval = min(self._interval * SETTLING_GROWTH, self._fast)
         elif now - self._last_news >= FAST_PERIOD:
@@ -130,8 +146,8 @@ class AdaptiveInterval:
 
     def _pay_in(self, now: float) -> None:
         elapsed = max(0.0, now - self._account_time)
-        self._account = min(SAVINGS, self._account + elapsed * SHARE)
+        self._account = min(SAVINGS, self._account + elapsed * self._share)
         self._account_time = now
 
     def _solvent_at(self) -> float:
-        return self._account_time + max(0.0, -self._account) / SHARE
+        return self._account_time + max(0.0, -self._account) / self._share

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from link.processes import GONE_OR_HIDDEN, PROC
@@ -75,6 +75,16 @@ class CgroupTree:
         self.has_version_1 = any(mount.version == 1 for mount in mounts)
         self._mount = _best_mount(mounts)
         self._paths = dict(_walk(self._mount)) if self._mount else {}
+
+    @property
+    def mount(self) -> str | None:
+        """Where the tree is mounted that shows most; None if it is nowhere."""
+        return self._mount
+
+    @property
+    def paths(self) -> Mapping[int, str]:
+        """Every path as of the last `refresh`, by id."""
+        return self._paths
 
     def path_of(self, cgroup_id: int) -> str | None:
         """The path of a cgroup as of the last `refresh`; None if it was not there."""

@@ -66,6 +66,11 @@ class Owners:
         self._machine = _machines_namespaces(proc)
         self._tries: dict[int, int] = {}
 
+    @property
+    def cgroup_mount(self) -> str | None:
+        """See `CgroupTree.mount`."""
+        return self._tree.mount
+
     def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
         """The owner of each socket, by cookie. Raises OSError only if /proc cannot be read."""
         if not sockets:

@@ -1,11 +1,14 @@
 """The machine's side of detection: which containers listen where, now and whenever it changes.
 
 Rules: level, not edge. Every scan is a whole dump that is compared with the one before, and only
-differences are told. What makes a scan happen (the clock, a destroyed socket, an event of the
-engine, whoever calls `kick`) does not matter for what it finds. Only containers' listeners
-count: neither the machine's own daemons' nor the agent's, and UDP sockets on ports of the
+differences are told. What makes a scan happen (a socket that was bound or destroyed, the clock, an
+event of the engine, whoever calls `kick`) does not matter for what it finds. Only containers'
+listeners count: neither the machine's own daemons' nor the agent's, and UDP sockets on ports of the
 kernel's choice only once they are old enough: before that not even their owner is looked for. A
 scan that fails is logged once and tried again at the usual pace.
+
+Tiers, the best that can be had: eBPF events of binds (`binds.py`), events of destroyed sockets,
+the clock. The clock stays under each of them, slower where events come.
 
 Limits: polling sees a listener that lives for less than an interval only by chance. Runs in the
 machine's root network namespace, which is that of the thread that makes it.
@@ -39,6 +42,7 @@ from link.sockdiag import (
     to_listener,
 )
 from vmagent.engine import EngineWatcher
+from vmagent.watch.binds import Binds
 from vmagent.watch.owners import Owners
 
 __all__ = ["HOST_NETWORKED_CEILING", "MATURITY_SLACK", "OnChange", "Watcher"]
@@ -47,9 +51,15 @@ HOST_NETWORKED_CEILING: Final = 0.2
 """Longest seconds between scans while a container shares the machine's network, or may: it can
 begin to listen at any moment, and polling is all that sees that."""
 
+EVENTS_CEILING: Final = 0.5
+"""The same where every bind on purpose is told."""
+
 MATURITY_SLACK: Final = 0.05
 """Seconds after which a socket that is old enough must have been told: an ordinary scan that is
 due within that time serves, otherwise there is one at the moment."""
+
+MOST_LETTERS: Final = 250
+"""Of a description; the link takes 256 (link.messages)."""
 
 OnChange = Callable[[Sequence[Listener], Sequence[int]], None]
 """Called with the listeners that appeared or changed, and the ids of those that went."""
@@ -80,6 +90,9 @@ class Watcher:
         self._own_inodes = own_inodes
         self._engine = engine
         self._diag = SockDiag()
+        self._binds = Binds(
+            self._on_begin, lambda: self.kick(SETTLE), lambda: self._owners.cgroup_mount
+        )
         self._events = _subscribe()
         self._maturity = Maturity()
         self._connected = ConnectedServers()
@@ -94,8 +107,12 @@ class Watcher:
     @property
     def description(self) -> str:
         """How listeners are found, in words for a person."""
-        tier = "sock_diag, destroy events" if self._events else "sock_diag polling"
-        return tier if self._diag.sees_udp else f"{tier}, TCP only"
+        dump = "sock_diag, destroy events" if self._events else "sock_diag polling"
+        seen = dump if self._diag.sees_udp else f"{dump}, TCP only"
+        if self._binds.is_on:
+            return f"{self._binds.description}, {seen}"
+        why_not = f" ({self._binds.description})" if self._binds.description else ""
+        return (seen + why_not)[:MOST_LETTERS]
 
     def kick(self, after: float = 0.0) -> None:
         """Scan soon, or in so many seconds: something may have changed. Cheap; may be called before
@@ -110,18 +127,24 @@ class Watcher:
         self._alarm = asyncio.Event()
         if self._events:
             loop.add_reader(self._events.fileno(), self._on_destroyed)
+        self._binds.start()
+        self.kick()
         try:
             while True:
                 await self._until_due()
                 self.rescan()
         finally:
             self._alarm = None
+            self._binds.stop()
             self._unsubscribe(loop)
             self._diag.close()
 
     def rescan(self) -> None:
         """Scan now. Never raises; a failure is logged and changes nothing."""
-        started = time.monotonic()
+        started = time.thread_time()
+        if self._binds.heal(time.monotonic()):
+            self.kick()
+        self._interval.rely_on_kicks(rely=self._binds.is_on)
         changed = False
         try:
             changed = self._scan()
@@ -131,9 +154,14 @@ class Watcher:
             if str(error) != self._failure:
                 self._failure = str(error)
                 _log.warning("listeners cannot be read, trying again: %s", error)
-        ended = time.monotonic()
-        self._interval.scanned(ended, cost=ended - started, changed=changed)
-        self._interval.ceiling = SLOW if self._is_quiet() else HOST_NETWORKED_CEILING
+        cost = time.thread_time() - started
+        self._interval.scanned(time.monotonic(), cost=cost, changed=changed)
+        self._interval.ceiling = self._ceiling()
+
+    def _ceiling(self) -> float:
+        if self._is_quiet():
+            return SLOW
+        return EVENTS_CEILING if self._binds.is_on else HOST_NETWORKED_CEILING
 
     def _is_quiet(self) -> bool:
         """True if no container can begin to listen unless an event comes first."""
@@ -230,6 +258,10 @@ class Watcher:
 
     def _name_of(self, container_id: str) -> str:
         return self._engine.name_of(container_id) if self._engine else ""
+
+    def _on_begin(self, udp_cookies: list[int]) -> None:
+        self._maturity.trust(udp_cookies)
+        self.kick()
 
     def _on_destroyed(self) -> None:
         try:

@@ -138,6 +138,7 @@ def test_a_kick_never_delays_a_scan() -> None:
 
 def test_dear_scans_take_their_share_of_a_core_and_no_more() -> None:
     pace = AdaptiveInterval(START)
+    pace.ceiling = FAST
     seconds = 50.0
     cost = 0.02
     times = scan_when_due(pace, START, START + seconds, cost)
@@ -175,3 +176,17 @@ def test_a_clock_that_stands_still_pays_nothing_in() -> None:
     for _ in range(100):
         pace.scanned(START, cost=SAVINGS, changed=False)
     assert pace.next_due(START) == pytest.approx(START + LONGEST_PAUSE)
+
+
+def test_where_kicks_tell_all_one_more_look_makes_sure_and_then_it_rests() -> None:
+    pace = AdaptiveInterval(START)
+    pace.rely_on_kicks(rely=True)
+    pace.ceiling = 0.5
+    pace.kick(START)
+    pace.scanned(START, cost=0.0, changed=True)
+    times = scan_when_due(pace, START, START + 1.2)
+    assert times == pytest.approx([START + SOON, START + SOON + 0.5, START + SOON + 1.0])
+    pace.rely_on_kicks(rely=False)
+    pace.kick(START + 2)
+    pace.scanned(START + 2, cost=0.0, changed=False)
+    assert pace.next_due(START + 2) == pytest.approx(START + 2 + SOON)

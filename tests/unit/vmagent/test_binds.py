@@ -1,0 +1,174 @@
+"""Tier 1 kept alive: tried, retried, made anew; with events that a test makes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from vmagent.bpf.events import BOUND, GONE, LISTENING, BindEvent, Drained
+from vmagent.watch import binds as binds_module
+from vmagent.watch.binds import HEALTH_SECONDS, RETRY_SECONDS, Binds
+
+PATIENCE = 5.0
+
+
+class Events:
+    """What `BindEvents` would be, told by a pipe. `refusal` is raised by the next ones made."""
+
+    refusal: OSError | None = None
+    made: list[Events]
+
+    def __init__(self, cgroup: str | None) -> None:
+        assert cgroup == "/sys/fs/cgroup"
+        if Events.refusal is not None:
+            raise Events.refusal
+        self._reader, self._writer = os.pipe()
+        self._waiting: list[BindEvent] = []
+        self._lost = 0
+        self.variant = "eBPF"
+        self.attached = True
+        self.is_closed = False
+        Events.made.append(self)
+
+    def tell(self, *events: BindEvent, lost: int = 0) -> None:
+        self._waiting += events
+        self._lost += lost
+        os.write(self._writer, b"x")
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def drain(self) -> Drained:
+        os.read(self._reader, 4096)
+        events, self._waiting = self._waiting, []
+        lost, self._lost = self._lost, 0
+        return Drained(events, lost)
+
+    def close(self) -> None:
+        assert not self.is_closed
+        self.is_closed = True
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Told:
+    """What a watcher was told, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.began: list[list[int]] = []
+        self.ends = 0
+        self._news = asyncio.Event()
+        self.binds = Binds(self._begin, self._end, lambda: "/sys/fs/cgroup")
+
+    def _begin(self, cookies: list[int]) -> None:
+        self.began.append(cookies)
+        self._news.set()
+
+    def _end(self) -> None:
+        self.ends += 1
+        self._news.set()
+
+    async def wait(self) -> None:
+        await asyncio.wait_for(self._news.wait(), PATIENCE)
+        self._news.clear()
+
+
+@pytest.fixture(autouse=True)
+def events(monkeypatch: pytest.MonkeyPatch) -> None:
+    Events.refusal = None
+    Events.made = []
+    monkeypatch.setattr(binds_module, "BindEvents", Events)
+
+
+def story(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        asyncio.run(test())
+
+    run.__name__ = test.__name__
+    return run
+
+
+@story
+async def test_a_bind_is_told_with_the_udp_sockets_whose_port_was_named() -> None:
+    told = Told()
+    told.binds.start()
+    (one,) = Events.made
+    one.tell(BindEvent(7, 53, "udp", BOUND), BindEvent(8, 80, "tcp", LISTENING))
+    await told.wait()
+    assert told.began == [[7]]
+    one.tell(BindEvent(7, 53, "udp", GONE))
+    await told.wait()
+    assert (told.began, told.ends) == ([[7]], 1)
+    told.binds.stop()
+
+
+@story
+async def test_lost_events_are_a_reason_to_look_and_are_counted() -> None:
+    told = Told()
+    told.binds.start()
+    Events.made[0].tell(lost=3)
+    await told.wait()
+    assert (told.began, told.binds.lost) == ([[]], 3)
+    told.binds.stop()
+
+
+@story
+async def test_what_comes_during_the_pause_is_told_after_it() -> None:
+    told = Told()
+    told.binds.start()
+    (one,) = Events.made
+    for cookie in range(3):
+        one.tell(BindEvent(cookie, 53, "udp", BOUND))
+        await told.wait()
+    assert told.began == [[0], [1], [2]]
+    told.binds.stop()
+
+
+@story
+async def test_without_events_the_reason_is_said_and_it_is_tried_again() -> None:
+    Events.refusal = OSError(errno.EPERM, "eBPF is not allowed")
+    told = Told()
+    told.binds.start()
+    assert not told.binds.is_on
+    assert told.binds.description == "no eBPF: eBPF is not allowed"
+    Events.refusal = None
+    now = asyncio.get_running_loop().time()
+    assert not told.binds.heal(now)
+    assert told.binds.heal(now + RETRY_SECONDS)
+    assert told.binds.description == "eBPF"
+    told.binds.stop()
+    assert Events.made[0].is_closed
+
+
+@story
+async def test_programs_that_somebody_detached_are_attached_anew_and_counted() -> None:
+    told = Told()
+    told.binds.start()
+    now = asyncio.get_running_loop().time()
+    assert not told.binds.heal(now + 2 * HEALTH_SECONDS)
+    Events.made[0].attached = False
+    assert told.binds.heal(now + 4 * HEALTH_SECONDS)
+    assert Events.made[0].is_closed
+    assert told.binds.healed == 1
+    Events.made[1].tell(BindEvent(9, 53, "udp", BOUND))
+    await told.wait()
+    assert told.began == [[9]]
+    told.binds.stop()
+
+
+@story
+async def test_stopping_frees_everything_and_may_be_done_twice() -> None:
+    told = Told()
+    before = len(os.listdir("/proc/self/fd"))
+    told.binds.start()
+    Events.made[0].tell(BindEvent(1, 53, "udp", BOUND))
+    await told.wait()
+    told.binds.stop()
+    told.binds.stop()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not told.binds.is_on

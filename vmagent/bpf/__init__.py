@@ -1,0 +1,1 @@
+"""eBPF in the machine: programs in the kernel that tell what happens to sockets."""
