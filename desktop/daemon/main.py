@@ -81,13 +81,17 @@ def run(
 
     Raises SamehostError if it cannot start, or cannot attach in the foreground.
     """
-    with DaemonLock(paths.lock_file):
-        _log_to(paths)
-        if finding := raise_file_limit():
-            log.warning("%s", finding)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(paths, ready or _nothing, foreground))
-    _remove_empty(paths)
+    # Until the loop takes signals, a termination unwinds what has been begun, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with DaemonLock(paths.lock_file):
+            _log_to(paths)
+            if finding := raise_file_limit():
+                log.warning("%s", finding)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(paths, ready or _nothing, foreground))
+    finally:
+        _remove_empty(paths)
     return 0
 
 

@@ -26,7 +26,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import Final, cast
+from typing import Final, Union, cast
 
 from link.datagrams.clients import Address, Client, Control, Layout, merged_segment
 from link.datagrams.grouping import group, group_alike
@@ -53,7 +53,10 @@ from link.datagrams.sockets import (
 from link.datagrams.unreachable import Refuser
 from link.dial import require_loopback
 
-__all__ = ["LinuxDatagramSockets"]
+__all__ = ["LinuxDatagramSockets", "Option"]
+
+Option = tuple[int, int, Union[int, bytes]]
+"""Level, name and value of a socket option (setsockopt(2))."""
 
 BUFFER_BYTES: Final = 4 << 20
 """Asked for, each way, per socket. The kernel gives what net.core.rmem_max and wmem_max allow, and
@@ -96,8 +99,16 @@ class LinuxDatagramSockets(DatagramSockets):
 
     def listen(self, address: str, port: int, on_trains: OnTrains) -> Listening:
         """See `DatagramSockets.listen`."""
+        return self.listen_with((), address, port, on_trains)
+
+    def listen_with(
+        self, options: Iterable[Option], address: str, port: int, on_trains: OnTrains
+    ) -> Listening:
+        """`listen` with options set before the socket is bound. Raises OSError."""
         sock = _socket(address)
         try:
+            for level, name, value in options:
+                sock.setsockopt(level, name, value)
             if sock.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -181,8 +192,9 @@ class _Socket:
             try:
                 sizes = self.batch.receive(self.descriptor)
             except OSError as error:
+                # An earlier datagram's fate (udp(7)): what has arrived is behind it.
                 self.failed(error)
-                return
+                continue
             if sizes:
                 self.received(sizes)
             if len(sizes) < BATCH:

@@ -107,14 +107,14 @@ def test_down_after_a_killed_daemon_cleans_the_machine(samehost: Samehost) -> No
     assert leftovers(samehost)
     os.kill(daemon_of(samehost), signal.SIGKILL)
     samehost.run("down")
-    until(lambda: leftovers(samehost) == [], "nothing to be left")
+    until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
 
 
 def test_down_leaves_nothing_but_settings_and_logs(samehost: Samehost) -> None:
     samehost.run("up")
     samehost.run("enable")
     samehost.run("down")
-    until(lambda: leftovers(samehost) == [], "nothing to be left")
+    until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
     assert json.loads((samehost.home / "settings.json").read_text()) == {
         "hostNetworkingEnabled": True
     }
@@ -137,7 +137,7 @@ def test_an_interrupted_up_leaves_nothing(samehost: Samehost, moment: float) -> 
     assert code in (0, 130, -signal.SIGINT)
     if code == 0:
         samehost.run("down")
-    until(lambda: leftovers(samehost) == [], "nothing to be left")
+    until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
 
 
 def test_two_samehosts_live_side_by_side(samehost: Samehost) -> None:
@@ -183,4 +183,4 @@ def test_the_foreground_daemon_ends_with_its_interrupt(samehost: Samehost) -> No
     assert "runs already" in second.stderr
     up.send_signal(signal.SIGINT)
     assert up.wait(30) in (0, 130)
-    until(lambda: leftovers(samehost) == [], "nothing to be left")
+    until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
