@@ -40,10 +40,13 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
 
-def listen_tcp(address: str, port: int, *, is_local: bool = False) -> socket.socket:
+def listen_tcp(
+    address: str, port: int, *, is_local: bool = False, device: str = ""
+) -> socket.socket:
     """A non-blocking listening socket; an IPv6 one is always v6-only. Raises OSError.
 
-    `is_local` says that all who will connect are near, as they are on loopback anyway.
+    `is_local` says that all who will connect are near, as they are on loopback anyway. `device` is
+    the only network device by which they may come, on Linux (socket(7), SO_BINDTODEVICE).
     SO_REUSEADDR lets a mirror come back while connections of its predecessor are in TIME_WAIT;
     on Linux it does not let two listeners share a port (socket(7)).
     """
@@ -54,6 +57,8 @@ def listen_tcp(address: str, port: int, *, is_local: bool = False) -> socket.soc
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if device:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
         if is_local or parsed.is_loopback:
             tune_local(sock)
         else:

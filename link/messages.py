@@ -22,6 +22,7 @@ from link.wire import WireError
 
 __all__ = [
     "MAX_LISTENERS",
+    "MAX_TEXT",
     "Beat",
     "Bye",
     "Delta",

@@ -27,9 +27,11 @@ from link.datagrams.flow import UNWATCHED
 from link.datagrams.flows import Limits
 from link.datagrams.front import Front
 from link.datagrams.linux import LinuxDatagramSockets
+from link.datagrams.sockets import DatagramSockets
 from link.handshake import Role
 from link.listener import Listener
 from link.messages import (
+    MAX_TEXT,
     Beat,
     Bye,
     Delta,
@@ -53,10 +55,14 @@ from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.door import Door
 from vmagent.engine import EngineWatcher
+from vmagent.redirect import Redirect
 from vmagent.stubs import Stubs as OpenStubs
 from vmagent.watch.watcher import Watcher
 
-__all__ = ["ORPHAN_SECONDS", "Agent", "AgentConfig"]
+__all__ = ["ORPHAN_SECONDS", "USE_REDIRECT", "Agent", "AgentConfig"]
+
+USE_REDIRECT: Final = False
+"""Whether containers are led to the desktop's ports where eBPF can do it, or by stubs always."""
 
 ORPHAN_SECONDS: Final = 60.0
 """An agent without a desktop for this long ends."""
@@ -72,6 +78,7 @@ class AgentConfig:
     listen: tuple[str, int]
     peer: str
     engine_sockets: tuple[str, ...]
+    use_redirect: bool = USE_REDIRECT
 
 
 class Agent:
@@ -86,7 +93,7 @@ class Agent:
         self._limits = Limits()
         self._backs: dict[Back, int] = {}
         self._udp_ports: dict[int, int] = {}
-        self._stubs = OpenStubs(self._client_of_stub, self._front_of_stub)
+        self._stubs = self._open_stubs(config.use_redirect)
         self._door = Door(config.secret, self._stream, config.peer)
         self._engine = EngineWatcher(config.engine_sockets, lambda: self._watcher.kick())
         self._watcher = Watcher(
@@ -98,6 +105,25 @@ class Agent:
         self._finished = asyncio.Event()
         self._lease: asyncio.TimerHandle | None = None
         self._orphan = self._loop.call_later(ORPHAN_SECONDS, self.finish, "no desktop came")
+
+    def _open_stubs(self, use_redirect: bool) -> OpenStubs | Redirect:
+        """The better of the two that can be had here."""
+        self._way_to_desktop = ""
+        if use_redirect:
+            try:
+                redirect = Redirect(self._client_of_stub, self._front_of_stub, self._sockets)
+            except OSError as error:
+                self._way_to_desktop = f"; the desktop's ports by stubs ({error.strerror})"
+                log.info("the desktop's ports are not redirected: %s", error.strerror)
+            else:
+                self._way_to_desktop = "; the desktop's ports by redirect"
+                return redirect
+        return OpenStubs(self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets))
+
+    @property
+    def description(self) -> str:
+        """How ports are seen and reached, in words for a person."""
+        return (self._watcher.description + self._way_to_desktop)[:MAX_TEXT]
 
     def adopt(self, stream: socket.socket) -> None:
         """Take a new stream from whatever accepts them."""
@@ -132,7 +158,7 @@ class Agent:
         self._orphan.cancel()
         self._stop_lease()
         self._door.close()
-        self._stubs.close_all()
+        self._stubs.end()
         for reader in list(self._readers):
             reader.close()
         if self._session is not None:
@@ -169,10 +195,10 @@ class Agent:
     def _back_ended(self, back: Back) -> None:
         self._backs.pop(back, None)
 
-    def _front_of_stub(self, key: StubKey) -> Front:
+    def _front_of_stub(self, key: StubKey, sockets: DatagramSockets) -> Front:
         request = OpenRequest(key.address, key.port, "udp")
         return Front(
-            self._sockets,
+            sockets,
             key.address,
             key.port,
             target=lambda: request,
@@ -211,7 +237,7 @@ class Agent:
                 platform.python_version(),
                 platform.release(),
                 socket.gethostname(),
-                self._watcher.description,
+                self.description,
             )
         )
         self.snapshot(session)

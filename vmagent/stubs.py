@@ -3,7 +3,8 @@
 Rules: only `127.0.0.1` and `::1`, whatever is asked; a stub for a port that something in the
 machine holds fails with EADDRINUSE and is reported, never fought for. Closing a stub leaves its
 TCP flows alone; UDP flows end with it, since replies need its port. Counterpart: the desktop
-wishes stubs (`desktop.mirror`), and decides on each flow anew.
+wishes stubs (`desktop.mirror`), and decides on each flow anew. `redirect` does the same without
+sockets.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Stubs:
     def close_all(self) -> None:
         """Close every stub."""
         self.close(list(self._open))
+
+    def end(self) -> None:
+        """Close everything; nothing else is held."""
+        self.close_all()
 
     def _open_one(self, key: StubKey) -> StubResult:
         if key in self._open:

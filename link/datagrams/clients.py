@@ -26,7 +26,7 @@ from link.datagrams.kernel import (
 )
 from link.datagrams.sockets import Peer
 
-__all__ = ["Address", "Client", "Control", "Layout", "merged_segment"]
+__all__ = ["Address", "Client", "Control", "Layout", "local_address", "merged_segment"]
 
 Address = Union[tuple[str, int], tuple[str, int, int, int]]
 Control = list[tuple[int, int, bytes]]
@@ -86,6 +86,11 @@ class Layout:
             control = [(socket.IPPROTO_IPV6, IPV6_PKTINFO, local + bytes(4))]
         address = (socket.inet_ntop(socket.AF_INET6, packed), port, 0, scope)
         return Client(address, socket.inet_ntop(socket.AF_INET6, local), control)
+
+
+def local_address(key: bytes) -> bytes:
+    """The packed address of ours that the client of a key spoke to."""
+    return key[-4:] if len(key) < NAME_SIZE else key[NAME_SIZE:]
 
 
 _MULTICAST: Final = 0xFF

@@ -1,0 +1,47 @@
+"""Which cgroups are surely the machine's own: their programs keep the machine's loopback.
+
+Rules: what is not surely the machine's own counts as a container's, for a container that has
+just begun must reach the desktop with its first connect. Own are the root, systemd's units and
+what else `vmagent.containers` calls the machine's own, and the cgroups of process 1 and of this
+process.
+
+Limits: on cgroup v1 or hybrid an engine may leave containers anywhere in the v2 tree, so that it
+tells nothing: then none is the machine's own, and its daemons reach the desktop too, as they do by
+stubs. So does somebody logged in to the machine, and a service until it is looked for again.
+
+Cost: see `cgroups`. Counterpart: `vmagent.redirect` asks now and then.
+"""
+
+from __future__ import annotations
+
+from link.processes import GONE_OR_HIDDEN, PROC
+from vmagent.containers import container_of_path, is_machines_own
+from vmagent.watch.cgroups import CgroupTree
+
+__all__ = ["find_own_cgroups"]
+
+_ROOT = "/"
+_VERSION_2 = "0::"
+"""How /proc/PID/cgroup begins the line of the v2 hierarchy (cgroups(7))."""
+
+
+def find_own_cgroups(proc: str = PROC) -> frozenset[int]:
+    """The ids of the machine's own cgroups. Raises OSError if /proc cannot be read."""
+    tree = CgroupTree(proc)
+    if tree.has_version_1:
+        return frozenset()
+    ours = {_ROOT, *_path_of("1", proc), *_path_of("self", proc)}
+    return frozenset(
+        cgroup
+        for cgroup, path in tree.paths.items()
+        if path in ours or (container_of_path(path) is None and is_machines_own(path))
+    )
+
+
+def _path_of(pid: str, proc: str) -> list[str]:
+    try:
+        with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except GONE_OR_HIDDEN:
+        return []
+    return [line[len(_VERSION_2) :] for line in lines if line.startswith(_VERSION_2)]
