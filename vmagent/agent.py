@@ -64,6 +64,10 @@ __all__ = ["ORPHAN_SECONDS", "USE_REDIRECT", "Agent", "AgentConfig"]
 USE_REDIRECT: Final = False
 """Whether containers are led to the desktop's ports where eBPF can do it, or by stubs always."""
 
+LAST_WORDS_SECONDS: Final = 0.01
+"""How long the word that a UDP server with clients is gone waits for what it has said last, which
+the kernel may deliver after the socket was closed. One that comes back meanwhile never went."""
+
 ORPHAN_SECONDS: Final = 60.0
 """An agent without a desktop for this long ends."""
 
@@ -93,6 +97,9 @@ class Agent:
         self._limits = Limits()
         self._backs: dict[Back, int] = {}
         self._udp_ports: dict[int, int] = {}
+        self._untold: list[tuple[tuple[Listener, ...], tuple[int, ...]]] = []
+        self._parting: set[Back] = set()
+        self._telling: asyncio.TimerHandle | None = None
         self._stubs = self._open_stubs(config.use_redirect)
         self._door = Door(config.secret, self._stream, config.peer)
         self._engine = EngineWatcher(config.engine_sockets, lambda: self._watcher.kick())
@@ -157,6 +164,8 @@ class Agent:
     async def _aclose(self) -> None:
         self._orphan.cancel()
         self._stop_lease()
+        if self._telling is not None:
+            self._telling.cancel()
         self._door.close()
         self._stubs.end()
         for reader in list(self._readers):
@@ -217,11 +226,26 @@ class Agent:
     def _changed(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
         self._udp_ports.update((each.id, each.port) for each in added if each.protocol == "udp")
         closed = {self._udp_ports.pop(each) for each in removed if each in self._udp_ports}
-        for back, port in self._backs.items():
-            if port in closed:
-                back.drain()  # its last words go before the word that it is gone
+        parting = [b for b, port in self._backs.items() if b.count and port in closed]
+        self._parting.update(parting)
+        self._untold.append((tuple(added), tuple(removed)))
+        if self._telling is not None:
+            return
+        if parting:
+            self._telling = self._loop.call_later(LAST_WORDS_SECONDS, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the changes in their order; what UDP servers have said goes before them."""
+        self._telling = None
+        untold, self._untold = self._untold, []
+        for back in self._parting & self._backs.keys():
+            back.drain()
+        self._parting.clear()
         if self._session is not None:
-            self._session.delta(tuple(added), tuple(removed))
+            for added, removed in untold:
+                self._session.delta(added, removed)
 
     def begin(self, session: _Session) -> None:
         """A desktop is there; it starts from nothing."""
@@ -257,6 +281,7 @@ class Agent:
 
     def snapshot(self, session: _Session) -> None:
         """Send the whole truth as a new generation."""
+        self._untold.clear()
         self._generation += 1
         parts = in_parts(tuple(self._watcher.listeners.values()))
         for index, part in enumerate(parts):
