@@ -59,7 +59,7 @@ SERVER: Final = b"desktop:"
 """What the desktop's UDP server says before what it heard."""
 
 PROGRAM: Final = """
-import errno, json, os, socket, sys
+import ctypes, errno, fcntl, json, os, socket, struct, sys
 
 kept = {}
 PATIENCE = 10
@@ -157,6 +157,17 @@ def answer(name):
 
 def release(name):
     kept.pop(name).close()
+
+def mptcp(address, port):
+    with socket.socket(family_of(address), socket.SOCK_STREAM, 262) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect((address, port))
+        sock.recv(1)
+
+def leave_network():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0  # CLONE_NEWNET
+    with socket.socket() as sock:  # SIOCSIFFLAGS, IFF_UP
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sH14x", b"lo", 1))
 
 def connects(address, port, count):
     import time

@@ -1,8 +1,9 @@
 """Makes a range of IPv6 addresses the machine's own, for a while: a route that expires by itself.
 
 All of 127.0.0.0/8 is loopback anyway; of IPv6 it is one address. A "local" route to `lo` makes
-more without giving the machine an address that programs would find (rtnetlink(7)). The kernel
-forgets it after EXPIRES_SECONDS, so nothing is left of an agent that was killed.
+more without giving the machine an address that programs would find (rtnetlink(7)). It serves for
+EXPIRES_SECONDS, and the kernel forgets it within half a minute more (ip-sysctl, gc_interval), so
+nothing is left of an agent that was killed.
 
 Counterpart: `redirect` renews it.
 """

@@ -5,7 +5,8 @@ for the next connect, datagram or bind, and for none before.
 
 Limits: Linux 5.18. Sees the network namespace of the thread that makes it.
 
-Cost (6.18 kernel): 4 ms to attach, 2 µs a port, 64 bytes of kernel memory a port.
+Cost (6.18 kernel): 6 to 11 ms to attach ten programs, 5 to 8 µs a port. What programs pay for a
+connect, led away or not, is less than 2 µs: the spread of measuring one that is refused (17 µs).
 
 Counterparts: `redirect.bpf.c` acts, `vmagent.redirect` decides.
 """
