@@ -120,7 +120,7 @@ def _compile(source: Path) -> bytes:
     architecture = str(sysconfig.get_config_var("MULTIARCH"))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "object"
-        headers = ("-idirafter", str(HEADERS / architecture))
+        headers = ("-I", str(SOURCE.parent), "-idirafter", str(HEADERS / architecture))
         _run([COMPILER, *FLAGS, *headers, "-c", str(source), "-o", str(target)])
         return target.read_bytes()
 

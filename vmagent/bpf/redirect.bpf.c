@@ -21,21 +21,14 @@
  * Counterpart: redirection.py.
  */
 
-#include <linux/bpf.h>
+#include "program.h"
 
 #define SOCK_STREAM 1
-#define SOCK_DGRAM 2
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 
 #define EADDRINUSE 98
 
 #define REFUSE 0
-#define GO_ON 1
-
-#define SECTION(name) __attribute__((section(name), used))
-#define INLINE static inline __attribute__((always_inline))
 
 /* Addresses, in the order of the network. */
 
@@ -49,10 +42,7 @@
 
 /* Helpers, by their number (bpf-helpers(7)). */
 
-static void *(*const map_lookup_elem)(void *map, const void *key) =
-	(void *)BPF_FUNC_map_lookup_elem;
 static __u64 (*const get_current_cgroup_id)(void) = (void *)BPF_FUNC_get_current_cgroup_id;
-static __u64 (*const get_netns_cookie)(void *context) = (void *)BPF_FUNC_get_netns_cookie;
 static struct bpf_sock *(*const sk_lookup_tcp)(void *context, struct bpf_sock_tuple *tuple,
 					       __u32 size, __u64 netns, __u64 flags) =
 	(void *)BPF_FUNC_sk_lookup_tcp;
@@ -64,14 +54,6 @@ static long (*const sk_release)(struct bpf_sock *socket) = (void *)BPF_FUNC_sk_r
 static int (*const set_retval)(int value) = (void *)187;
 
 /* Maps. Layouts are in redirection.py as well. */
-
-struct map_definition {
-	__u32 type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-	__u32 flags;
-};
 
 struct place {
 	__u8 protocol;

@@ -22,21 +22,10 @@
  * Counterpart: programs.py.
  */
 
-#include <linux/bpf.h>
-
-#define SOCK_DGRAM 2
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-
-#define GO_ON 1
-
-#define SECTION(name) __attribute__((section(name), used))
-#define INLINE static inline __attribute__((always_inline))
+#include "program.h"
 
 /* Helpers, by their number (bpf-helpers(7)). */
 
-static void *(*const map_lookup_elem)(void *map, const void *key) =
-	(void *)BPF_FUNC_map_lookup_elem;
 static long (*const map_update_elem)(void *map, const void *key, const void *value, __u64 flags) =
 	(void *)BPF_FUNC_map_update_elem;
 static long (*const map_delete_elem)(void *map, const void *key) =
@@ -44,7 +33,6 @@ static long (*const map_delete_elem)(void *map, const void *key) =
 static long (*const ringbuf_output)(void *ring, void *data, __u64 size, __u64 flags) =
 	(void *)BPF_FUNC_ringbuf_output;
 static __u64 (*const get_socket_cookie)(void *context) = (void *)BPF_FUNC_get_socket_cookie;
-static __u64 (*const get_netns_cookie)(void *context) = (void *)BPF_FUNC_get_netns_cookie;
 static long (*const sock_ops_cb_flags_set)(struct bpf_sock_ops *context, int flags) =
 	(void *)BPF_FUNC_sock_ops_cb_flags_set;
 
@@ -67,15 +55,7 @@ struct bind {
 	__u32 unused;
 };
 
-/* Maps. The build reads their definitions from this section. */
-
-struct map_definition {
-	__u32 type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-	__u32 flags;
-};
+/* Maps. */
 
 /* 10 922 events: some 0.15 s of the worst storm. */
 SECTION("maps") struct map_definition samehost_events = {
