@@ -14,11 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +29,9 @@ from link.messages import StubKey
 from link.opening import OpenReader
 from link.pool import StreamPool
 from link.wire import OpenRequest
+from tests.cgroup_program import CgroupProgram, remove_cgroup
 from tests.contract.udp_world import Server, stream_pair
-from tests.integration.bpf_stage import new_cgroup, remove, require_bpf
+from tests.integration.bpf_stage import new_cgroup, require_bpf
 from tests.private_network import private_network
 from vmagent.redirect import Redirect
 from vmagent.stubs import Stubs
@@ -47,7 +44,6 @@ __all__ = [
     "Stage",
     "cgroups",
     "on_stage",
-    "program_in",
 ]
 
 PATIENCE: Final = 10.0
@@ -192,47 +188,19 @@ def round_trips(address, port, count):
             sock.recv(65536)
             took.append(time.perf_counter() - began)
     return sorted(took)[count // 2] * 1e6
-
-for line in sys.stdin:
-    name, *arguments = json.loads(line)
-    try:
-        answered = {"ok": globals()[name](*arguments)}
-    except OSError as error:
-        answered = {"error": error.errno or errno.ETIMEDOUT}
-    print(json.dumps(answered), flush=True)
 """
 """What runs in a cgroup here: it does with sockets as it is told."""
 
 
-class Program:
-    """A process in a cgroup, in the network namespace of the thread that makes it."""
+class Program(CgroupProgram):
+    """A program that a loop can wait for."""
 
-    def __init__(self, cgroup: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        (cgroup / "cgroup.procs").write_text(str(self.process.pid))
+    source = PROGRAM
 
     async def tell(self, *command: object) -> Any:
         """What the command gives. Raises OSError with its errno."""
         loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(
-            loop.run_in_executor(None, self.tell_and_wait, *command), 2 * PATIENCE
-        )
-
-    def tell_and_wait(self, *command: object) -> Any:
-        """`tell`, for a caller without a loop."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise OSError(answer["error"], os.strerror(answer["error"]))
-        return answer["ok"]
+        return await asyncio.wait_for(loop.run_in_executor(None, self.call, *command), 2 * PATIENCE)
 
     async def error_of(self, *command: object) -> str:
         """The name of the error that a command gives; "" if it succeeds."""
@@ -241,23 +209,6 @@ class Program:
         except OSError as error:
             return errno.errorcode[error.errno or 0]
         return ""
-
-    def kill(self) -> None:
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self.process.wait()
-
-
-@contextlib.contextmanager
-def program_in(cgroup: Path) -> Iterator[Program]:
-    program = Program(cgroup)
-    try:
-        yield program
-    finally:
-        program.kill()
 
 
 @contextlib.contextmanager
@@ -272,7 +223,7 @@ def cgroups() -> Iterator[tuple[Path, Path]]:
             yield inner
         finally:
             for each in inner:
-                remove(each)
+                remove_cgroup(each)
 
 
 class Stage:
@@ -400,7 +351,7 @@ def on_stage(
                     await test(stage)
 
         with cgroups() as inner:
-            with program_in(inner[0]) as container, program_in(inner[1]) as outsider:
+            with Program.running(inner[0]) as container, Program.running(inner[1]) as outsider:
                 asyncio.run(story())
 
     # Not functools.wraps: pytest would take the argument for a fixture.

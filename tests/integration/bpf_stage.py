@@ -9,18 +9,15 @@ Counterpart: `test_bpf.py`.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.cgroup_program import CgroupProgram, remove_cgroup
 from tests.private_network import private_network
 from vmagent.bpf import system
 from vmagent.bpf.events import BindEvent, BindEvents
@@ -41,8 +38,6 @@ __all__ = [
     "new_cgroup",
     "on_stage",
     "open_stage",
-    "program_in",
-    "remove",
     "require_bpf",
 ]
 
@@ -91,14 +86,6 @@ def fork():
 def leave_network():
     assert ctypes.CDLL(None).unshare(0x40000000) == 0
     return None
-
-for line in sys.stdin:
-    name, *arguments = json.loads(line)
-    try:
-        answer = {"ok": globals()[name](*arguments)}
-    except OSError as error:
-        answer = {"error": error.errno}
-    print(json.dumps(answer), flush=True)
 """
 """What runs in a cgroup here: it does with sockets as it is told."""
 
@@ -113,7 +100,7 @@ class Socket:
 
     def do(self, method: str, *arguments: object) -> Any:
         """Call a method of the socket. Raises OSError with its errno."""
-        return self._program.tell("do", self._name, method, *arguments)
+        return self._program.call("do", self._name, method, *arguments)
 
     def bind(self, address: str, port: int) -> None:
         self.do("bind", [address, port])
@@ -130,38 +117,20 @@ class Socket:
 
     def send(self, port: int) -> None:
         """A datagram to that port."""
-        self._program.tell("send", self._name, port)
+        self._program.call("send", self._name, port)
 
     def serve(self, connections: int) -> None:
         """Connect, accept and close on both sides, that often."""
-        self._program.tell("serve", self._name, connections)
+        self._program.call("serve", self._name, connections)
 
 
-class Program:
-    """A process in a cgroup, in this thread's network namespace."""
+class Program(CgroupProgram):
+    """A process in the cgroup of the test."""
 
-    def __init__(self, cgroup: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        (cgroup / "cgroup.procs").write_text(str(self.process.pid))
-
-    def tell(self, *command: object) -> Any:
-        """What the command gives. Raises OSError with its errno."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise OSError(answer["error"], os.strerror(answer["error"]))
-        return answer["ok"]
+    source = PROGRAM
 
     def open(self, kind: int, family: int = socket.AF_INET, protocol: int = 0) -> Socket:
-        return Socket(self, *self.tell("open", int(family), int(kind), protocol))
+        return Socket(self, *self.call("open", int(family), int(kind), protocol))
 
     def udp(self, address: str, port: int) -> Socket:
         """A bound UDP socket."""
@@ -176,14 +145,6 @@ class Program:
         sock.bind(address, port)
         sock.listen()
         return sock
-
-    def kill(self) -> None:
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self.process.wait()
 
 
 class Stage:
@@ -205,20 +166,6 @@ class Stage:
             told += drained.events
 
 
-def remove(cgroup: Path) -> None:
-    """A cgroup can be removed shortly after its last process was reaped."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            cgroup.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return
-
-
 @contextlib.contextmanager
 def new_cgroup(name: str = "") -> Iterator[Path]:
     mounts = find_mounts(Path("/proc/self/mountinfo").read_text())
@@ -233,16 +180,7 @@ def new_cgroup(name: str = "") -> Iterator[Path]:
     try:
         yield cgroup
     finally:
-        remove(cgroup)
-
-
-@contextlib.contextmanager
-def program_in(cgroup: Path) -> Iterator[Program]:
-    program = Program(cgroup)
-    try:
-        yield program
-    finally:
-        program.kill()
+        remove_cgroup(cgroup)
 
 
 def require_bpf() -> None:
@@ -257,7 +195,7 @@ def require_bpf() -> None:
 @contextlib.contextmanager
 def open_stage() -> Iterator[Stage]:
     require_bpf()
-    with new_cgroup() as cgroup, program_in(cgroup) as program:
+    with new_cgroup() as cgroup, Program.running(cgroup) as program:
         with contextlib.closing(BindEvents(str(cgroup))) as events:
             yield Stage(cgroup, events, program)
 

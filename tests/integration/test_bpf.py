@@ -27,11 +27,13 @@ from typing import Final
 import pytest
 
 from link.sockdiag import SockDiag, ephemeral_ports
+from tests.cgroup_program import remove_cgroup
 from tests.integration.bpf_stage import (
     ANY_PORT,
     PATIENCE,
     TCP,
     UDP,
+    Program,
     Stage,
     bound,
     gone,
@@ -39,8 +41,6 @@ from tests.integration.bpf_stage import (
     new_cgroup,
     on_stage,
     open_stage,
-    program_in,
-    remove,
     require_bpf,
 )
 from tests.private_network import private_network
@@ -238,7 +238,7 @@ def test_a_port_of_choice_may_be_one_that_the_kernel_chooses_from(stage: Stage) 
 
 @on_stage
 def test_udp_sockets_on_a_port_of_the_kernels_choice_are_not_told(stage: Stage) -> None:
-    stage.program.tell("bind_and_close", ANY_PORT, 1000)
+    stage.program.call("bind_and_close", ANY_PORT, 1000)
     stage.program.udp("::", ANY_PORT).close()
     sender, connected = stage.program.open(UDP), stage.program.open(UDP)
     sender.send(9)
@@ -328,7 +328,7 @@ def test_a_socket_is_gone_when_the_last_process_that_holds_it_ends(stage: Stage)
     udp, tcp = stage.program.udp("127.0.0.1", 5000), stage.program.tcp(port=5000)
     expected = [bound(udp, 5000), listening(tcp, 5000)]
     assert stage.told() == expected
-    child = stage.program.tell("fork")
+    child = stage.program.call("fork")
     stage.program.kill()
     assert stage.told() == []
     os.kill(child, signal.SIGKILL)
@@ -355,7 +355,7 @@ def test_listeners_of_a_process_that_is_killed_are_gone(stage: Stage) -> None:
 def test_sockets_of_another_network_are_not_told(stage: Stage) -> None:
     if stage.events.variant != "eBPF":
         pytest.skip("this kernel does not tell its programs the network")
-    stage.program.tell("leave_network")
+    stage.program.call("leave_network")
     stage.program.udp("0.0.0.0", 5000).close()
     stage.program.tcp("0.0.0.0").close()
     assert stage.told() == []
@@ -363,24 +363,24 @@ def test_sockets_of_another_network_are_not_told(stage: Stage) -> None:
 
 @on_stage
 def test_sockets_of_another_cgroup_are_not_told_and_those_of_one_below_are(stage: Stage) -> None:
-    with new_cgroup("-other") as other, program_in(other) as stranger:
+    with new_cgroup("-other") as other, Program.running(other) as stranger:
         stranger.udp("127.0.0.1", 5000).close()
         stranger.tcp().close()
         assert stage.told() == []
     below = stage.cgroup / "below"
     below.mkdir()
     try:
-        with program_in(below) as program:
+        with Program.running(below) as program:
             sock = program.udp("127.0.0.1", 5000)
             assert stage.told() == [bound(sock, 5000)]
     finally:
-        remove(below)
+        remove_cgroup(below)
 
 
 @private_network
 def test_the_whole_tree_is_seen_without_a_mount() -> None:
     require_bpf()
-    with new_cgroup() as cgroup, program_in(cgroup) as program:
+    with new_cgroup() as cgroup, Program.running(cgroup) as program:
         with contextlib.closing(BindEvents(None)) as events:
             sock = program.udp("127.0.0.1", 5000)
             assert bound(sock, 5000) in events.drain().events
@@ -418,7 +418,7 @@ def test_of_a_burst_of_binds_each_event_is_told_or_counted_as_lost(is_read: bool
     with open_stage() as stage:
         told = lost = 0
         for _ in range(binds // each_time):
-            stage.program.tell("bind_and_close", 5000, each_time)
+            stage.program.call("bind_and_close", 5000, each_time)
             while is_read:
                 drained = stage.events.drain()
                 told, lost = told + len(drained.events), lost + drained.lost
@@ -438,7 +438,7 @@ def test_of_a_burst_of_binds_each_event_is_told_or_counted_as_lost(is_read: bool
 
 @on_stage
 def test_a_read_is_bounded_and_the_rest_is_still_to_be_read(stage: Stage) -> None:
-    stage.program.tell("bind_and_close", 5000, MOST_EVENTS)
+    stage.program.call("bind_and_close", 5000, MOST_EVENTS)
     assert len(stage.events.drain().events) == MOST_EVENTS
     assert select.select([stage.events], [], [], 0)[0] == [stage.events]
     assert len(stage.events.drain().events) == MOST_EVENTS
@@ -669,7 +669,7 @@ def test_a_kernel_without_the_newest_helper_tells_of_all_networks(
     with open_stage() as stage:
         assert stage.events.variant == "eBPF of all network namespaces"
         first = stage.program.tcp(port=5000)
-        stage.program.tell("leave_network")
+        stage.program.call("leave_network")
         second = stage.program.tcp(port=5001)
         assert stage.told() == [listening(first, 5000), listening(second, 5001)]
 
@@ -694,6 +694,6 @@ def test_a_kernel_that_does_not_tell_the_network_lets_through_all(
     unknown_option = 0x7FFF
     monkeypatch.setattr(events_module, "SO_NETNS_COOKIE", unknown_option)
     with open_stage() as stage:
-        stage.program.tell("leave_network")
+        stage.program.call("leave_network")
         sock = stage.program.udp("127.0.0.1", 5000)
         assert stage.told() == [bound(sock, 5000)]

@@ -27,7 +27,7 @@ from link.messages import Snapshot, StubKey, StubResults, Stubs, Welcome
 from tests.integration.both_ends import Desktop
 from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import quiet_ports
-from tests.ports_stage import PATIENCE, Stage, cgroups, on_stage, program_in
+from tests.ports_stage import PATIENCE, Program, Stage, cgroups, on_stage
 from tests.private_network import private_network
 from vmagent import redirect as redirect_module
 from vmagent.bpf import system
@@ -64,18 +64,18 @@ redirected = pytest.mark.parametrize("way", ["redirect"])
 
 @private_network
 def test_an_agent_that_is_killed_leaves_nothing_attached() -> None:
-    with cgroups() as (inner, _), program_in(inner) as container:
+    with cgroups() as (inner, _), Program.running(inner) as container:
         command = [sys.executable, "-c", AGENT, str(inner.parent), str(PORT)]
         with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as agent:
             assert agent.stdout is not None
             assert agent.stdout.readline() == b"ready\n"
-            container.tell_and_wait("tcp", "127.0.0.1", PORT, "")
+            container.call("tcp", "127.0.0.1", PORT, "")
             with pytest.raises(OSError, match="in use"):
-                container.tell_and_wait("bind", "127.0.0.1", PORT)
+                container.call("bind", "127.0.0.1", PORT)
             agent.kill()
         with pytest.raises(ConnectionRefusedError):
-            container.tell_and_wait("tcp", "127.0.0.1", PORT)
-        container.tell_and_wait("bind", "127.0.0.1", PORT)
+            container.call("tcp", "127.0.0.1", PORT)
+        container.call("bind", "127.0.0.1", PORT)
 
 
 @redirected
@@ -133,8 +133,12 @@ def test_where_ipv6_cannot_be_redirected_it_has_stubs(monkeypatch: pytest.Monkey
 def test_if_the_agents_port_is_taken_another_one_serves() -> None:
     @private_network
     def run() -> None:
-        with cgroups() as (inner, own), program_in(inner) as container, program_in(own) as other:
-            other.tell_and_wait("serve", "taken", "0.0.0.0", redirect_module.PORT)
+        with (
+            cgroups() as (inner, own),
+            Program.running(inner) as container,
+            Program.running(own) as other,
+        ):
+            other.call("serve", "taken", "0.0.0.0", redirect_module.PORT)
 
             async def story() -> None:
                 stage = Stage("redirect", container, other, inner)
