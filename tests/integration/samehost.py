@@ -22,6 +22,7 @@ from typing import Any
 from desktop.paths import Paths
 from link.sockdiag import SockDiag, ephemeral_ports
 from scripts import demo_image
+from tests.integration.conftest import require_root
 from tests.integration.puppet import Puppet, program
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "free_port",
     "free_ports",
     "quiet_ports",
+    "running_samehost",
     "talk",
     "until",
 ]
@@ -138,9 +140,25 @@ class Samehost:
         return int(until(lambda: _python_process_of("agent.pyz", str(self.home)), "the agent"))
 
     def remove(self) -> None:
-        """End it and remove its folder."""
-        self.try_run("down")
+        """End it and remove its folder. What cannot be ended is a failure of the test."""
+        done = self.try_run("down")
         shutil.rmtree(self.home, ignore_errors=True)
+        assert done.returncode == 0, f"down: {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+@contextlib.contextmanager
+def running_samehost(**settings: object) -> Iterator[Samehost]:
+    """One that is up, on, and has the image loaded; `settings` are there from its start."""
+    require_root()
+    samehost = Samehost()
+    try:
+        chosen = {"hostNetworkingEnabled": True, **settings}
+        (samehost.home / "settings.json").write_text(json.dumps(chosen))
+        samehost.run("up")
+        samehost.load_image()
+        yield samehost
+    finally:
+        samehost.remove()
 
 
 def _python_process_of(*words: str) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 from desktop.machines.sandbox import Sandbox
 from desktop.settings.keys import KEYS
 from tests.integration.puppet import Puppet, exchange, program
-from tests.integration.samehost import PATIENCE, Samehost
+from tests.integration.samehost import PATIENCE, Samehost, running_samehost
 
 __all__ = ["Stage", "Table", "hears", "open_stage", "refuses"]
 
@@ -116,11 +116,7 @@ class Stage:
 @contextlib.contextmanager
 def open_stage() -> Iterator[Stage]:
     """A Samehost of its own, up, on, and with the image loaded."""
-    samehost = Samehost()
-    try:
-        samehost.run("up")
-        samehost.run("enable")
-        samehost.load_image()
+    with running_samehost() as samehost:
         addresses = Sandbox("sandbox", samehost.paths).addresses()
         here = Puppet(program(), dict(os.environ))
         try:
@@ -128,8 +124,6 @@ def open_stage() -> Iterator[Stage]:
                 yield Stage(samehost, table, inside, here, addresses)
         finally:
             here.end()
-    finally:
-        samehost.remove()
 
 
 @contextlib.contextmanager

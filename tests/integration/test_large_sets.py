@@ -10,15 +10,13 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from desktop.daemon.files import RESERVED_FILES
 from tests.integration import udp
-from tests.integration.conftest import require_root
-from tests.integration.samehost import PATIENCE, Samehost, until
+from tests.integration.samehost import PATIENCE, Samehost, running_samehost, until
 from tests.integration.servers import ECHO, MIXED, UDP_ECHO
 from tests.private_network import private_network
 
@@ -28,20 +26,6 @@ MOST_SECONDS = 30.0
 """Until all mirrors are open: on two cores that others use as well."""
 MOST_BYTES = 150 << 20
 """Resident memory of the daemon, and of the agent."""
-
-
-@contextlib.contextmanager
-def samehost_here() -> Iterator[Samehost]:
-    """A Samehost in the network of this thread, up, on, and with the image loaded."""
-    require_root()
-    samehost = Samehost()
-    try:
-        samehost.run("up")
-        samehost.run("enable")
-        samehost.load_image()
-        yield samehost
-    finally:
-        samehost.remove()
 
 
 def resident_bytes(process: int) -> int:
@@ -74,7 +58,7 @@ def is_open(protocol: str, address: str, port: int) -> bool:
 def test_five_thousand_listeners_of_a_container_are_mirrored_and_go_with_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with samehost_here() as samehost:
+    with running_samehost() as samehost:
         before = samehost.status()["ports"]["active"]
         started = time.monotonic()
         with samehost.python(MIXED, str(FIRST), str(MANY)):
@@ -173,7 +157,7 @@ def is_served(port: int) -> bool:
 def test_without_files_new_connections_are_reset_old_flows_live_and_it_heals(
     who: str, more: int
 ) -> None:
-    with samehost_here() as samehost, contextlib.ExitStack() as stack:
+    with running_samehost() as samehost, contextlib.ExitStack() as stack:
         tcp, datagrams = FIRST, FIRST + 1
         stack.enter_context(samehost.python(ECHO, str(tcp)))
         stack.enter_context(samehost.python(UDP_ECHO, "0.0.0.0", str(datagrams)))
@@ -198,7 +182,7 @@ def test_without_files_new_connections_are_reset_old_flows_live_and_it_heals(
 
 @private_network
 def test_a_mirror_for_which_there_is_no_file_says_so_and_opens_once_there_is() -> None:
-    with samehost_here() as samehost, contextlib.ExitStack() as stack:
+    with running_samehost() as samehost, contextlib.ExitStack() as stack:
         short = Short(samehost.daemon(), RESERVED_FILES + 20)
         stack.callback(short.give_back)
         with samehost.python(MIXED, str(FIRST), "100"):

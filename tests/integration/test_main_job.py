@@ -15,8 +15,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.conftest import require_root
-from tests.integration.samehost import IMAGE, Samehost, free_port, free_ports, talk, until
+from tests.integration.samehost import (
+    IMAGE,
+    Samehost,
+    free_port,
+    free_ports,
+    running_samehost,
+    talk,
+    until,
+)
 from tests.integration.servers import ECHO, GREETER, MANY, ON_COMMAND
 
 ROW_KEYS = [
@@ -28,15 +35,8 @@ ROW_KEYS = [
 @pytest.fixture(scope="module")
 def running() -> Iterator[Samehost]:
     """Up, on, and with the image loaded; the tests of this module share it."""
-    require_root()
-    samehost = Samehost()
-    try:
-        samehost.run("up")
-        samehost.run("enable")
-        samehost.load_image()
+    with running_samehost() as samehost:
         yield samehost
-    finally:
-        samehost.remove()
 
 
 @pytest.fixture

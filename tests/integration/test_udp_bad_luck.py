@@ -15,8 +15,7 @@ import pytest
 
 from desktop.machines.sandbox import Sandbox
 from tests.integration import udp
-from tests.integration.conftest import require_root
-from tests.integration.samehost import Samehost, quiet_ports, until
+from tests.integration.samehost import Samehost, quiet_ports, running_samehost, until
 from tests.integration.servers import UDP_CLIENT, UDP_ECHO, UDP_STEADY, UDP_TELLER
 
 RECOVERY_SECONDS = 2.0
@@ -30,15 +29,8 @@ is the usual)."""
 @pytest.fixture(scope="module")
 def running() -> Iterator[Samehost]:
     """Up, on, and with the image loaded; whatever a test kills comes back by itself."""
-    require_root()
-    samehost = Samehost()
-    try:
-        samehost.run("up")
-        samehost.run("enable")
-        samehost.load_image()
+    with running_samehost() as samehost:
         yield samehost
-    finally:
-        samehost.remove()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from the same addresses. Its own tests are in `tests/contract`."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -11,25 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration import typed, udp
-from tests.integration.conftest import require_root
 from tests.integration.other_host import other_host
-from tests.integration.samehost import PATIENCE, Samehost, quiet_ports, until
+from tests.integration.samehost import PATIENCE, Samehost, quiet_ports, running_samehost, until
 from tests.integration.servers import UDP_CLIENT, UDP_ECHO, UDP_TELLER
 
 
 @pytest.fixture(scope="module")
 def samehost() -> Iterator[Samehost]:
     """Up, on, with the image loaded, and with the setting `udpPath`."""
-    require_root()
-    samehost = Samehost()
-    try:
-        settings = {"hostNetworkingEnabled": True, "udpPath": "portable"}
-        (samehost.home / "settings.json").write_text(json.dumps(settings))
-        samehost.run("up")
-        samehost.load_image()
+    with running_samehost(udpPath="portable") as samehost:
         yield samehost
-    finally:
-        samehost.remove()
 
 
 @pytest.fixture
