@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 from desktop.daemon.traffic import Traffic
 from desktop.mirror.model import Binding, Target
@@ -19,6 +20,27 @@ from link.datagrams.sockets import DatagramSockets
 __all__ = ["UdpServers"]
 
 
+@dataclass(slots=True)
+class _Served:
+    """The streams of one mirror, and what those that ended have dropped, on either side."""
+
+    backs: set[Back] = field(default_factory=set)
+    dropped_here: int = 0
+    dropped_there: int = 0
+
+    def ended(self, back: Back) -> None:
+        """A stream is over. The other side's count goes on with its next one."""
+        self.backs.discard(back)
+        self.dropped_here += back.dropped_here
+        self.dropped_there = max(self.dropped_there, back.dropped_there)
+
+    def dropped(self) -> int:
+        """Datagrams not passed on so far, in either direction."""
+        here = sum(back.dropped_here for back in self.backs)
+        there = max((back.dropped_there for back in self.backs), default=0)
+        return self.dropped_here + here + max(self.dropped_there, there)
+
+
 class UdpServers:
     """The open streams of UDP flows of origin host, by mirror."""
 
@@ -26,14 +48,11 @@ class UdpServers:
         self._sockets = sockets
         self._limits = limits
         self._traffic = traffic
-        self._open: defaultdict[Binding, set[Back]] = defaultdict(set)
+        self._open: defaultdict[Binding, _Served] = defaultdict(_Served)
 
     def opened(self, binding: Binding, stream: socket.socket, target: Target) -> None:
         """Serve the flows of a stream, which is owned from now on."""
-
-        def ended(back: Back) -> None:
-            self._open[binding].discard(back)
-
+        served = self._open[binding]
         back = Back(
             self._sockets,
             stream,
@@ -41,14 +60,14 @@ class UdpServers:
             target.port,
             limits=self._limits,
             watch=self._traffic.watch(binding),
-            on_end=ended,
+            on_end=served.ended,
         )
-        self._open[binding].add(back)
-        self._traffic.meter(binding, lambda: self._dropped(binding))
+        served.backs.add(back)
+        self._traffic.meter(binding, served.dropped)
 
     def close(self, binding: Binding) -> None:
         """The mirror goes: send on what its server has said, and end its flows."""
-        for back in self._open.pop(binding, set()):
+        for back in list(self._open.pop(binding, _Served()).backs):
             back.drain()
             back.close()
 
@@ -56,6 +75,3 @@ class UdpServers:
         """End every flow."""
         for binding in list(self._open):
             self.close(binding)
-
-    def _dropped(self, binding: Binding) -> int:
-        return sum(back.dropped for back in self._open.get(binding, ()))

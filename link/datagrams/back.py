@@ -63,9 +63,14 @@ class Back:
         return len(self._flows)
 
     @property
-    def dropped(self) -> int:
-        """Datagrams that were not passed on so far, in either direction, on either end."""
-        return self._stream.dropped_here + self._stream.dropped_there
+    def dropped_here(self) -> int:
+        """Datagrams that this end did not pass on so far."""
+        return self._stream.dropped_here
+
+    @property
+    def dropped_there(self) -> int:
+        """The same of the other end, over all its streams, as far as it has told."""
+        return self._stream.dropped_there
 
     def drain(self) -> None:
         """Send on, now, what servers have said."""

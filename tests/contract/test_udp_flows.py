@@ -544,7 +544,7 @@ def test_an_address_that_is_not_loopback_is_never_spoken_to(tell: Tell) -> None:
         one.client().say(b"hello", b"hello")
         await until(lambda: one.front.dropped == 2)
         assert one.at_back.started == []
-        assert one.backs[0].dropped == 2
+        assert one.backs[0].dropped_here == 2
 
     tell(story)
 
@@ -727,7 +727,7 @@ def test_a_datagram_that_no_server_can_take_is_counted(tell: Tell) -> None:
         assert await one.server.hear() == b"ok"
         peer.send(header(Kind.END, 1))
         await until(lambda: one.at_back.ended)
-        assert one.backs[0].dropped == 1
+        assert one.backs[0].dropped_here == 1
         peer.close()
 
     tell(story)
@@ -990,7 +990,7 @@ def test_nothing_refers_to_what_was_closed(tell: Tell, monkeypatch: pytest.Monke
         await one.client().ask(b"hello")
         one.target = OpenRequest("192.0.2.1", 53, "udp")
         one.client().say(b"to be dropped, and told later")
-        await until(lambda: one.backs[-1].dropped == 1)
+        await until(lambda: one.backs[-1].dropped_here == 1)
         one.makes_streams = False
         await one.lose_streams()
         one.client().say(b"waits for a stream")

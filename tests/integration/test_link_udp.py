@@ -203,7 +203,7 @@ def test_the_agent_sends_datagrams_to_nothing_but_loopback(kind: str) -> None:
                     await asyncio.get_running_loop().sock_sendall(client, b"out")
                     await until(lambda: bool(ends.agent._backs))
                     (back,) = ends.agent._backs
-                    await until(lambda: back.dropped == 1)
+                    await until(lambda: back.dropped_here == 1)
                     assert back.count == 0
 
     run(story)

@@ -230,3 +230,21 @@ def test_what_breaks_the_format_ends_that_stream_only() -> None:
             assert (await it.hears())[0] == b"still served"
 
     run(story)
+
+
+def test_what_containers_side_dropped_is_counted_once_over_all_its_streams() -> None:
+    async def story() -> None:
+        async with scene() as it:
+            loop = asyncio.get_running_loop()
+            first, second = it.stream(STUB), it.stream(STUB)
+            for stream, count in ((first, 5), (second, 5)):
+                await loop.sock_sendall(stream, header(Kind.DROPPED, count))
+            await until(lambda: it.traffic.of(STUB).dropped == 5)
+            first.close()
+            await loop.sock_sendall(second, header(Kind.DROPPED, 7))
+            await until(lambda: it.traffic.of(STUB).dropped == 7)
+            second.close()
+            await loop.sock_sendall(it.stream(STUB), header(Kind.DROPPED, 8))
+            await until(lambda: it.traffic.of(STUB).dropped == 8)
+
+    run(story)
