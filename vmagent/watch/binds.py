@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from link.maturity import Seen
 from vmagent.bpf.events import GONE, BindEvents
 
 __all__ = ["HEALTH_SECONDS", "PAUSE_SECONDS", "RETRY_SECONDS", "Binds"]
@@ -102,6 +103,15 @@ class Binds:
         self._try()
         self._watch()
         return self.is_on
+
+    def follow(self, sockets: Iterable[Seen]) -> None:
+        """Have the end of these told, too, which a dump has found: where nothing else tells it."""
+        if self._events is None:
+            return
+        try:
+            self._events.follow(sockets)
+        except OSError as error:
+            _log.warning("the end of some listeners will be seen late: %s", error)
 
     def _try(self) -> None:
         try:

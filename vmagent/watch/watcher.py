@@ -216,6 +216,8 @@ class Watcher:
         added = identified + self._renamed()
         self._records.update((each.id, present[each.id]) for each in identified)
         self.listeners.update((each.id, each) for each in added)
+        if identified and self._events is None:
+            self._binds.follow(self._records[each.id] for each in identified)
         gone = [cookie for cookie in removed if cookie not in self.listeners]
         if added or gone:
             self._on_change(added, gone)

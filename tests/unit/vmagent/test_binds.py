@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import pytest
 
+from link.maturity import Seen
 from vmagent.bpf.events import BOUND, GONE, LISTENING, BindEvent, Drained
 from vmagent.watch import binds as binds_module
 from vmagent.watch.binds import HEALTH_SECONDS, RETRY_SECONDS, Binds
 
 PATIENCE = 5.0
+UDP_SERVER = BindEvent(7, 53, "udp", BOUND)
+"""Has what a socket of a dump has: cookie, port and protocol."""
 
 
 class Events:
@@ -33,6 +37,7 @@ class Events:
         self.variant = "eBPF"
         self.attached = True
         self.is_closed = False
+        self.followed: list[int] = []
         Events.made.append(self)
 
     def tell(self, *events: BindEvent, lost: int = 0) -> None:
@@ -48,6 +53,12 @@ class Events:
         events, self._waiting = self._waiting, []
         lost, self._lost = self._lost, 0
         return Drained(events, lost)
+
+    def follow(self, sockets: Iterable[Seen]) -> bool:
+        if Events.refusal is not None:
+            raise Events.refusal
+        self.followed += [each.cookie for each in sockets]
+        return True
 
     def close(self) -> None:
         assert not self.is_closed
@@ -85,11 +96,11 @@ def events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binds_module, "BindEvents", Events)
 
 
-def story(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def run() -> None:
-        asyncio.run(test())
+def story(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(**fixtures: object) -> None:
+        asyncio.run(test(**fixtures))
 
-    run.__name__ = test.__name__
     return run
 
 
@@ -158,6 +169,21 @@ async def test_programs_that_somebody_detached_are_attached_anew_and_counted() -
     Events.made[1].tell(BindEvent(9, 53, "udp", BOUND))
     await told.wait()
     assert told.began == [[9]]
+    told.binds.stop()
+
+
+@story
+async def test_what_a_dump_found_is_followed_as_far_as_that_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Told()
+    told.binds.follow([UDP_SERVER])
+    told.binds.start()
+    told.binds.follow([UDP_SERVER])
+    assert Events.made[0].followed == [UDP_SERVER.cookie]
+    Events.refusal = OSError(errno.EPERM, "not any more")
+    told.binds.follow([UDP_SERVER])
+    assert "seen late" in caplog.text
     told.binds.stop()
 
 
