@@ -17,7 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 from desktop.paths import Paths
 from link.sockdiag import SockDiag, ephemeral_ports
@@ -49,6 +51,7 @@ class Samehost:
         self.home = Path(tempfile.mkdtemp(prefix="samehost-"))
         self.paths = Paths.under(self.home)
         self.environment = {**os.environ, "SAMEHOST_HOME": str(self.home)}
+        _alive.add(self)
 
     def command(self, *arguments: str) -> list[str]:
         """The argument list of a `samehost` command."""
@@ -139,11 +142,26 @@ class Samehost:
         """The agent's process, once there is one."""
         return int(until(lambda: _python_process_of("agent.pyz", str(self.home)), "the agent"))
 
+    def evidence(self) -> str:
+        """What a person would ask for when something did not happen."""
+        listing = self.try_run("docker", "ps", "-a", "--format={{.ID}} {{.Status}} {{.Command}}")
+        tables = [self.try_run(verb).stdout for verb in ("status", "ports")] + [listing.stdout]
+        for line in listing.stdout.splitlines():
+            logs = self.try_run("docker", "logs", "--tail=5", line.split()[0])
+            tables.append(f"{line.split()[0]}: {logs.stdout}{logs.stderr}")
+        tables.append("\n".join(self.try_run("logs").stdout.splitlines()[-20:]))
+        return "\n".join(tables)
+
     def remove(self) -> None:
         """End it and remove its folder. What cannot be ended is a failure of the test."""
         done = self.try_run("down")
+        _alive.discard(self)
         shutil.rmtree(self.home, ignore_errors=True)
         assert done.returncode == 0, f"down: {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+_alive: Final[set[Samehost]] = set()
+"""Whose evidence a failure shows."""
 
 
 @contextlib.contextmanager
@@ -180,15 +198,20 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -
     """Poll until `condition` is true; its value."""
     deadline = time.monotonic() + patience
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
+        if time.monotonic() > deadline:
+            evidence = "\n".join(each.evidence() for each in _alive)
+            pytest.fail(f"waited {patience} s for: {what}\n{evidence}")
         time.sleep(0.02)
     return value
 
 
 def free_port() -> int:
-    """A port that nobody listens on, on any address of this computer."""
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
-        return int(server.getsockname()[1])
+    """A port that nobody listens on, on any address of this computer (`quiet_ports`).
+
+    Not one that the kernel chooses: in the machine it may be the port of a client's connection,
+    alive or in TIME_WAIT, and the container that binds it would end with EADDRINUSE.
+    """
+    return quiet_ports(1)
 
 
 def free_ports(count: int) -> int:
@@ -201,16 +224,17 @@ def free_ports(count: int) -> int:
     return first
 
 
-def quiet_ports(count: int) -> int:
+def quiet_ports(count: int, among: range | None = None) -> int:
     """The first of `count` ports in a row on which nothing listens here, TCP or UDP.
 
-    Below the range from which the kernel chooses ports, so that UDP counts at once; at random,
-    so that tests that run at once do not meet.
+    Below the range from which the kernel chooses ports, so that UDP counts at once, unless `among`
+    says otherwise; at random, so that tests that run at once do not meet.
     """
+    among = among or range(10000, ephemeral_ports().start)
     with contextlib.closing(SockDiag()) as diag:
         taken = {record.port for record in diag.listeners()}
     while True:
-        first = random.randrange(10000, ephemeral_ports().start - count)
+        first = random.randrange(among.start, among.stop - count)
         if taken.isdisjoint(range(first, first + count)):
             return first
 

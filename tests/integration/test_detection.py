@@ -13,10 +13,11 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
+from link import polling
 from link.listener import Container, Listener
 from link.maturity import MATURITY_SECONDS
 from link.polling import FAST, AdaptiveInterval
@@ -29,8 +30,10 @@ from link.sockdiag import (
     ephemeral_ports,
 )
 from tests.cgroup_program import CgroupProgram, remove_cgroup
+from tests.integration.bpf_stage import require_bpf
 from tests.integration.kernel_sockets import bind_udp, listen
 from tests.private_network import private_network
+from vmagent.watch import binds as binds_module
 from vmagent.watch import watcher as watcher_module
 from vmagent.watch.cgroups import find_mounts
 from vmagent.watch.watcher import Watcher
@@ -206,6 +209,44 @@ def test_the_agents_own_sockets_are_left_out_even_in_a_container() -> None:
         watch(scenario, own)
 
 
+TIERS: Final = {
+    "eBPF, destroy events": (True, True),
+    "eBPF": (True, False),
+    "destroy events": (False, True),
+    "polling": (False, False),
+}
+"""What a kernel may have: events of binds, events of destroyed sockets."""
+
+
+def choose_tier(monkeypatch: pytest.MonkeyPatch, tier: str) -> None:
+    """Let the kernel have no more than that."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise SockDiagError(1, "not permitted")
+
+    has_binds, has_ends = TIERS[tier]
+    if has_binds:
+        require_bpf()
+    else:
+        monkeypatch.setattr(binds_module, "BindEvents", refuse)
+    if not has_ends:
+        monkeypatch.setattr(watcher_module, "DestroyEvents", refuse)
+
+
+def look_at_events_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No scan is due by the clock."""
+    never = functools.partial(AdaptiveInterval, fast=3600.0, slow=3600.0)
+    monkeypatch.setattr(watcher_module, "AdaptiveInterval", never)
+    monkeypatch.setattr(polling, "SOON", 3600.0)
+
+
+async def until_begun(watcher: Watcher, tier: str) -> None:
+    """Until what tells of binds is at work, or known not to be."""
+    begun = "eBPF, " if TIERS[tier][0] else "(no eBPF: not permitted)"
+    await until(lambda: begun in watcher.description)
+
+
+@pytest.mark.parametrize("tier", ["eBPF", "destroy events"])
 @pytest.mark.parametrize(
     ("protocol", "ports"),
     [("tcp", [0, 0]), ("udp", [5001, 5002]), ("udp", [0, 0])],
@@ -213,16 +254,16 @@ def test_the_agents_own_sockets_are_left_out_even_in_a_container() -> None:
 )
 @private_network
 def test_a_closed_listener_is_told_by_the_event_not_by_the_clock(
-    monkeypatch: pytest.MonkeyPatch, protocol: str, ports: list[int]
+    monkeypatch: pytest.MonkeyPatch, protocol: str, ports: list[int], tier: str
 ) -> None:
-    never = functools.partial(AdaptiveInterval, fast=3600.0, slow=3600.0)
-    monkeypatch.setattr(watcher_module, "AdaptiveInterval", never)
+    choose_tier(monkeypatch, tier)
+    look_at_events_only(monkeypatch)
     with program_in_container() as program:
         for port in ports:
             program.listen("127.0.0.1", protocol=protocol, port=port)
 
         async def scenario(watcher: Watcher, told: Told) -> None:
-            assert watcher.description == "sock_diag, destroy events"
+            await until_begun(watcher, tier)
             await until(lambda: len(told.current) == 2)
             program.close_oldest()
             await until(lambda: len(told.current) == 1)
@@ -233,18 +274,41 @@ def test_a_closed_listener_is_told_by_the_event_not_by_the_clock(
         watch(scenario, frozenset())
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @private_network
-def test_without_events_polling_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise SockDiagError(1, "not permitted")
-
-    monkeypatch.setattr(watcher_module, "DestroyEvents", refuse)
+def test_a_new_listener_is_told_by_the_event_not_by_the_clock(
+    monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    choose_tier(monkeypatch, "eBPF")
+    look_at_events_only(monkeypatch)
     with program_in_container() as program:
 
         async def scenario(watcher: Watcher, told: Told) -> None:
-            assert watcher.description == "sock_diag polling"
+            await until_begun(watcher, "eBPF")
+            ports = (5001, 45_001)
+            assert ports[1] in ephemeral_ports()
+            program.listen("127.0.0.1", protocol=protocol, port=ports[0])
+            await until(lambda: told.ports() == {ports[0]})
+            program.listen("127.0.0.1", protocol=protocol, port=ports[1])
+            await until(lambda: told.ports() == set(ports))
+
+        watch(scenario, frozenset())
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@private_network
+def test_every_tier_finds_the_same(monkeypatch: pytest.MonkeyPatch, tier: str) -> None:
+    choose_tier(monkeypatch, tier)
+    with program_in_container() as program:
+
+        async def scenario(watcher: Watcher, told: Told) -> None:
+            await until_begun(watcher, tier)
             port = program.listen("::1")
             await until(lambda: told.ports() == {port})
+            chosen = program.listen("127.0.0.1", protocol="udp")
+            await until(lambda: told.ports() == {port, chosen})
+            program.close_oldest()
+            await until(lambda: told.ports() == {chosen})
             program.close_oldest()
             await until(lambda: not told.current)
 

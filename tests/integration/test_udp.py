@@ -18,7 +18,7 @@ from link.sockdiag import ephemeral_ports
 from tests.integration import typed, udp
 from tests.integration.conftest import require_root
 from tests.integration.other_host import OtherHost, other_host
-from tests.integration.samehost import PATIENCE, free_port, quiet_ports, until
+from tests.integration.samehost import PATIENCE, quiet_ports, until
 from tests.integration.servers import (
     LOOKUPS,
     NAMES,
@@ -477,8 +477,7 @@ def test_a_server_on_such_a_port_that_it_named_itself_does_not_wait_where_binds_
 ) -> None:
     if "eBPF," not in stage.samehost.status()["machine"]["watcher"]:
         pytest.skip("this kernel tells of no binds")
-    port = free_port()
-    assert port in ephemeral_ports()
+    port = quiet_ports(1, among=ephemeral_ports())
     with stage.inside.serving("udp", "0.0.0.0", port):
         started = time.monotonic()
         wait_for_mirror(stage, port)
