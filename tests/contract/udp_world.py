@@ -4,7 +4,9 @@
 
 Rules: everything is on loopback and in one event loop. `World.aclose` proves that nothing is left:
 every flow that began has ended once, no exception reached the loop, no descriptor or task remains.
-To prove another implementation of `DatagramSockets`, add it to SOCKETS.
+
+Counterparts: `datagram_ends.py` has the kinds of sockets, `conftest.py` the fixture that tells a
+story in a world; `test_udp_flow_*.py`, `tests/ports_stage.py`.
 """
 
 from __future__ import annotations
@@ -12,77 +14,53 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import select
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-import pytest
-
-from desktop.datagrams.portable import PortableDatagramSockets
 from link.datagrams.back import Back
 from link.datagrams.flow import Watch
 from link.datagrams.flows import Limits
 from link.datagrams.front import Front
-from link.datagrams.linux import LinuxDatagramSockets
-from link.datagrams.sockets import DatagramSockets
 from link.dial import tune_local
 from link.opening import OpenReader
 from link.pool import StreamPool
 from link.relay.relay import Flow
 from link.wire import OpenRequest
+from tests.contract.datagram_ends import (
+    PATIENCE,
+    MakeSockets,
+    descriptors,
+    family_of,
+    free_port,
+    may_use_raw_sockets,
+    until,
+)
 
 __all__ = [
-    "PATIENCE",
-    "SOCKETS",
+    "LARGEST",
     "Client",
     "Heard",
     "Ledger",
-    "MakeSockets",
     "Server",
+    "Story",
+    "Tell",
     "World",
-    "descriptors",
     "stream_pair",
-    "until",
     "world",
 ]
 
-MakeSockets = Callable[[], DatagramSockets]
+Tell = Callable[..., None]
+"""Runs a story in a world that is made with the given limits or address."""
 
-SOCKETS: Final = [
-    pytest.param(LinuxDatagramSockets, id="linux"),
-    pytest.param(PortableDatagramSockets, id="portable"),
-]
-"""Every implementation, made inside the running loop. What one may do less: see `World`."""
+LARGEST: Final = 65_507
+"""Bytes of the largest datagram over IPv4 (udp(7))."""
 
-PATIENCE: Final = 10.0
-"""Seconds that anything may take."""
 ROOM_BYTES: Final = 8 << 20
 """Receive buffer of clients and servers, so that what is lost was not lost by them."""
 SO_RCVBUFFORCE: Final = 33
 """asm-generic/socket.h."""
-
-
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Return once `condition` holds. Raises TimeoutError after `patience` seconds."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 - the kernel sends no event for these conditions
-            await asyncio.sleep(0.002)
-
-
-def descriptors() -> int:
-    """Descriptors that this process has open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def may_use_raw_sockets() -> bool:
-    """True where ICMP may be sent by hand (CAP_NET_RAW)."""
-    try:
-        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
-    except PermissionError:
-        return False
-    return True
 
 
 def stream_pair() -> tuple[socket.socket, socket.socket]:
@@ -94,17 +72,6 @@ def stream_pair() -> tuple[socket.socket, socket.socket]:
         tune_local(end)
         end.setblocking(False)
     return near, far
-
-
-def family_of(address: str) -> int:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def free_port(address: str) -> int:
-    """A UDP port that was free a moment ago."""
-    with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
-        sock.bind((address, 0))
-        return int(sock.getsockname()[1])
 
 
 class Heard(NamedTuple):
@@ -437,6 +404,10 @@ class World:
             assert not ledger.live, "flows that began have not ended"
             assert len(ledger.ended) == len(ledger.started)
         assert not self.faults, self.faults
+
+
+Story = Callable[[World], Awaitable[None]]
+"""What happens in a world."""
 
 
 @contextlib.asynccontextmanager

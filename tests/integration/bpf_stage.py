@@ -3,13 +3,14 @@
 The program does with sockets as it is told. The kernel tells within the system call that is told
 of: when the program has answered, its events are there to be read, and nothing is waited for.
 
-Counterpart: `test_bpf.py`.
+Counterparts: `test_bpf_*.py`, `test_detection.py`, `tests/ports_stage.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from vmagent.watch.cgroups import find_mounts
 
 __all__ = [
     "ANY_PORT",
+    "IPPROTO_UDPLITE",
     "PATIENCE",
     "TCP",
     "UDP",
@@ -47,6 +49,9 @@ PATIENCE: Final = 10.0
 TCP: Final = int(socket.SOCK_STREAM)
 UDP: Final = int(socket.SOCK_DGRAM)
 ANY_PORT: Final = 0
+
+IPPROTO_UDPLITE: Final = 136
+"""linux/in.h."""
 
 PROGRAM: Final = """
 import ctypes, errno, json, os, signal, socket, sys
@@ -185,11 +190,14 @@ def new_cgroup(name: str = "") -> Iterator[Path]:
 
 def require_bpf() -> None:
     """Skip the test where the kernel lets nobody make a map."""
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     try:
-        descriptor = system.create_map("samehost_probe", MapDefinition(2, 4, 8, 1, 0))
+        system.raise_memlock_limit()  # what is tested does so itself, before Linux 5.11
+        os.close(system.create_map("samehost_probe", MapDefinition(2, 4, 8, 1, 0)))
     except BpfError as error:
         pytest.skip(f"no eBPF here: {error}")
-    os.close(descriptor)
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, limit)
 
 
 @contextlib.contextmanager
