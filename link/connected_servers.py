@@ -20,18 +20,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from link.processes import find_processes
 from link.sockdiag_wire import ListeningSocket
+from link.udp_table import connected_sockets
 
 __all__ = ["ConnectedServers"]
-
-TABLES: Final = ("/proc/thread-self/net/udp", "/proc/thread-self/net/udp6")
-"""All UDP sockets as text, a line each (proc(5))."""
-
-ESTABLISHED: Final = "01"
-"""State of a connected UDP socket there (net/tcp_states.h)."""
 
 
 class _Connection(NamedTuple):
@@ -79,14 +74,5 @@ def _is_ours(server: _Connection, connections: dict[int, _Connection]) -> bool:
 
 def _connections() -> Iterator[tuple[int, _Connection]]:
     """Every connected UDP socket, by inode. Raises OSError."""
-    for table in TABLES:
-        with open(table, encoding="ascii") as lines:
-            next(lines)
-            for line in lines:
-                _slot, local, remote, state, *rest = line.split()
-                if state == ESTABLISHED:
-                    yield int(rest[5]), _Connection(_port(local), _port(remote))
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
+    for each in connected_sockets():
+        yield each.inode, _Connection(each.port, each.peer_port)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from link.labels import Labels
+
 __all__ = ["Container", "Listener", "canonical_address"]
 
 
@@ -27,11 +29,21 @@ def canonical_address(text: str) -> str:
 
 @dataclass(frozen=True)
 class Container:
-    """The container that a socket belongs to. `name` is "" until the engine has told it."""
+    """The container that a socket belongs to. One object serves all its listeners.
+
+    `name` and `image` are "" and `labels` empty until the engine has told them.
+    """
 
     id: str
     name: str
     runtime: str
+    image: str = ""
+    labels: Labels = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which container it is, whatever is known of it."""
+        return self.id, self.runtime
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,10 @@ Rules: pure; every field that comes off the wire is checked for type and range h
 else, so the rest of the code may trust a message. An unknown kind or a bad field raises
 `WireError`. Lists that may be long are sent in parts (`MAX_LISTENERS` per message).
 
-    agent → desktop   Welcome, Snapshot…, Delta…, StubResults, Wanted, Beat
+What is known of a container is sent once in a generation, and again when it changes: in the
+message that first has a listener of it, or before. Listeners name it by id and runtime.
+
+    agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Beat
     desktop → agent   UdpLimits, Resync, Stubs, Beat, Bye
 
 Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
@@ -14,13 +17,15 @@ gap in either makes the desktop ask for a new snapshot. Counterpart: `session.py
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, Union
 
+from link.labels import Labels, are_within_limits
 from link.listener import Container, Listener, canonical_address
 from link.wire import WireError
 
 __all__ = [
+    "MAX_CONTAINERS",
     "MAX_LISTENERS",
     "MAX_TEXT",
     "Beat",
@@ -35,6 +40,7 @@ __all__ = [
     "Stubs",
     "UdpLimits",
     "Wanted",
+    "Watching",
     "Welcome",
     "decode",
     "encode",
@@ -43,6 +49,8 @@ __all__ = [
 
 MAX_LISTENERS: Final = 1000
 """Listeners or stubs per message; with the longest names that is well under `wire.MAX_MESSAGE`."""
+MAX_CONTAINERS: Final = 16
+"""Containers per message: with a full part of listeners and the longest labels that fits, too."""
 MAX_TEXT: Final = 256
 """Characters of a name or reason."""
 MAX_WANTED: Final = 4096
@@ -63,23 +71,38 @@ class Welcome:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """How listeners are found from now on, in words for a person: what Welcome said is over."""
+
+    watcher: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """All listeners, in parts; `last` ends it. The first part discards what was known."""
+    """All listeners, in parts; `last` ends it. The first part discards what was known.
+
+    `containers` are those that later listeners, and these, may be of.
+    """
 
     generation: int
     first: bool
     last: bool
     listeners: tuple[Listener, ...]
+    containers: tuple[Container, ...] = ()
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What changed. An `added` id that is known replaces it; a `removed` one may be unknown."""
+    """What changed. An `added` id that is known replaces it; a `removed` one may be unknown.
+
+    `containers` are new or differ, which concerns listeners that are told with them or later.
+    """
 
     generation: int
     sequence: int
     added: tuple[Listener, ...]
     removed: tuple[int, ...]
+    containers: tuple[Container, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,12 +169,24 @@ class Bye:
     """The desktop ends the session for good: close the stubs and exit."""
 
 
-Message = Union[Welcome, Snapshot, Delta, StubResults, Wanted, Beat, Resync, Stubs, UdpLimits, Bye]
+Message = Union[
+    Welcome,
+    Watching,
+    Snapshot,
+    Delta,
+    StubResults,
+    Wanted,
+    Beat,
+    Resync,
+    Stubs,
+    UdpLimits,
+    Bye,
+]
 
 
 def encode(message: Message) -> dict[str, Any]:
     """The JSON object of a message."""
-    return {"kind": _KINDS[type(message)], **asdict(message)}
+    return {"kind": _KINDS[type(message)], **_plain(vars(message))}
 
 
 def decode(raw: dict[str, Any]) -> Message:
@@ -163,9 +198,28 @@ def decode(raw: dict[str, Any]) -> Message:
     return decoder(raw)
 
 
-def in_parts(items: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def in_parts(items: tuple[Any, ...], most: int = MAX_LISTENERS) -> list[tuple[Any, ...]]:
     """`items` cut into parts that fit a message; one empty part if there are none."""
-    return [items[i : i + MAX_LISTENERS] for i in range(0, max(len(items), 1), MAX_LISTENERS)]
+    return [items[i : i + most] for i in range(0, max(len(items), 1), most)]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Listener):
+        return {**vars(value), "container": value.container and _referred_to(value.container)}
+    if isinstance(value, Container):
+        return {**vars(value), "labels": dict(value.labels)}
+    if isinstance(value, (StubKey, StubResult)):
+        return _plain(vars(value))
+    return value
+
+
+def _referred_to(container: Container) -> dict[str, str]:
+    return {"id": container.id, "runtime": container.runtime}
 
 
 def _int(raw: dict[str, Any], key: str, low: int, high: int) -> int:
@@ -186,6 +240,8 @@ def _text(raw: dict[str, Any], key: str) -> str:
     value = raw.get(key)
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise WireError(f"{key} is not a text of at most {MAX_TEXT} characters")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise WireError(f"{key} holds half of a character")
     return value
 
 
@@ -227,7 +283,24 @@ def _protocol(raw: dict[str, Any]) -> str:
 
 
 def _container(raw: dict[str, Any]) -> Container:
-    return Container(_text(raw, "id"), _text(raw, "name"), _text(raw, "runtime"))
+    return Container(
+        id=_text(raw, "id"),
+        name=_text(raw, "name"),
+        runtime=_text(raw, "runtime"),
+        image=_text(raw, "image"),
+        labels=_labels(raw),
+    )
+
+
+def _labels(raw: dict[str, Any]) -> Labels:
+    labels = _object(raw, "labels")
+    if not are_within_limits(labels):
+        raise WireError("labels are too many, too long or no text")
+    return tuple(sorted(labels.items()))
+
+
+def _reference(raw: dict[str, Any]) -> Container:
+    return Container(_text(raw, "id"), "", _text(raw, "runtime"))
 
 
 def _listener(raw: dict[str, Any]) -> Listener:
@@ -238,7 +311,7 @@ def _listener(raw: dict[str, Any]) -> Listener:
         port=_int(raw, "port", 1, 65535),
         v6only=_bool(raw, "v6only"),
         inode=_int(raw, "inode", 0, 2**64 - 1),
-        container=None if raw.get("container") is None else _container(_object(raw, "container")),
+        container=None if raw.get("container") is None else _reference(_object(raw, "container")),
         process=None if raw.get("process") is None else _text(raw, "process"),
         pid=None if raw.get("pid") is None else _int(raw, "pid", 0, 2**31 - 1),
     )
@@ -267,7 +340,14 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
         _bool(raw, "first"),
         _bool(raw, "last"),
         _objects(raw, "listeners", _listener),
+        _containers(raw),
     )
+
+
+def _containers(raw: dict[str, Any]) -> tuple[Container, ...]:
+    if len(_list(raw, "containers")) > MAX_CONTAINERS:
+        raise WireError(f"containers are more than {MAX_CONTAINERS}")
+    return _objects(raw, "containers", _container)
 
 
 def _removed(raw: dict[str, Any]) -> tuple[int, ...]:
@@ -283,11 +363,13 @@ def _delta(raw: dict[str, Any]) -> Delta:
         _int(raw, "sequence", 1, 2**63),
         _objects(raw, "added", _listener),
         _removed(raw),
+        _containers(raw),
     )
 
 
 _KINDS: Final[dict[type, str]] = {
     Welcome: "welcome",
+    Watching: "watching",
     Snapshot: "snapshot",
     Delta: "delta",
     StubResults: "stub_results",
@@ -300,6 +382,7 @@ _KINDS: Final[dict[type, str]] = {
 }
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
     "welcome": _welcome,
+    "watching": lambda raw: Watching(_text(raw, "watcher")),
     "snapshot": _snapshot,
     "delta": _delta,
     "stub_results": lambda raw: StubResults(_objects(raw, "results", _stub_result)),

@@ -2,21 +2,22 @@
 
 There is no image registry to rely on, so the root file system is put together on the spot:
 OpenBSD's netcat as `nc`, socat, busybox for everything else, and the shared libraries they name
-(ldd(1)). The archive is kept in build/, under a name that tells the packages' versions; the
+(`root_archive`). The archive is kept in build/, under a name that tells the packages' versions; the
 image carries the same key as a label, so that an image already loaded is recognised.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from scripts import root_archive
+from scripts.root_archive import EXECUTABLE, RootArchive, output
 
 __all__ = ["IMAGE", "KEY_LABEL", "build", "cache_key", "import_arguments"]
 
@@ -33,13 +34,12 @@ FILES: Final = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
 }
-EXECUTABLE: Final = 0o755
 STICKY: Final = 0o1777
 BUILD_FOLDER: Final = Path(__file__).resolve().parent.parent / "build"
 
 
 def cache_key() -> str:
-    """A name for this content: the versions of the packages, and this program's own text.
+    """A name for this content: the versions of the packages, and the text of what makes it.
 
     Raises RuntimeError if a package is not installed.
     """
@@ -48,7 +48,9 @@ def cache_key() -> str:
     installed = [line for line in result.stdout.splitlines() if line.endswith(" installed")]
     if len(installed) < len(PACKAGES):
         raise RuntimeError("not installed, all of: sudo apt-get install " + " ".join(PACKAGES[:-1]))
-    content = "\n".join(sorted(installed)).encode() + Path(__file__).read_bytes()
+    content = "\n".join(sorted(installed)).encode()
+    for source in (__file__, root_archive.__file__):
+        content += Path(source).read_bytes()
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -63,7 +65,7 @@ def build(folder: Path = BUILD_FOLDER) -> Path:
     new = target.with_suffix(f".{os.getpid()}")
     try:
         with tarfile.open(new, "w", format=tarfile.PAX_FORMAT) as archive:
-            _fill(archive)
+            _fill(RootArchive(archive))
         new.rename(target)
     finally:
         new.unlink(missing_ok=True)
@@ -78,60 +80,19 @@ def import_arguments(archive: Path) -> list[str]:
     return ["import", *options, str(archive), IMAGE]
 
 
-def _fill(archive: tarfile.TarFile) -> None:
+def _fill(root: RootArchive) -> None:
     for folder in FOLDERS:
-        _add_folder(archive, folder, STICKY if folder == "tmp" else EXECUTABLE)
+        root.folder(folder, STICKY if folder == "tmp" else EXECUTABLE)
     for name, text in FILES.items():
-        _add_file(archive, name, text.encode(), 0o644)
+        root.file(name, text.encode(), 0o644)
     for name, source in PROGRAMS.items():
-        _add_file(archive, name, Path(source).read_bytes(), EXECUTABLE)
+        root.file(name, Path(source).read_bytes())
     busybox = "/bin/busybox"
-    _add_file(archive, BUSYBOX, Path(busybox).read_bytes(), EXECUTABLE)
+    root.file(BUSYBOX, Path(busybox).read_bytes())
     taken = {Path(name).name for name in PROGRAMS} | {"busybox"}
-    for applet in sorted(set(_output(busybox, "--list").split()) - taken):
-        _add_link(archive, f"bin/{applet}", "busybox")
-    made = set(FOLDERS)
-    for library in _libraries(PROGRAMS.values()):
-        name = library.lstrip("/")
-        parents = [str(parent) for parent in reversed(Path(name).parents) if str(parent) != "."]
-        for parent in parents:
-            if parent not in made:
-                _add_folder(archive, parent, EXECUTABLE)
-                made.add(parent)
-        _add_file(archive, name, Path(library).read_bytes(), EXECUTABLE)
-
-
-def _libraries(programs: Iterable[str]) -> list[str]:
-    """Paths of the shared libraries, and of the loader, as the programs look for them."""
-    found = set()
-    for program in programs:
-        for line in _output("ldd", program).splitlines():
-            words = line.split("=>")[-1].split()
-            if words and words[0].startswith("/"):
-                found.add(words[0])
-    return sorted(found)
-
-
-def _add_folder(archive: tarfile.TarFile, name: str, mode: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode = tarfile.DIRTYPE, mode
-    archive.addfile(entry)
-
-
-def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), mode
-    archive.addfile(entry, io.BytesIO(content))
-
-
-def _add_link(archive: tarfile.TarFile, name: str, target: str) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = tarfile.SYMTYPE, target
-    archive.addfile(entry)
-
-
-def _output(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    for applet in sorted(set(output(busybox, "--list").split()) - taken):
+        root.link(f"bin/{applet}", "busybox")
+    root.libraries(PROGRAMS.values())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from link.datagrams.flows import Limits
 from link.datagrams.front import Front
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import DatagramSockets
-from link.messages import StubKey
+from link.messages import StubKey, StubResult
 from link.opening import OpenReader
 from link.pool import StreamPool
 from link.wire import OpenRequest
@@ -76,12 +76,19 @@ def peer_of(sock):
     except OSError:  # it was reset already
         return "", 0
 
+def end(sock):
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:  # what a reset was, recv tells
+            raise
+
 def tcp(address, port, words="hello"):
     with open(address, socket.SOCK_STREAM) as sock:
         sock.connect((address, port))
         peer = peer_of(sock)
         sock.sendall(words.encode())
-        sock.shutdown(socket.SHUT_WR)
+        end(sock)
         heard = b""
         while part := sock.recv(65536):
             heard += part
@@ -134,8 +141,9 @@ def serve(name, address, port, kind="tcp"):
         sock.listen()
     return sock.getsockname()[1]
 
-def hold(name, address, port):
-    kept[name] = sock = open(address, socket.SOCK_STREAM)
+def hold(name, address, port, kind="tcp"):
+    kind = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+    kept[name] = sock = open(address, kind)
     sock.connect((address, port))
 
 def hear(name):
@@ -159,6 +167,10 @@ def mptcp(address, port):
         sock.settimeout(PATIENCE)
         sock.connect((address, port))
         sock.recv(1)
+
+def mptcp_bind(address, port):
+    with socket.socket(family_of(address), socket.SOCK_STREAM, 262) as sock:
+        sock.bind((address, port))
 
 def leave_network():
     assert ctypes.CDLL(None).unshare(0x40000000) == 0  # CLONE_NEWNET
@@ -234,6 +246,7 @@ class Stage:
         self.container = container
         self.outsider = outsider
         self.served: list[StubKey] = []
+        self.lost: list[StubResult] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets = LinuxDatagramSockets()
         self._pool = StreamPool(self._wanted)
@@ -248,7 +261,12 @@ class Stage:
             self.ports = Stubs(self._client, lambda key: self._front(key, self._sockets))
         else:
             self.ports = Redirect(
-                self._client, self._front, self._sockets, str(cgroup.parent), lambda: [own]
+                self._client,
+                self._front,
+                self._sockets,
+                self.lost.extend,
+                str(cgroup.parent),
+                lambda: [own],
             )
 
     def open(self, *keys: StubKey) -> None:

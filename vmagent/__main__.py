@@ -1,7 +1,7 @@
 """Start of the agent: configuration on standard input, one line of answer on standard output.
 
     in    {"secret": hex, "listen": [address, port], "peer": address, "engine_sockets": [path…],
-           "use_redirect": whether to try (may be left out)}
+           "ebpf": whether to try (may be left out)}
     out   {"ready": true, "ports": [N…]}  or  {"ready": false, "error": words}
 
 Standard input stays open; its end is the end of the agent. Logs go to standard error. The
@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from link.acceptor import Acceptor, listen_tcp
 from link.handshake import SECRET_SIZE
-from vmagent.agent import USE_REDIRECT, Agent, AgentConfig
+from vmagent.agent import Agent, AgentConfig
+from vmagent.watch.vantage import join_machines_cgroups
 
 __all__ = ["main"]
 
@@ -42,6 +43,7 @@ def main() -> int:
     )
     try:
         config = _configuration(sys.stdin.buffer.readline(MAX_CONFIG))
+        join_machines_cgroups()
         return asyncio.run(_run(config))
     except (ValueError, OSError) as error:
         _answer({"ready": False, "error": str(error)})
@@ -55,8 +57,8 @@ def _configuration(line: bytes) -> AgentConfig:
         raise ValueError("the secret has the wrong size")
     address, port = raw["listen"]
     sockets = tuple(str(path) for path in raw["engine_sockets"])
-    use_redirect = bool(raw.get("use_redirect", USE_REDIRECT))
-    return AgentConfig(secret, (str(address), int(port)), str(raw["peer"]), sockets, use_redirect)
+    may_use_ebpf = bool(raw.get("ebpf", True))
+    return AgentConfig(secret, (str(address), int(port)), str(raw["peer"]), sockets, may_use_ebpf)
 
 
 async def _run(config: AgentConfig) -> int:

@@ -1,6 +1,6 @@
 """The agent: composition of the door, the watcher, the stubs and the flows.
 
-    desktop ══ control ══▶ _Session     Stubs in; Welcome, Snapshot, Delta, StubResults out
+    desktop ══ control ══▶ _Session     Stubs in; Snapshot, Delta, StubResults and more out
     desktop ══ outbound ══▶ OpenReader ─▶ dial a container's listener ─▶ relay, or Back for UDP
     desktop ══ parked ═══▶ pool ◀─ a container's connection to a stub ─▶ relay, or Front for UDP
 
@@ -19,7 +19,7 @@ import platform
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from link.control import ControlConnection
 from link.datagrams.back import Back
@@ -34,15 +34,15 @@ from link.messages import (
     MAX_TEXT,
     Beat,
     Bye,
-    Delta,
     Message,
     Resync,
-    Snapshot,
     StubKey,
+    StubResult,
     StubResults,
     Stubs,
     UdpLimits,
     Wanted,
+    Watching,
     Welcome,
     in_parts,
 )
@@ -57,12 +57,12 @@ from vmagent.door import Door
 from vmagent.engine import EngineWatcher
 from vmagent.redirect import Redirect
 from vmagent.stubs import Stubs as OpenStubs
+from vmagent.told import Told
+from vmagent.watch.cgroups import CgroupTree
+from vmagent.watch.vantage import machines_root
 from vmagent.watch.watcher import Watcher
 
-__all__ = ["ORPHAN_SECONDS", "USE_REDIRECT", "Agent", "AgentConfig"]
-
-USE_REDIRECT: Final = False
-"""Whether containers are led to the desktop's ports where eBPF can do it, or by stubs always."""
+__all__ = ["ORPHAN_SECONDS", "Agent", "AgentConfig"]
 
 LAST_WORDS_SECONDS: Final = 0.01
 """How long the word that a UDP server with clients is gone waits for what it has said last, which
@@ -82,7 +82,7 @@ class AgentConfig:
     listen: tuple[str, int]
     peer: str
     engine_sockets: tuple[str, ...]
-    use_redirect: bool = USE_REDIRECT
+    may_use_ebpf: bool = True
 
 
 class Agent:
@@ -100,11 +100,22 @@ class Agent:
         self._untold: list[tuple[tuple[Listener, ...], tuple[int, ...]]] = []
         self._parting: set[Back] = set()
         self._telling: asyncio.TimerHandle | None = None
-        self._stubs = self._open_stubs(config.use_redirect)
+        self._no_redirect = ""
+        self._redirect = self._open_redirect(config.may_use_ebpf)
+        self._stubs = self._redirect or OpenStubs(
+            self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets)
+        )
         self._door = Door(config.secret, self._stream, config.peer)
-        self._engine = EngineWatcher(config.engine_sockets, lambda: self._watcher.kick())
+        self._engine = EngineWatcher(
+            config.engine_sockets, lambda: self._watcher.kick(), root=machines_root()
+        )
         self._watcher = Watcher(
-            on_change=self._changed, own_inodes=lambda: self._stubs.inodes, engine=self._engine
+            on_change=self._changed,
+            own_inodes=lambda: self._stubs.inodes,
+            engine=self._engine,
+            may_use_ebpf=config.may_use_ebpf,
+            on_others=self._redirect.others_came if self._redirect else lambda _others: None,
+            on_scan=self._scanned,
         )
         self._readers: set[OpenReader] = set()
         self._session: _Session | None = None
@@ -113,24 +124,34 @@ class Agent:
         self._lease: asyncio.TimerHandle | None = None
         self._orphan = self._loop.call_later(ORPHAN_SECONDS, self.finish, "no desktop came")
 
-    def _open_stubs(self, use_redirect: bool) -> OpenStubs | Redirect:
-        """The better of the two that can be had here."""
-        self._way_to_desktop = ""
-        if use_redirect:
-            try:
-                redirect = Redirect(self._client_of_stub, self._front_of_stub, self._sockets)
-            except OSError as error:
-                self._way_to_desktop = f"; the desktop's ports by stubs ({error.strerror})"
-                log.info("the desktop's ports are not redirected: %s", error.strerror)
-            else:
-                self._way_to_desktop = "; the desktop's ports by redirect"
-                return redirect
-        return OpenStubs(self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets))
+    def _open_redirect(self, may_use_ebpf: bool) -> Redirect | None:
+        """The better way to the desktop's ports, where it can be had."""
+        if not may_use_ebpf:
+            return None
+        try:
+            return Redirect(
+                self._client_of_stub,
+                self._front_of_stub,
+                self._sockets,
+                self._say_results,
+                CgroupTree().mount,
+            )
+        except OSError as error:
+            self._no_redirect = error.strerror or str(error)
+            log.info("the desktop's ports are not redirected: %s", self._no_redirect)
+            return None
 
     @property
     def description(self) -> str:
         """How ports are seen and reached, in words for a person."""
-        return (self._watcher.description + self._way_to_desktop)[:MAX_TEXT]
+        way = ""
+        if self._redirect is not None:
+            trouble = self._redirect.trouble
+            way = "redirect" + (f", which fails: {trouble}" if trouble else "")
+        elif self._no_redirect:
+            way = f"stubs ({self._no_redirect})"
+        way = f"; the desktop's ports by {way}" if way else ""
+        return (self._watcher.description + way)[:MAX_TEXT]
 
     def adopt(self, stream: socket.socket) -> None:
         """Take a new stream from whatever accepts them."""
@@ -236,6 +257,10 @@ class Agent:
         else:
             self._tell()
 
+    def _scanned(self) -> None:
+        if self._session is not None:
+            self._session.describe(self.description)
+
     def _tell(self) -> None:
         """Tell the changes in their order; what UDP servers have said goes before them."""
         self._telling = None
@@ -246,6 +271,8 @@ class Agent:
         if self._session is not None:
             for added, removed in untold:
                 self._session.delta(added, removed)
+            if self._session.told.is_too_much:
+                self.snapshot(self._session)
 
     def begin(self, session: _Session) -> None:
         """A desktop is there; it starts from nothing."""
@@ -255,13 +282,14 @@ class Agent:
         self._orphan.cancel()
         self._stop_lease()
         self._stubs.close_all()
+        session.described = self.description
         session.connection.send(
             Welcome(
                 VERSION,
                 platform.python_version(),
                 platform.release(),
                 socket.gethostname(),
-                self.description,
+                session.described,
             )
         )
         self.snapshot(session)
@@ -283,23 +311,21 @@ class Agent:
         """Send the whole truth as a new generation."""
         self._untold.clear()
         self._generation += 1
-        parts = in_parts(tuple(self._watcher.listeners.values()))
-        for index, part in enumerate(parts):
-            first, last = index == 0, index == len(parts) - 1
-            session.connection.send(Snapshot(self._generation, first, last, part))
-        session.generation = self._generation
-        session.sequence = 0
+        for part in session.told.snapshot(self._generation, self._watcher.listeners.values()):
+            session.connection.send(part)
 
     def set_limits(self, message: UdpLimits) -> None:
         """Keep UDP flows by these limits from now on."""
         self._limits.idle_seconds = message.idle_seconds
         self._limits.most_flows = message.most_flows
 
+    def _say_results(self, results: tuple[StubResult, ...]) -> None:
+        if self._session is not None:
+            self._session.say_results(results)
+
     def set_stubs(self, session: _Session, message: Stubs) -> None:
         """Close and open stubs as told, and answer for each."""
-        results = self._stubs.close(message.closed) + self._stubs.open(message.opened)
-        for part in in_parts(results):
-            session.connection.send(StubResults(part))
+        session.say_results(self._stubs.close(message.closed) + self._stubs.open(message.opened))
 
     def _stop_lease(self) -> None:
         if self._lease is not None:
@@ -314,9 +340,9 @@ class _Session:
 
     def __init__(self, agent: Agent, stream: socket.socket) -> None:
         self._agent = agent
-        self.generation = 0
-        self.sequence = 0
+        self.told = Told()
         self.said_bye = False
+        self.described = ""
         loop = asyncio.get_running_loop()
         self._start = loop.create_task(self._run(stream), name="start of a session")
 
@@ -329,14 +355,19 @@ class _Session:
 
     def delta(self, added: tuple[Listener, ...], removed: tuple[int, ...]) -> None:
         """Tell a change, in parts if it is large."""
-        count = max(len(in_parts(added)), len(in_parts(removed)))
-        for index in range(count):
-            parts: list[Any] = [
-                items[index] if index < len(items) else ()
-                for items in (in_parts(added), in_parts(removed))
-            ]
-            self.sequence += 1
-            self.connection.send(Delta(self.generation, self.sequence, *parts))
+        for part in self.told.delta(added, removed):
+            self.connection.send(part)
+
+    def describe(self, how: str) -> None:
+        """Tell how ports are seen, if that is not what was told last."""
+        if how != self.described:
+            self.described = how
+            self.connection.send(Watching(how))
+
+    def say_results(self, results: tuple[StubResult, ...]) -> None:
+        """Tell what became of stubs, in parts if there are many."""
+        for part in in_parts(results):
+            self.connection.send(StubResults(part))
 
     def _message(self, message: Message) -> None:
         if isinstance(message, Stubs):

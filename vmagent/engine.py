@@ -1,4 +1,5 @@
-"""What the container engines know: names of containers, who has host networking, and when.
+"""What the container engines know: names, images and labels of containers, who has host
+networking, and when.
 
 Rules: follows the engines behind the sockets it is given, and those behind the usual sockets as
 soon as they are there. An engine is a help, never a need: absent, hanging or talking nonsense it
@@ -8,7 +9,8 @@ container, the one given first counts.
 Limits: `MOST_ENGINES`. An engine that is started on demand by its socket (podman.socket) is
 kept running by being followed.
 
-Counterparts: `vmagent.engines` speaks with each kind; `watch.watcher` asks for names and is kicked.
+Counterparts: `vmagent.engines` speaks with each kind; `watch.watcher` asks for details and is
+kicked.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from typing import Final
 
 from vmagent.engines.containerd import ContainerdFollower
 from vmagent.engines.docker import DockerFollower
-from vmagent.engines.follower import Follower, end
+from vmagent.engines.follower import UNKNOWN, Details, Follower, end
+from vmagent.watch.vantage import machines_path
 
 __all__ = ["ENGINE_SOCKETS", "EngineWatcher"]
 
@@ -46,7 +49,8 @@ class EngineWatcher:
     """Follows the engines behind some sockets.
 
     `on_change` is called, often and cheaply, whenever something happened that may mean new
-    listeners or new names. `usual` are patterns (glob(7)) of sockets that may appear.
+    listeners, or more to say of a container. `usual` are patterns (glob(7)) of sockets that may
+    appear. Paths are the machine's, which begin with `root` here (`vmagent.watch.vantage`).
     """
 
     def __init__(
@@ -54,8 +58,10 @@ class EngineWatcher:
         socket_paths: Sequence[str],
         on_change: Callable[[], None],
         usual: Sequence[str] = ENGINE_SOCKETS,
+        root: str = "",
     ) -> None:
         self._on_change = on_change
+        self._root = root
         self._usual = usual
         self._engines: dict[str, Follower] = {}
         for path in socket_paths:
@@ -76,21 +82,23 @@ class EngineWatcher:
 
     def _look(self) -> None:
         for pattern in self._usual:
-            for path in sorted(glob.glob(pattern)):
-                self._add(path)
+            for path in sorted(glob.glob(self._root + pattern)):
+                self._add(path[len(self._root) :])
 
     def _add(self, path: str) -> None:
         # /var/run is mostly /run: the same engine is followed once.
-        path = os.path.realpath(path)
+        path = machines_path(self._root, path)
         if path not in self._engines and len(self._engines) < MOST_ENGINES:
             is_containerd = os.path.basename(path) == CONTAINERD_SOCKET
             kind = ContainerdFollower if is_containerd else DockerFollower
             self._engines[path] = kind(path, self._on_change)
 
-    def name_of(self, container_id: str) -> str:
-        """The name of a container, "" if no engine has told it."""
-        engines = self._engines.values()
-        return next((name for each in engines if (name := each.names.get(container_id))), "")
+    def details_of(self, container_id: str) -> Details:
+        """What is known of a container; `UNKNOWN` if no engine has told of it."""
+        engines = (each.listed.containers for each in self._engines.values())
+        known = [each[container_id] for each in engines if container_id in each]
+        named = (each for each in known if each.name)
+        return next(named, known[0] if known else UNKNOWN)
 
     @property
     def has_host_networked(self) -> bool | None:

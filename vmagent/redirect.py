@@ -4,10 +4,10 @@
         ─▶ one listener per family ─▶ N of its own address ─▶ on_client, as from a stub
 
 Rules: the same to the program as `stubs`, and the same interface to the agent. A server in the
-machine comes first, whenever it came: so a port that something in the machine holds is no
-failure here, and open; it leads to the desktop where, and as soon as, nobody serves it. A port of
-a family that cannot be redirected gets a stub. Only programs in containers are led, where that
-can be told (`watch.own_cgroups`).
+machine comes first, whenever it came; the desktop is told that the port is in use, and asks
+again. A port of a family that cannot be redirected gets a stub, and so does a UDP port to which
+somebody is connected already: the kernel asks no more where those datagrams go. Only programs in
+containers are led, where that can be told (`watch.own_cgroups`).
 
 Limits: those of `redirect.bpf.c`. Takes PORT, or another if that is taken, on `lo`; a connection
 to that port itself is reset.
@@ -23,6 +23,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from typing import Final
 
@@ -32,11 +33,13 @@ from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import DatagramSockets
 from link.messages import StubKey, StubResult
 from link.relay.relay import reset_socket
+from link.sockdiag import ListeningSocket, SockDiag
 from vmagent.bpf.redirection import Redirection
 from vmagent.encoded import PREFIX6, asked_for
 from vmagent.loopback_route import EXPIRES_SECONDS, keep_local
 from vmagent.shared_datagrams import SharedDatagramSockets
-from vmagent.stubs import Stubs
+from vmagent.stubs import Stubs, failed
+from vmagent.taken_places import clients_at, served_places
 from vmagent.watch.own_cgroups import find_own_cgroups
 
 __all__ = ["PORT", "Redirect"]
@@ -60,10 +63,14 @@ class Redirect:
 
     Args:
         on_client: owns each accepted connection.
+        on_lost: told of ports that a program of the machine has taken, so that they are closed.
         make_front: opens UDP at a place by the sockets given, or raises OSError.
         sockets: the agent's.
         cgroup: programs in it and below are led; None is the root of the tree.
         own_cgroups: ids of those that are not.
+
+    Attributes:
+        trouble: why nobody is led at present, in words for a person; "" while all is well.
 
     Construction raises OSError, BpfError if the kernel is the reason. `end` before dropping it.
     """
@@ -73,18 +80,23 @@ class Redirect:
         on_client: Callable[[StubKey, socket.socket], None],
         make_front: Callable[[StubKey, DatagramSockets], Front],
         sockets: LinuxDatagramSockets,
+        on_lost: Callable[[tuple[StubResult, ...]], None],
         cgroup: str | None = None,
         own_cgroups: Callable[[], Iterable[int]] = find_own_cgroups,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_client = on_client
         self._make_front = make_front
+        self._on_lost = on_lost
         self._cgroup = cgroup
         self._own_cgroups = own_cgroups
         self._stubs = Stubs(on_client, lambda key: make_front(key, sockets))
         self._open: dict[StubKey, Front | None] = {}
         self._addresses = ("127.0.0.1", "::1") if _renew_route() else ("127.0.0.1",)
+        self.trouble = ""
         with ExitStack() as stack:
+            self._diag = SockDiag()
+            stack.callback(self._diag.close)
             self._port, self._shared = self._open_sockets(sockets, stack)
             self._redirection = self._attach()
             stack.callback(self._close_redirection)
@@ -99,7 +111,14 @@ class Redirect:
 
     def open(self, keys: Iterable[StubKey]) -> tuple[StubResult, ...]:
         """See `Stubs.open`."""
-        return tuple(self._open_one(key) for key in keys)
+        wanted = tuple(keys)
+        new = [key for key in wanted if key not in self._open]
+        try:
+            served, connected = self._served_among(new), clients_at(new)
+        except OSError as error:
+            log.warning("nobody knows what the machine serves: %s", error)
+            return tuple(failed(key, error.errno or errno.EIO) for key in wanted)
+        return tuple(self._open_one(key, served, connected) for key in wanted)
 
     def close(self, keys: Iterable[StubKey]) -> tuple[StubResult, ...]:
         """See `Stubs.close`."""
@@ -109,6 +128,10 @@ class Redirect:
         """See `Stubs.close_all`."""
         self.close(list(self._open))
         self._stubs.close_all()
+
+    def others_came(self, sockets: Iterable[ListeningSocket]) -> None:
+        """Programs of the machine serve here now: who asks for their ports is theirs."""
+        self._lose(self._open.keys() & served_places(sockets, self.inodes))
 
     def end(self) -> None:
         """Close everything, and free what is shared. May be called twice."""
@@ -156,11 +179,20 @@ class Redirect:
     def _close_redirection(self) -> None:
         self._redirection.close()
 
-    def _open_one(self, key: StubKey) -> StubResult:
+    def _served_among(self, keys: Iterable[StubKey]) -> set[StubKey]:
+        """Those that something in the machine serves, but we. Raises OSError."""
+        wanted = set(keys)
+        return wanted & served_places(self._diag.listeners(), self.inodes) if wanted else wanted
+
+    def _open_one(
+        self, key: StubKey, served: AbstractSet[StubKey], connected: AbstractSet[StubKey]
+    ) -> StubResult:
         if key in self._open:
             return StubResult(key, is_open=True)
-        if key.address not in self._addresses:
+        if key.address not in self._addresses or key in connected:
             return self._stubs.open((key,))[0]
+        if key in served:
+            return failed(key, errno.EADDRINUSE)
         front = None
         try:
             if key.protocol == "udp":
@@ -201,14 +233,27 @@ class Redirect:
         if len(self._addresses) > 1:
             _renew_route()
         try:
-            if self._redirection.attached:
-                self._redirection.leave_alone(self._own_cgroups())
-                return
-            log.warning("somebody has detached the redirection; attaching it again")
-            attached = self._attach()
+            self._look_after_programs()
+            self.trouble = ""
+            lost = self._served_among(self._open)
         except OSError as error:
+            self.trouble = error.strerror or str(error)
             log.warning("the redirection is not as it should be: %s", error)
             return
+        self._lose(lost)
+
+    def _lose(self, keys: AbstractSet[StubKey]) -> None:
+        if keys:
+            self.close(keys)
+            self._on_lost(tuple(failed(key, errno.EADDRINUSE) for key in keys))
+
+    def _look_after_programs(self) -> None:
+        """Have them attached, and know the machine's own cgroups. Raises OSError."""
+        if self._redirection.attached:
+            self._redirection.leave_alone(self._own_cgroups())
+            return
+        log.warning("somebody has detached the redirection; attaching it again")
+        attached = self._attach()
         self._redirection.close()
         self._redirection = attached
 

@@ -19,7 +19,7 @@ from link.acceptor import Acceptor, listen_tcp
 from link.datagrams.front import Front
 from link.messages import StubKey, StubResult
 
-__all__ = ["Stubs"]
+__all__ = ["Stubs", "failed"]
 
 _ADDRESSES: Final = ("127.0.0.1", "::1")
 
@@ -65,7 +65,7 @@ class Stubs:
         if key in self._open:
             return StubResult(key, is_open=True)
         if key.address not in _ADDRESSES:
-            return _failed(key, errno.EACCES, "not an address for stubs")
+            return failed(key, errno.EACCES, "not an address for stubs")
         try:
             if key.protocol == "udp":
                 self._open[key] = self._make_front(key)
@@ -73,7 +73,7 @@ class Stubs:
                 sock = listen_tcp(key.address, key.port)
                 self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
         except OSError as error:
-            return _failed(key, error.errno or errno.EIO, "")
+            return failed(key, error.errno or errno.EIO)
         return StubResult(key, is_open=True)
 
     def _close_one(self, key: StubKey) -> StubResult:
@@ -83,5 +83,6 @@ class Stubs:
         return StubResult(key, is_open=False)
 
 
-def _failed(key: StubKey, number: int, detail: str) -> StubResult:
+def failed(key: StubKey, number: int, detail: str = "") -> StubResult:
+    """The answer that it cannot be opened; `detail` is the system's own words if not given."""
     return StubResult(key, is_open=False, errno=number, detail=detail or os.strerror(number))

@@ -78,18 +78,22 @@ class Response:
     async def lines(self, limit: int) -> AsyncIterator[bytes]:
         """The body's lines as they come, without the ends and without empty ones.
 
-        Raises HttpError if one is longer than `limit` bytes.
+        Of one that is longer than `limit` bytes only that there was one is told, by b"".
         """
         rest = b""
+        is_too_long = False
         async for part in self.parts():
             *whole, rest = (rest + part).split(b"\n")
-            if len(rest) > limit or any(len(line) > limit for line in whole):
-                raise HttpError(f"a line is longer than {limit} bytes")
             for line in whole:
-                if line.strip():
+                if is_too_long or len(line) > limit:
+                    yield b""
+                elif line.strip():
                     yield line.strip()
-        if rest.strip():
-            yield rest.strip()
+                is_too_long = False
+            if len(rest) > limit:
+                is_too_long, rest = True, b""
+        if is_too_long or rest.strip():
+            yield b"" if is_too_long else rest.strip()
 
     async def _exactly(self, size: int) -> AsyncIterator[bytes]:
         while size:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from desktop.api.subscription import Subscription
-from desktop.api.types import MachineInfo, PortRow, SettingInfo, Status
+from desktop.api.types import ContainerDetails, MachineInfo, PortRow, SettingInfo, Status
 
 __all__ = ["Backend", "Progress"]
 
@@ -29,6 +29,9 @@ class Backend(Protocol):
 
     def ports(self) -> tuple[int, list[PortRow]]:
         """The revision of the port table and its rows, sorted by `types.row_order`."""
+
+    def containers(self) -> list[ContainerDetails]:
+        """The containers of those rows, each once."""
 
     def subscribe(self) -> Subscription:
         """The changes after this call (`subscription.PortFeed.subscribe`).

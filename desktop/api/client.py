@@ -95,19 +95,20 @@ class ApiClient:
             else:
                 return _joined(message.get("result"), lists)
 
-    def ports(self) -> tuple[int, list[dict[str, Any]]]:
-        """The revision of the port table, and its rows."""
-        result = self.call("ports")
+    def ports(self, *, wide: bool = False) -> tuple[int, list[dict[str, Any]]]:
+        """The revision of the port table, and its rows; `wide`: with image and labels."""
+        result = _widened(self.call("ports", {"wide": wide}))
         return result["revision"], result["ports"]
 
-    def watch(self) -> Iterator[dict[str, Any]]:
+    def watch(self, *, wide: bool = False) -> Iterator[dict[str, Any]]:
         """The port table, then its changes without end: the lines of `ports --watch --json`.
 
-        Raises ConnectionLostError when the daemon ends, or drops us because we were too slow.
+        `wide`: with the containers' images and labels. Raises ConnectionLostError when the daemon
+        ends, or drops us because we were too slow.
         """
-        snapshot = self.call("subscribe")
+        snapshot = self.call("subscribe", {"wide": wide})
         request_id = self._last_id
-        yield {"type": "snapshot", **snapshot}
+        yield {"type": "snapshot", **_widened(snapshot)}
         self._socket.settimeout(None)
         lists: dict[str, list[Any]] = {}
         while True:
@@ -115,7 +116,7 @@ class ApiClient:
             if "part" in message:
                 lists.setdefault(message["of"], []).extend(message["part"])
             elif "event" in message:
-                yield {"type": "delta", **_joined(message["event"], lists)}
+                yield {"type": "delta", **_widened(_joined(message["event"], lists))}
                 lists = {}
 
     def _greet(self) -> None:
@@ -207,3 +208,26 @@ def _joined(result: Any, lists: Mapping[str, list[Any]]) -> Any:
     if lists:
         return {**result, **{name: items + result[name] for name, items in lists.items()}}
     return result
+
+
+def _widened(table: dict[str, Any]) -> dict[str, Any]:
+    """With what the list `containers` tells of them in the rows' containers, instead of the list.
+
+    Without such a list, as it is. Rows of one container share its labels.
+    """
+    if "containers" not in table:
+        return table
+    details = {(each["id"], each["runtime"]): each for each in table["containers"]}
+    return {
+        name: [_described(row, details) for row in value] if isinstance(value, list) else value
+        for name, value in table.items()
+        if name != "containers"
+    }
+
+
+def _described(row: dict[str, Any], details: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    container = row["container"]
+    if container is None:
+        return row
+    known = details[container["id"], container["runtime"]]
+    return {**row, "container": {**known, **container}}

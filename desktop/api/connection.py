@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -18,7 +18,7 @@ import msgspec
 
 from desktop.api.backend import Backend, Progress
 from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire
-from desktop.api.types import PortDelta, PortRow
+from desktop.api.types import PortDelta
 from desktop.errors import SamehostError, UsageError, VersionMismatchError
 from link.version import PROTOCOL, VERSION
 
@@ -65,6 +65,10 @@ class _Nothing(msgspec.Struct):
     pass
 
 
+class _Rows(msgspec.Struct):
+    wide: bool = False
+
+
 class _Enabled(msgspec.Struct):
     enabled: bool
 
@@ -91,6 +95,7 @@ class _HangUpError(Exception):
 
 Shutdown = Callable[[Progress], Awaitable[None]]
 Handler = Callable[[int, Any], Awaitable[object]]
+Lists = dict[str, Sequence[msgspec.Struct]]
 
 
 class Connection:
@@ -112,8 +117,8 @@ class Connection:
         self._open_requests = 0
         self._methods: dict[str, tuple[type, Handler]] = {
             "status": (_Nothing, self._status),
-            "ports": (_Nothing, self._ports),
-            "subscribe": (_Nothing, self._subscribe),
+            "ports": (_Rows, self._ports),
+            "subscribe": (_Rows, self._subscribe),
             "set_enabled": (_Enabled, self._set_enabled),
             "settings": (_Nothing, self._settings),
             "set_setting": (_Setting, self._set_setting),
@@ -214,18 +219,18 @@ class Connection:
     async def _status(self, _id: int, _: _Nothing) -> object:
         return self._backend.status()
 
-    async def _ports(self, request_id: int, _: _Nothing) -> object:
-        revision, rows = self._backend.ports()
-        return await self._send_lists(request_id, {"revision": revision}, {"ports": rows})
+    async def _ports(self, request_id: int, wanted: _Rows) -> object:
+        revision, lists = self._table(wide=wanted.wide)
+        return await self._send_lists(request_id, {"revision": revision}, lists)
 
-    async def _subscribe(self, request_id: int, _: _Nothing) -> object:
+    async def _subscribe(self, request_id: int, wanted: _Rows) -> object:
         async with self._backend.subscribe() as changes:
-            revision, rows = self._backend.ports()
-            result = await self._send_lists(request_id, {"revision": revision}, {"ports": rows})
+            revision, lists = self._table(wide=wanted.wide)
+            result = await self._send_lists(request_id, {"revision": revision}, lists)
             await self._send({"id": request_id, "result": result})
             async for delta in changes:
                 if delta.revision > revision:
-                    await self._send_delta(request_id, delta)
+                    await self._send_delta(request_id, delta, wide=wanted.wide)
         raise _HangUpError
 
     async def _set_enabled(self, _id: int, wanted: _Enabled) -> object:
@@ -271,6 +276,13 @@ class Connection:
                 f"{method} took longer than {seconds:.0f} seconds", "see: samehost logs"
             ) from error
 
+    def _table(self, *, wide: bool) -> tuple[int, Lists]:
+        revision, rows = self._backend.ports()
+        lists: Lists = {"ports": rows}
+        if wide:
+            lists["containers"] = self._backend.containers()
+        return revision, lists
+
     # Writing
 
     async def _send(self, message: object) -> None:
@@ -289,13 +301,15 @@ class Connection:
             self._writer.transport.abort()
             raise _HangUpError from error
 
-    async def _send_delta(self, request_id: int, delta: PortDelta) -> None:
-        lists = {"added": delta.added, "changed": delta.changed, "removed": delta.removed}
+    async def _send_delta(self, request_id: int, delta: PortDelta, *, wide: bool) -> None:
+        lists: Lists = {"added": delta.added, "changed": delta.changed, "removed": delta.removed}
+        if wide:
+            lists["containers"] = delta.containers
         event = await self._send_lists(request_id, {"revision": delta.revision}, lists)
         await self._send({"id": request_id, "event": event})
 
     async def _send_lists(
-        self, request_id: int, head: dict[str, object], lists: dict[str, list[PortRow]]
+        self, request_id: int, head: dict[str, object], lists: Lists
     ) -> dict[str, object]:
         """Send what is too long for one line; return the message that ends the answer."""
         encoded = {name: [_encode(row) for row in rows] for name, rows in lists.items()}

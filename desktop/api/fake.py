@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +17,7 @@ from desktop.api.backend import Progress
 from desktop.api.subscription import PortFeed, Subscription
 from desktop.api.types import (
     ByteCounts,
+    ContainerDetails,
     ContainerRef,
     FlowCounts,
     MachineInfo,
@@ -69,7 +71,10 @@ class FakeMachine:
 
 @dataclass
 class FakeBackend:
-    """See the module. `calls` lists what was asked; `locked` names keys by who locked them."""
+    """See the module. `calls` lists what was asked; `locked` names keys by who locked them.
+
+    `details` are image and labels of containers, by id.
+    """
 
     machine_states: dict[str, FakeMachine] = field(
         default_factory=lambda: {"sandbox": FakeMachine("sandbox")}
@@ -78,6 +83,7 @@ class FakeBackend:
     link: str = "stopped"
     locked: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    details: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -99,7 +105,8 @@ class FakeBackend:
         new = [row for row in added if row_key(row) not in self._rows]
         self._rows.update({row_key(row): row for row in added})
         self._revision += 1
-        delta = PortDelta(self._revision, new, changed, gone)
+        containers = self._containers_of([*gone, *changed, *new])
+        delta = PortDelta(self._revision, new, changed, gone, containers)
         self.feed.publish(delta)
 
     # What a client asks
@@ -125,6 +132,17 @@ class FakeBackend:
     def ports(self) -> tuple[int, list[PortRow]]:
         """See `Backend.ports`."""
         return self._revision, sorted(self._rows.values(), key=row_order)
+
+    def containers(self) -> list[ContainerDetails]:
+        """See `Backend.containers`."""
+        return self._containers_of(self._rows.values())
+
+    def _containers_of(self, rows: Iterable[PortRow]) -> list[ContainerDetails]:
+        found = {row.container.id: row.container for row in rows if row.container}
+        return [
+            ContainerDetails(each.id, each.name, each.runtime, *self.details.get(each.id, ("", {})))
+            for each in found.values()
+        ]
 
     def subscribe(self) -> Subscription:
         """See `Backend.subscribe`."""

@@ -12,6 +12,8 @@ A line is one JSON object in UTF-8, at most `MAX_LINE` bytes with its line feed.
 `of` names the list in the line that ends the answer; its items continue those of the parts.
 After the result of `subscribe`, `{"revision", "ports"}`, come changes without end, long ones
 with parts before them: `{"id": 1, "event": {"revision", "added", "changed", "removed"}}`.
+Where `ports` or `subscribe` was asked for `{"wide": true}`, there is one more list, `containers`:
+all that is known of each container of these rows, each once, however many rows it has.
 A client that closes the connection, or its writing half, cancels what it asked for (`shutdown`
 excepted). A line that breaks these rules is answered with an error and ends the connection.
 """

@@ -9,6 +9,7 @@ import msgspec
 
 __all__ = [
     "ByteCounts",
+    "ContainerDetails",
     "ContainerRef",
     "FlowCounts",
     "MachineInfo",
@@ -83,6 +84,16 @@ class ContainerRef(msgspec.Struct, frozen=True):
     runtime: str
 
 
+class ContainerDetails(msgspec.Struct, frozen=True):
+    """All that is known of the container of a row; `image` is "" if nobody tells it."""
+
+    id: str
+    name: str
+    runtime: str
+    image: str
+    labels: dict[str, str]
+
+
 class PortRow(msgspec.Struct, frozen=True):
     """One row of `samehost ports --json`. `since` is a UNIX time in seconds."""
 
@@ -124,12 +135,16 @@ def row_key(row: PortRow) -> tuple[str, str, str, int, str, int]:
 
 
 class PortDelta(msgspec.Struct, frozen=True):
-    """What changed in the table up to `revision` from the one before it; rows by `row_key`."""
+    """What changed in the table up to `revision` from the one before it; rows by `row_key`.
+
+    `containers` are those of the rows, each once.
+    """
 
     revision: int
     added: list[PortRow]
     changed: list[PortRow]
     removed: list[PortRow]
+    containers: list[ContainerDetails] = []
 
 
 class SettingInfo(msgspec.Struct, frozen=True):

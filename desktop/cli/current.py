@@ -58,7 +58,7 @@ def open_registry(paths: Paths) -> Registry:
     """The machines there are, for use without a daemon."""
     from desktop.machines.registry import Registry
 
-    return Registry(paths, SettingsStore(paths).settings.sandbox_network)
+    return Registry(paths, SettingsStore(paths).settings)
 
 
 def _not_running(engine: Engine) -> MachineUnreachableError:

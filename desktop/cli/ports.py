@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from desktop.api.client import ApiClient, ConnectionLostError
@@ -16,14 +17,20 @@ from desktop.cli.daemon import connect_if_running, hint_if_off
 from desktop.cli.output import Row, clean, print_json, print_json_line, table, warn
 from desktop.errors import ExitCode
 from desktop.paths import Paths
+from link.labels import service_of
 
 __all__ = ["PortTable", "add_arguments", "run"]
 
-HEAD: Final = ("FROM", "PROTOCOL", "IN THE MACHINE", "HERE", "STATE", "OWNER", "FLOWS", "REASON")
+HEAD: Final = ("FROM", "PROTOCOL", "IN THE MACHINE", "HERE", "STATE", "OWNER")
+WIDE_HEAD: Final = ("IMAGE", "SERVICE")
+TAIL: Final = ("FLOWS", "REASON")
 KEY: Final = ("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port")
 
 SHORT_ID: Final = 12
-"""Digits of a container's id, as the docker command shows it."""
+"""Digits of a container's or an image's id, as the docker command shows it."""
+
+IMAGE_ID: Final = "sha256:"
+"""How the id of an image that has no name (any more) begins."""
 
 WIPE: Final = "\x1b[H\x1b[2J\x1b[3J"
 """Cursor home, erase the page (ECMA-48, 8.3.21 and 8.3.39) and what scrolled away (xterm)."""
@@ -33,52 +40,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `main.VerbModule`."""
     parser.add_argument("--json", action="store_true", help="as JSON; with --watch, JSON lines")
     parser.add_argument("--watch", action="store_true", help="go on with the changes")
+    parser.add_argument(
+        "--wide",
+        action="store_true",
+        help="with image and service of containers; with --json, image and labels",
+    )
 
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     client = connect_if_running(paths)
     if client is None:
-        _print_snapshot([], arguments.json)
+        _print_snapshot([], arguments)
         warn("the daemon does not run; start it: samehost up")
         return ExitCode.NOT_RUNNING
     with client:
         status = client.call("status")
         hint_if_off(status["enabled"], status["enabled_reason"])
         if not arguments.watch:
-            _print_snapshot(client.ports()[1], arguments.json)
+            _print_snapshot(client.ports(wide=arguments.wide)[1], arguments)
             return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
-    return _watch(paths, _printer(arguments.json))
+    return _watch(paths, arguments.wide, _printer(arguments.json, arguments.wide))
 
 
-def _watch(paths: Paths, show: Callable[[dict[str, Any]], None]) -> NoReturn:
+def _watch(paths: Paths, wide: bool, show: Callable[[dict[str, Any]], None]) -> NoReturn:
     """Show changes until interrupted. Raises NotRunningError when the daemon ends."""
     while True:
         # The connection also ends if we read too slowly; then the table begins anew.
         with ApiClient.connect(paths.api_socket) as client, suppress(ConnectionLostError):
-            for line in client.watch():
+            for line in client.watch(wide=wide):
                 show(line)
 
 
-def _printer(as_json: bool) -> Callable[[dict[str, Any]], None]:
+def _printer(as_json: bool, wide: bool) -> Callable[[dict[str, Any]], None]:
     port_table = PortTable()
 
     def redraw(line: dict[str, Any]) -> None:
         port_table.apply(line)
-        print(f"{WIPE}{_text(port_table.rows())}", flush=True)
+        print(f"{WIPE}{_text(port_table.rows(), wide)}", flush=True)
 
     if as_json:
         return print_json_line
-    return redraw if sys.stdout.isatty() else _print_changes
+    return redraw if sys.stdout.isatty() else partial(_print_changes, wide=wide)
 
 
-def _print_changes(line: dict[str, Any]) -> None:
+def _print_changes(line: dict[str, Any], wide: bool) -> None:
     if line["type"] == "snapshot":
-        print(_text(line["ports"]), flush=True)
+        print(_text(line["ports"], wide), flush=True)
         return
     for word in ("added", "changed", "removed"):
         for row in line[word]:
-            print(clean("  ".join([word, *(cell for cell in _cells(row) if cell)])), flush=True)
+            cells = [word, *filter(None, _cells(row, wide))]
+            print(clean("  ".join(cells)), flush=True)
 
 
 class PortTable:
@@ -101,18 +114,19 @@ class PortTable:
         return sorted(self._rows.values(), key=_order)
 
 
-def _print_snapshot(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
+def _print_snapshot(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
+    if arguments.json:
         print_json(rows)
     else:
-        print(_text(rows))
+        print(_text(rows, arguments.wide))
 
 
-def _text(rows: Sequence[Row]) -> str:
-    return table(HEAD, [_cells(row) for row in rows], sys.stdout) if rows else "no ports"
+def _text(rows: Sequence[Row], wide: bool) -> str:
+    head = (*HEAD, *(WIDE_HEAD if wide else ()), *TAIL)
+    return table(head, [_cells(row, wide) for row in rows], sys.stdout) if rows else "no ports"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, wide: bool) -> list[str]:
     return [
         row["origin"],
         row["protocol"],
@@ -120,6 +134,7 @@ def _cells(row: Row) -> list[str]:
         _address(row["host_address"], row["host_port"]),
         row["state"],
         _owner(row),
+        *(_origin_of(row["container"]) if wide else ()),
         str(row["flows"]),
         row["reason"],
     ]
@@ -130,6 +145,16 @@ def _owner(row: Row) -> str:
     if container is not None:
         return str(container["name"] or container["id"][:SHORT_ID])
     return str(row["process"] or "")
+
+
+def _origin_of(container: Mapping[str, Any] | None) -> tuple[str, str]:
+    """What it was made of, and for which service."""
+    if container is None:
+        return "", ""
+    image = container["image"]
+    if image.startswith(IMAGE_ID):
+        image = image.removeprefix(IMAGE_ID)[:SHORT_ID]
+    return image, service_of(container["labels"])
 
 
 def _address(address: str, port: int) -> str:

@@ -20,6 +20,7 @@ from desktop.api.backend import Progress
 from desktop.api.subscription import Subscription
 from desktop.api.types import (
     ByteCounts,
+    ContainerDetails,
     FlowCounts,
     MachineInfo,
     MachineStatus,
@@ -138,6 +139,10 @@ class Daemon:
         rows = self._table.rows()
         return self._table.revision, rows
 
+    def containers(self) -> list[ContainerDetails]:
+        """See `Backend.containers`."""
+        return self._table.containers()
+
     def subscribe(self) -> Subscription:
         """See `Backend.subscribe`."""
         return self._table.feed.subscribe()
@@ -207,7 +212,7 @@ class Daemon:
             self._stopped.set()
 
     def _registry(self) -> Registry:
-        return Registry(self._paths, self._store.settings.sandbox_network)
+        return Registry(self._paths, self._store.settings)
 
     def _current(self) -> str:
         machine = self._attachment.machine

@@ -19,6 +19,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from desktop.daemon.host_mirrors import HostMirrors
@@ -44,6 +45,7 @@ from link.messages import (
     StubResults,
     Stubs,
     UdpLimits,
+    Watching,
     Welcome,
 )
 from link.opening import Forwarder, answer
@@ -177,6 +179,8 @@ class Mirroring:
         """A message of the agent."""
         if isinstance(message, Welcome):
             self.welcome = message
+        elif isinstance(message, Watching) and self.welcome is not None:
+            self.welcome = replace(self.welcome, watcher=message.watcher)
         elif isinstance(message, Snapshot):
             if self._inventory.snapshot(message):
                 self._reconciler.resume(self._loop.time())
@@ -334,8 +338,9 @@ class Mirroring:
         if result.is_open:
             self._reconciler.opened(binding, now)
         elif result.errno:
-            known = self._inventory.listeners.values()
-            self._reconciler.failed(binding, explain(binding, result.errno, known), now)
+            failure = explain(binding, result.errno, self._inventory.listeners.values())
+            self._reconciler.failed(binding, failure, now)
+            self._reconciler.lost(binding, failure, now)
         else:
             self._reconciler.closed(binding, now)
 

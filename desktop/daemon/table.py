@@ -10,7 +10,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 from desktop.api.subscription import PortFeed
-from desktop.api.types import ContainerRef, PortCounts, PortDelta, PortRow, row_key, row_order
+from desktop.api.types import (
+    ContainerDetails,
+    ContainerRef,
+    PortCounts,
+    PortDelta,
+    PortRow,
+    row_key,
+    row_order,
+)
 from desktop.daemon.traffic import Counts, Traffic
 from desktop.mirror.model import Binding, Origin, Row
 from link.listener import Container
@@ -33,6 +41,10 @@ class PortTable:
         self.count()
         return sorted((shown for _, shown in self._rows.values()), key=row_order)
 
+    def containers(self) -> list[ContainerDetails]:
+        """The containers of the rows, each once."""
+        return _containers_of(row for row, _ in self._rows.values())
+
     def states(self) -> PortCounts:
         """Rows by state."""
         counts = Counter(str(row.state) for row, _ in self._rows.values())
@@ -53,16 +65,17 @@ class PortTable:
             else:
                 gone.append(before)
                 new.append(after)
-        self._publish(new, same, gone)
+        self._publish(new, same, gone, _containers_of([*removed, *changed, *added]))
 
     def count(self) -> None:
         """Look at the counts, and publish the rows whose counts changed."""
-        changed = []
+        changed, counted = [], []
         for binding in self._traffic.take_busy():
             known = self._rows.get(binding)
             if known is not None and self._put(known[0]) != known[1]:
                 changed.append(self._rows[binding][1])
-        self._publish([], changed, [])
+                counted.append(known[0])
+        self._publish([], changed, [], _containers_of(counted))
 
     def _put(self, row: Row) -> PortRow:
         shown = _shown(row, self._traffic.of(row.wish.binding), self._clock_offset)
@@ -70,9 +83,13 @@ class PortTable:
         return shown
 
     def _publish(
-        self, added: Iterable[PortRow], changed: Iterable[PortRow], removed: Iterable[PortRow]
+        self,
+        added: list[PortRow],
+        changed: list[PortRow],
+        removed: list[PortRow],
+        containers: list[ContainerDetails],
     ) -> None:
-        delta = PortDelta(self.revision + 1, list(added), list(changed), list(removed))
+        delta = PortDelta(self.revision + 1, added, changed, removed, containers)
         if delta.added or delta.changed or delta.removed:
             self.revision = delta.revision
             self.feed.publish(delta)
@@ -100,6 +117,19 @@ def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
         bytes_out=counts.bytes_out,
         since=round(row.since + clock_offset, 3),
     )
+
+
+def _containers_of(rows: Iterable[Row]) -> list[ContainerDetails]:
+    """The containers of the rows, each once, as the last of its rows has it."""
+    found = {
+        container.key: container
+        for row in rows
+        if (container := row.wish.listener.container) is not None
+    }
+    return [
+        ContainerDetails(each.id, each.name, each.runtime, each.image, dict(each.labels))
+        for each in found.values()
+    ]
 
 
 def _reference(container: Container) -> ContainerRef:

@@ -8,7 +8,7 @@ from desktop.errors import UsageError
 from desktop.machines.machine import Machine
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import Paths
-from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
+from desktop.settings.values import Settings
 
 __all__ = ["DEFAULT_MACHINE", "Registry"]
 
@@ -16,11 +16,11 @@ DEFAULT_MACHINE: Final = "sandbox"
 
 
 class Registry:
-    """The machines of one Samehost. It holds nothing open."""
+    """The machines of one Samehost, by these settings. It holds nothing open."""
 
-    def __init__(self, paths: Paths, sandbox_network: str = DEFAULT_SANDBOX_NETWORK) -> None:
+    def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
         self._paths = paths
-        self._sandbox_network = sandbox_network
+        self._settings = settings or Settings()
 
     def names(self) -> list[str]:
         """The default machine and all that have a state folder, sorted."""
@@ -34,7 +34,12 @@ class Registry:
     def get(self, name: str) -> Machine:
         """The machine called `name`; a sandbox need not be there yet. Raises UsageError."""
         if Sandbox.is_name(name):
-            return Sandbox(name, self._paths, self._sandbox_network)
+            return Sandbox(
+                name,
+                self._paths,
+                self._settings.sandbox_network,
+                may_use_ebpf=self._settings.ebpf == "auto",
+            )
         raise UsageError(
             f"unknown machine: {name}",
             f"known: {', '.join(self.names())}; a further sandbox is called {DEFAULT_MACHINE}-NAME,"

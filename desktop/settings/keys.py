@@ -262,6 +262,14 @@ KEYS: Final[Mapping[str, Key]] = {
             _choice("auto", "portable"),
         ),
         Key(
+            "ebpf",
+            "auto",
+            "auto or off",
+            "whether eBPF programs watch and lead containers in the machine, from the next "
+            "`samehost up` on; off: listeners are found more slowly",
+            _choice("auto", "off"),
+        ),
+        Key(
             "enhancedContainerIsolation",
             False,
             _TRUTH,

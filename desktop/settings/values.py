@@ -130,6 +130,7 @@ class Settings:
         udp_idle_seconds: life of a UDP flow without a datagram.
         max_udp_flows: flows of one UDP mirror.
         udp_path: which UDP code is used: "auto" or "portable". Read at the daemon's start.
+        ebpf: "auto", or "off": the machine does without. Read when a machine is attached.
         enhanced_container_isolation: while True, host networking is off.
         sandbox_network: where the sandbox takes its addresses from: networks in CIDR notation,
             separated by commas, the preferred one first.
@@ -144,6 +145,7 @@ class Settings:
     udp_idle_seconds: int = 90
     max_udp_flows: int = 1024
     udp_path: str = "auto"
+    ebpf: str = "auto"
     enhanced_container_isolation: bool = False
     sandbox_network: str = DEFAULT_SANDBOX_NETWORK
 
@@ -162,6 +164,7 @@ class Settings:
             udp_idle_seconds=values["udpIdleSeconds"],
             max_udp_flows=values["maxUdpFlows"],
             udp_path=values["udpPath"],
+            ebpf=values["ebpf"],
             enhanced_container_isolation=values["enhancedContainerIsolation"],
             sandbox_network=values["sandboxNetwork"],
         )

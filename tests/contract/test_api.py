@@ -405,6 +405,61 @@ def test_a_table_longer_than_a_line_arrives_whole(served: ServedBackend) -> None
     assert len(json.dumps(rows)) > 2 * MAX_LINE
 
 
+LABELS = {f"label{number}": "\x1b[31m\n" * 10 for number in range(60)}
+
+
+def test_image_and_labels_are_told_only_to_whoever_asks(served: ServedBackend) -> None:
+    served.backend.details["c0ffee"] = ("nginx", LABELS)
+    served.do(lambda: served.backend.change([fake_row(80), fake_row(81, "host")]))
+    with connect(served) as client:
+        assert set(client.call("ports")) == {"revision", "ports"}
+        assert set(client.call("ports", {"wide": True})) == {"revision", "ports", "containers"}
+        _, (narrow_host, narrow) = client.ports()
+        _, (host, wide) = client.ports(wide=True)
+    assert list(narrow["container"]) == ["id", "name", "runtime"]
+    assert list(wide["container"]) == ["id", "name", "runtime", "image", "labels"]
+    assert wide["container"]["image"] == "nginx"
+    assert wide["container"]["labels"] == LABELS
+    assert {**wide, "container": narrow["container"]} == narrow
+    assert host == narrow_host
+
+
+def test_labels_cross_once_however_many_rows_a_container_has(served: ServedBackend) -> None:
+    served.backend.details["c0ffee"] = ("nginx", LABELS)
+    served.do(lambda: served.backend.change(many(3000)))
+    size = 0
+    with raw(served) as sock, sock.makefile("rb") as lines:
+        sock.sendall(requests({"id": 1, "method": "ports", "params": {"wide": True}}))
+        for line in lines:
+            size += line.count(b"label59")
+            if b'"result"' in line:
+                break
+    assert size == 1
+    with connect(served) as client:
+        _, rows = client.ports(wide=True)
+    assert len(rows) == 3000
+    assert all(row["container"]["labels"] == LABELS for row in rows)
+
+
+def test_changes_have_image_and_labels_for_whoever_asked(served: ServedBackend) -> None:
+    served.backend.details["c0ffee"] = ("nginx", LABELS)
+    with connect(served) as narrow, connect(served) as wide:
+        narrow_lines, wide_lines = narrow.watch(), wide.watch(wide=True)
+        next(narrow_lines), next(wide_lines)
+        served.do(lambda: served.backend.change([fake_row(80)]))
+        served.do(lambda: served.backend.change([], [fake_row(80)]))
+        for kind in ("added", "removed"):
+            (row,) = next(narrow_lines)[kind]
+            assert list(row["container"]) == ["id", "name", "runtime"]
+            line = next(wide_lines)
+            assert list(line) == ["type", "revision", "added", "changed", "removed"]
+            assert line[kind][0]["container"] == {
+                **row["container"],
+                "image": "nginx",
+                "labels": LABELS,
+            }
+
+
 def test_no_line_is_longer_than_allowed(served: ServedBackend) -> None:
     served.do(lambda: served.backend.change(many(10_000)))
     with raw(served) as sock, sock.makefile("rb") as lines:

@@ -9,7 +9,7 @@ import pytest
 
 from desktop.api.backend import Backend
 from desktop.api.fake import FakeBackend, fake_row
-from desktop.api.types import row_key, row_order
+from desktop.api.types import ContainerDetails, PortRow, row_key, row_order
 from desktop.errors import UsageError
 from tests.served_backend import PATIENCE
 
@@ -81,6 +81,30 @@ def test_changes_lead_from_the_snapshot_to_the_table(kind: type[World]) -> None:
         assert world.backend.ports() == (revision, sorted(table.values(), key=row_order))
 
     asyncio.run(scenario())
+
+
+def test_each_container_of_the_rows_is_known_once(kind: type[World]) -> None:
+    async def scenario() -> None:
+        world = kind()
+        assert world.backend.containers() == []
+        async with world.backend.subscribe() as changes:
+            await world.appear(1, 2, 3)
+            await world.vanish(1)
+            async with asyncio.timeout(PATIENCE):
+                gone = False
+                while not gone:
+                    delta = await anext(changes)
+                    rows = [*delta.added, *delta.changed, *delta.removed]
+                    gone = 1 in {row.machine_port for row in delta.removed}
+                    assert_known(rows, delta.containers)
+        assert_known(world.backend.ports()[1], world.backend.containers())
+
+    asyncio.run(scenario())
+
+
+def assert_known(rows: list[PortRow], containers: list[ContainerDetails]) -> None:
+    of_rows = {(row.container.id, row.container.runtime) for row in rows if row.container}
+    assert sorted((each.id, each.runtime) for each in containers) == sorted(of_rows)
 
 
 def test_the_switch_is_in_the_status_and_in_the_settings(kind: type[World]) -> None:

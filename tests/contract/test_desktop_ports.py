@@ -5,13 +5,17 @@ Counterpart: `tests/ports_stage.py`.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from typing import Final
 
 import pytest
 
 from link.messages import StubKey
+from link.sockdiag import SockDiag
 from tests.ports_stage import WAYS, Stage, on_stage
+from vmagent.redirect import Redirect
 
 PORT: Final = 8080
 OTHER: Final = 8081
@@ -223,23 +227,52 @@ async def test_reuse_of_addresses_does_not_help(stage: Stage) -> None:
     assert await stage.container.error_of("bind", "0.0.0.0", PORT, "tcp", reuse) == "EADDRINUSE"
 
 
-# ---- redirect alone
-
-
-@by_redirect
+@every_way
 @on_stage
 async def test_a_server_in_the_machine_comes_first(stage: Stage) -> None:
-    for address, key in (("127.0.0.1", V4), ("::1", V6), ("0.0.0.0", V4), ("::", V6)):
+    for address, key in (("127.0.0.1", V4), ("::1", V6), ("0.0.0.0", V4), ("::", V6), ("::", V4)):
         await stage.outsider.tell("serve", "server", address, PORT)
-        stage.open(key)
+        (result,) = stage.ports.open([key])
+        assert (result.is_open, result.errno) == (False, errno.EADDRINUSE)
         await stage.container.tell("hold", "client", key.address, PORT)
         await stage.outsider.tell("answer", "server")
         assert await stage.container.tell("hear", "client") == "machine"
         await stage.outsider.tell("release", "server")
+        stage.open(key)
         heard, *_ = await stage.container.tell("tcp", key.address, PORT)
-        assert heard.startswith(key.address), "it leads to the desktop once the server is gone"
+        assert heard.startswith(key.address)
         await stage.container.tell("release", "client")
         stage.close(key)
+
+
+@every_way
+@on_stage
+async def test_a_server_on_another_address_of_the_machine_is_in_nobodys_way(stage: Stage) -> None:
+    await stage.outsider.tell("serve", "tcp", "127.0.0.2", PORT)
+    await stage.outsider.tell("serve", "udp", "127.0.0.2", PORT, "udp")
+    stage.open(V4, V6, UDP4, UDP6)
+
+
+@every_way
+@on_stage
+async def test_who_connected_by_udp_before_the_desktop_served_is_served(stage: Stage) -> None:
+    for key in (UDP4, UDP6):
+        await stage.container.tell("hold", "client", key.address, PORT, "udp")
+        with pytest.raises(ConnectionRefusedError):
+            await stage.container.tell("say", "client", "hello?")
+        stage.open(key)
+        assert await stage.container.tell("say", "client", "hello?") == "desktop:hello?"
+        assert await stage.container.tell("udp", key.address, PORT) == [
+            "desktop:hello",
+            key.address,
+            PORT,
+        ]
+        assert await stage.container.error_of("bind", key.address, PORT, "udp") == "EADDRINUSE"
+        await stage.container.tell("release", "client")
+        stage.close(key)
+
+
+# ---- redirect alone
 
 
 @by_redirect
@@ -253,6 +286,16 @@ async def test_a_server_in_the_machine_may_come_later(stage: Stage) -> None:
     await stage.container.tell("hold", "client", "127.0.0.1", PORT)
     await stage.outsider.tell("answer", "tcp")
     assert len(stage.served) == served
+    assert isinstance(stage.ports, Redirect)
+    with contextlib.closing(SockDiag()) as diag:
+        stage.ports.others_came(diag.listeners())
+    told = {(each.stub, each.is_open, each.errno) for each in stage.lost}
+    assert told == {(key, False, errno.EADDRINUSE) for key in (V4, UDP4)}
+    for name in ("tcp", "udp"):
+        await stage.outsider.tell("release", name)
+    assert await stage.container.error_of("tcp", "127.0.0.1", PORT) == "ECONNREFUSED"
+    stage.open(V4, UDP4)
+    assert await stage.container.error_of("tcp", "127.0.0.1", PORT) == ""
 
 
 @by_redirect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from desktop.machines.sandbox import Sandbox
 from desktop.paths import Paths
 from scripts import demo_image
 
-__all__ = ["SandboxHome", "load_demo_image", "quiet", "require_root"]
+__all__ = ["SandboxHome", "booted_sandbox", "load_demo_image", "quiet", "require_root"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def short_home() -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-@pytest.fixture(scope="session")
-def sandbox_home() -> Iterator[SandboxHome]:
-    """One sandbox, booted once for the run; tests remove the containers they start."""
+@contextlib.contextmanager
+def booted_sandbox() -> Iterator[SandboxHome]:
+    """A sandbox, booted now, with the image loaded; removed afterwards."""
     require_root()
     home = Path(tempfile.mkdtemp(prefix="samehost-"))
     paths = Paths.under(home)
@@ -92,3 +93,10 @@ def sandbox_home() -> Iterator[SandboxHome]:
     finally:
         asyncio.run(sandbox.stop(quiet))
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def sandbox_home() -> Iterator[SandboxHome]:
+    """One sandbox, booted once for the run; tests remove the containers they start."""
+    with booted_sandbox() as booted:
+        yield booted

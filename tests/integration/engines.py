@@ -10,9 +10,11 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
-from desktop.machines.sandbox import Sandbox
+from desktop.machines.sandbox import Sandbox, record
 from scripts import demo_image
+from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import IMAGE, Samehost, until
 
 __all__ = ["Containerd", "Inside", "Podman", "SecondDocker"]
@@ -28,15 +30,32 @@ PATIENCE = 30.0
 
 
 class Inside:
-    """Runs programs in the machine of a Samehost, as its own processes."""
+    """Runs programs in the sandbox machine of a SAMEHOST_HOME, as its own processes."""
 
-    def __init__(self, samehost: Samehost) -> None:
-        self._sandbox = Sandbox("sandbox", samehost.paths)
+    def __init__(self, home: Samehost | SandboxHome) -> None:
+        self._sandbox = Sandbox("sandbox", home.paths)
 
     @property
     def address(self) -> str:
         """The machine's address."""
         return self._sandbox.addresses()[0]
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """The machine's address, and this computer's towards it."""
+        return self._sandbox.addresses()
+
+    @property
+    def root(self) -> Path:
+        """The machine's files, as they are seen on this computer."""
+        machine = record.load(self._sandbox.folder)
+        assert machine is not None
+        return Path(f"/proc/{machine.pid}/root")
+
+    def command(self, *argv: str) -> list[str]:
+        """How to run a program in the machine that ends when what runs it is killed."""
+        # Its parent is nsenter out here; what ends nsenter must end it.
+        return self._sandbox.command("setpriv", "--pdeathsig", "KILL", *argv)
 
     def run(self, *argv: str, text: str = "") -> str:
         """Run a program to its end; what it said, stripped. It must succeed."""
@@ -58,10 +77,9 @@ class Inside:
     @contextlib.contextmanager
     def running(self, *argv: str) -> Iterator[None]:
         """Run a program meanwhile."""
-        # Its parent is nsenter out here; what ends nsenter must end it.
-        command = self._sandbox.command("setpriv", "--pdeathsig", "KILL", *argv)
+        nothing = subprocess.DEVNULL
         program = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self.command(*argv), stdin=nothing, stdout=nothing, stderr=nothing
         )
         try:
             yield
@@ -172,24 +190,31 @@ class Containerd:
 
 
 class SecondDocker:
-    """A Docker Engine beside the machine's own, which can be stopped and started again."""
+    """A Docker Engine beside the machine's own, which can be stopped and started again.
+
+    It shares the other's containerd, unless it is to have one of its own.
+    """
 
     SOCKET = "/run/second/docker.sock"
     PID_FILE = "/run/second/pid"
+    SHARED = (
+        *("--containerd", "/run/docker/containerd/containerd.sock"),
+        *("--containerd-namespace", "second", "--containerd-plugins-namespace", "plugins.second"),
+    )
 
-    def __init__(self, inside: Inside) -> None:
+    def __init__(self, inside: Inside, *, own_containerd: bool = False) -> None:
         self._inside = inside
+        self._fixed = [] if own_containerd else list(self.SHARED)
 
     def start(self, *options: str) -> None:
         """Start it and wait until it answers."""
         self._inside.sh(
-            'mkdir -p /run/second; cd /; dockerd --data-root /run/second/lib --pidfile "$1" '
-            '--exec-root /run/second/exec --host "unix://$2" --bridge none --iptables=false '
-            "--ip6tables=false --exec-opt native.cgroupdriver=cgroupfs --log-level warn "
-            "--containerd /run/docker/containerd/containerd.sock --containerd-namespace second "
-            '--containerd-plugins-namespace plugins.second "$3" '
+            'mkdir -p /run/second; cd /; pid_file=$1 socket=$2; shift 2; dockerd "$@" '
+            '--data-root /run/second/lib --pidfile "$pid_file" --exec-root /run/second/exec '
+            '--host "unix://$socket" --bridge none --iptables=false --ip6tables=false '
+            "--exec-opt native.cgroupdriver=cgroupfs --log-level warn "
             "< /dev/null >> /run/second/log 2>&1 &",
-            *(self.PID_FILE, self.SOCKET, *(options or ("--live-restore=false",))),
+            *(self.PID_FILE, self.SOCKET, *self._fixed, *(options or ("--live-restore=false",))),
         )
         answers = 'docker -H "unix://$1" version -f "{{.Server.Version}}" 2> /dev/null || true'
         until(lambda: self._inside.sh(answers, self.SOCKET), "the second engine")

@@ -101,6 +101,11 @@ class Stage:
     addresses: tuple[str, str]
     _changed: set[str] = field(default_factory=set)
 
+    @property
+    def redirects(self) -> bool:
+        """True if this computer's ports take no sockets in the machine."""
+        return "by redirect" in self.samehost.status()["machine"]["watcher"]
+
     def set(self, key: str, value: object) -> None:
         """`samehost settings set`, until `reset`."""
         self._changed.add(key)
@@ -114,9 +119,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def open_stage() -> Iterator[Stage]:
-    """A Samehost of its own, up, on, and with the image loaded."""
-    with running_samehost() as samehost:
+def open_stage(**settings: object) -> Iterator[Stage]:
+    """A Samehost of its own, up, on, with these settings and with the image loaded."""
+    with running_samehost(**settings) as samehost:
         addresses = Sandbox("sandbox", samehost.paths).addresses()
         here = Puppet(program(), dict(os.environ))
         try:

@@ -13,7 +13,7 @@ import pytest
 from desktop.daemon.link import BASE_STREAMS
 from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE
-from link.messages import Bye, Resync, Snapshot, StubKey, StubResults, Stubs, Welcome
+from link.messages import Bye, Resync, Snapshot, StubKey, StubResults, Stubs, Watching, Welcome
 from link.opening import Forwarder
 from link.version import VERSION
 from link.wire import OpenRequest
@@ -84,6 +84,30 @@ def test_the_agent_says_who_it_is_and_what_listens(kind: str) -> None:
             again = await ends.desktop.next()
             assert isinstance(again, Snapshot)
             assert again.generation == snapshot.generation + 1
+
+    run(story)
+
+
+def test_the_agent_says_once_that_it_watches_otherwise_than_it_said(kind: str) -> None:
+    async def story() -> None:
+        async with both(kind) as ends:
+            await ends.desktop.start()
+            welcome = await ends.desktop.next()
+            assert isinstance(welcome, Welcome)
+            await ends.desktop.next()
+            watcher = ends.agent._watcher
+            for _ in range(3):
+                watcher.rescan()
+            watcher._binds.lost += 3
+            for _ in range(3):
+                watcher.rescan()
+            ends.desktop.link.send(Resync())
+            watching, snapshot = await ends.desktop.next(), await ends.desktop.next()
+            assert isinstance(watching, Watching)
+            mishap = "; 3 events lost and made up for"
+            assert mishap in watching.watcher
+            assert watching.watcher.replace(mishap, "") == welcome.watcher
+            assert isinstance(snapshot, Snapshot)
 
     run(story)
 

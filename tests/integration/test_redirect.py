@@ -50,7 +50,12 @@ from vmagent.redirect import Redirect
 async def main():
     sockets = LinuxDatagramSockets()
     ports = Redirect(
-        lambda key, client: client.close(), lambda key, sockets: None, sockets, sys.argv[1], set
+        lambda key, client: client.close(),
+        lambda key, sockets: None,
+        sockets,
+        lambda results: None,
+        sys.argv[1],
+        set,
     )
     ports.open([StubKey("127.0.0.1", int(sys.argv[2]))])
     print("ready", flush=True)
@@ -158,12 +163,6 @@ def test_if_the_agents_port_is_taken_another_one_serves() -> None:
 # ---- real containers
 
 
-class RedirectOrder(Order, frozen=True):
-    """What an agent is told that should try."""
-
-    use_redirect: bool = True
-
-
 @pytest.fixture
 def echo() -> Iterator[int]:
     """This computer's server: an echo, by its port."""
@@ -206,7 +205,7 @@ def test_real_containers_reach_this_computer(
             *("setpriv", "--pdeathsig", "KILL", await find_python(), "-I"),
             str(tmp_path / "agent.pyz"),
         )
-        order = RedirectOrder(secret.hex(), (machine, 0), here, ["/run/docker.sock"])
+        order = Order(secret.hex(), (machine, 0), here, ["/run/docker.sock"])
         process, ports = await launch(argv, order)
         desktop = Desktop(TcpTransport(machine, *ports), secret)
         desktop.target = "127.0.0.1", echo

@@ -9,121 +9,23 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import require_root
-from tests.integration.engines import Containerd, Inside, Podman, SecondDocker
-from tests.integration.samehost import IMAGE, Samehost, quiet_ports, until
-from tests.integration.stage import Stage, hears, open_stage
+from tests.integration.engines import Podman, SecondDocker
+from tests.integration.runtimes_stage import Place, open_place, serving
+from tests.integration.samehost import IMAGE, quiet_ports, until
+from tests.integration.stage import hears
 
 ENGINES = ["docker", "podman", "containerd"]
 SWARM_PORTS = [("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789)]
 
 
-def serving(port: int, words: str = "hello") -> tuple[str, ...]:
-    """The command of a server that says its words to each client."""
-    return ("socat", f"TCP-LISTEN:{port},fork,reuseaddr", f"EXEC:echo {words}")
-
-
-@dataclass
-class Place:
-    """A Samehost with its table, and the engines in its machine: Docker and, by name, others."""
-
-    stage: Stage
-    inside: Inside
-    others: dict[str, Podman | Containerd]
-
-    @property
-    def engines(self) -> list[str]:
-        """Those that can be had."""
-        return ["docker", *self.others]
-
-    @property
-    def samehost(self) -> Samehost:
-        return self.stage.samehost
-
-    def docker(self, *arguments: str) -> str:
-        """A command of the machine's Docker; what it said. Needs nothing of Samehost."""
-        return self.inside.run("docker", *arguments)
-
-    @contextlib.contextmanager
-    def docker_container(self, name: str, *command: str, network: str = "host") -> Iterator[str]:
-        """A container of the machine's Docker; its id."""
-        options = ["-d", f"--name={name}", f"--network={network}"]
-        identity = self.docker("run", *options, IMAGE, *command)
-        try:
-            yield identity
-        finally:
-            self.docker("rm", "-f", identity)
-
-    @contextlib.contextmanager
-    def container(self, engine: str, name: str, *command: str) -> Iterator[str]:
-        """A host-networked container of an engine; its id. Skips if there is no such engine."""
-        if engine not in self.engines:
-            pytest.skip(f"{engine} is not installed: scripts/setup engines")
-        make = self.docker_container if engine == "docker" else self.others[engine].container
-        with make(name, *command) as identity:
-            yield identity
-
-    def command(self, engine: str, *arguments: str) -> None:
-        """A command of the engine's own."""
-        if engine == "docker":
-            self.docker(*arguments)
-        else:
-            self.others[engine].run(*arguments)
-
-    def agent(self) -> str:
-        """The agent's process id in the machine, "" if there is none."""
-        return self.inside.sh("pgrep -f '[a]gent.pyz' || true")
-
-    def owner(self, port: int) -> tuple[str, str, str] | None:
-        """Id, name and runtime of the container of an active mirror."""
-        rows = self.stage.table.rows("tcp", port)
-        if [row["state"] for row in rows] != ["active"] or rows[0]["container"] is None:
-            return None
-        container = rows[0]["container"]
-        return container["id"], container["name"], container["runtime"]
-
-    def name(self, port: int) -> str:
-        """The name of the container of an active mirror."""
-        owner = self.owner(port)
-        return owner[1] if owner else ""
-
-    def since(self, port: int) -> float:
-        """When the mirror was opened."""
-        (row,) = self.stage.table.rows("tcp", port)
-        return float(row["since"])
-
-    def until_mirrored(self, port: int, words: str = "hello") -> None:
-        """Wait until a client on this computer hears the server."""
-        self.stage.table.until(lambda: self.owner(port), f"a mirror of {port}")
-        assert hears("tcp", "127.0.0.1", port).strip() == words
-
-    def until_gone(self, port: int) -> None:
-        """Wait until the mirror is gone."""
-        self.stage.table.until(lambda: not self.stage.table.rows("tcp", port), "it to go")
-
-    def see_another(self) -> None:
-        """Wait until the watcher has seen a listener that is opened now: a scan has been made."""
-        port = quiet_ports(1)
-        with self.stage.inside.serving("tcp", "127.0.0.1", port):
-            self.stage.table.until(lambda: self.owner(port), "another mirror")
-
-
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    require_root()
-    with open_stage() as stage, contextlib.ExitStack() as stack:
-        inside = Inside(stage.samehost)
-        inside.unpack_image()
-        place = Place(stage, inside, {})
-        if shutil.which("ctr"):
-            place.others["containerd"] = Containerd(inside)
-        if shutil.which("podman"):
-            place.others["podman"] = podman = Podman(inside)
+    with open_place() as place, contextlib.ExitStack() as stack:
+        if isinstance(podman := place.others.get("podman"), Podman):
             stack.enter_context(podman.serving())
         yield place
 
@@ -266,6 +168,7 @@ def test_a_task_of_a_swarm_service_is_mirrored_and_the_swarms_own_ports_are_not(
         docker("service", "create", *options, IMAGE, *serving(port))
         place.until_mirrored(port)
         place.stage.table.until(lambda: place.name(port).startswith("served.1."), "its name")
+        until(lambda: place.service(port) == "served", "its service")
         place.see_another()
         listening = place.inside.run("ss", "-Hltun")
         for protocol, number in SWARM_PORTS:
@@ -286,8 +189,7 @@ def test_a_service_of_compose_with_host_networking_is_mirrored(
     file = tmp_path / "docker-compose.yml"
     file.write_text(json.dumps({"version": "3.7", "services": {"web": service}}))
     compose = ["docker-compose", "--file", str(file), "--project-name", "composed"]
-    host = place.samehost.run("machine", "env", "sandbox")
-    environment = {**os.environ, "DOCKER_HOST": host.strip().partition("=")[2].strip("'\"")}
+    environment = {**os.environ, "DOCKER_HOST": place.docker_host}
 
     def run(*arguments: str) -> None:
         done = subprocess.run(
@@ -301,6 +203,8 @@ def test_a_service_of_compose_with_host_networking_is_mirrored(
         place.stage.table.until(
             lambda: place.name(port) in ("composed_web_1", "composed-web-1"), "its name"
         )
+        until(lambda: place.service(port) == "composed/web", "its service")
+        assert f"  {IMAGE}  composed/web  " in place.samehost.run("ports", "--wide")
     finally:
         run("down", "--timeout", "0")
     place.until_gone(port)

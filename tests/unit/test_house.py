@@ -36,6 +36,7 @@ PURE: Final = (
     "link.datagrams.grouping",
     "link.datagrams.sockets",
     "link.handshake",
+    "link.labels",
     "link.listener",
     "link.maturity",
     "link.messages",

@@ -4,7 +4,9 @@ The kernel has that tree on every machine, and each socket belongs to a cgroup i
 that uses version 1 only, all to its root. There it is mounted for the caller alone and in no
 place (fsopen, fsmount; since Linux 5.2), so nothing is left behind.
 
-Limits: shows the tree from the root of the caller's cgroup namespace on, not above it.
+Limits: shows the tree from the root of the caller's cgroup namespace on, not above it. In the
+machine's own namespace this sets the options of every mount of the tree to none (cgroups(7):
+`nsdelegate`, `memory_recursiveprot`), so whoever knows a mount must give its path.
 
 Counterpart: `events` attaches programs to what this opens.
 """

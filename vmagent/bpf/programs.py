@@ -39,7 +39,7 @@ from vmagent.bpf.system import (
 
 __all__ = ["WATCH", "AttachedPrograms", "link_maps"]
 
-WATCH: Final = Bytecode(LICENCE, MAPS, PROGRAMS)
+WATCH: Final = Bytecode("5.9", LICENCE, MAPS, PROGRAMS)
 """The programs of `watch.bpf.c`."""
 
 PROG_TYPE_CGROUP_SOCK: Final = 9
@@ -81,7 +81,7 @@ NOT_PERMITTED: Final = (
     "not permitted; the agent needs CAP_BPF and CAP_NET_ADMIN, "
     "and in a container a seccomp profile that allows bpf(2)"
 )
-TOO_OLD: Final = "this kernel is older than Linux 5.9, or built without CONFIG_CGROUP_BPF"
+TOO_OLD: Final = "this kernel is older than Linux {oldest}, or built without CONFIG_CGROUP_BPF"
 EXCLUSIVE: Final = "another program has the cgroup for itself; `bpftool cgroup tree` shows which"
 
 REASONS: Final[Mapping[tuple[str, int], str]] = {
@@ -95,7 +95,7 @@ REASONS: Final[Mapping[tuple[str, int], str]] = {
     ("link", errno.EINVAL): TOO_OLD,
     ("link", errno.E2BIG): "too many programs are attached there already",
 }
-"""What an error means, by what was tried."""
+"""What an error means, by what was tried; {oldest} is the kernel that the bytecode is for."""
 
 
 class AttachedPrograms:
@@ -126,14 +126,14 @@ class AttachedPrograms:
         self.names: list[str] = []
         self._links: list[int] = []
         with ExitStack() as stack:
-            self.maps.update(_create_maps(bytecode, stack))
+            self.maps.update(self._create_maps(stack))
             for name, value in constants.items():
                 update_element(self.maps[name], FIRST, value)
             with ExitStack() as loaded:
                 programs = [self._load_one(group, loaded) for group in wanted]
                 for name, program in zip(self.names, programs):
                     hook = HOOKS[bytecode.programs[name].section]
-                    self._links.append(_attach(name, program, cgroup, hook[1], stack))
+                    self._links.append(self._attach(name, program, cgroup, hook[1], stack))
             self._resources = stack.pop_all()
 
     @property
@@ -147,13 +147,29 @@ class AttachedPrograms:
         self.maps.clear()
         self._resources.close()
 
+    def _create_maps(self, stack: ExitStack) -> dict[str, int]:
+        created: dict[str, int] = {}
+        for name, definition in self._bytecode.maps.items():
+            try:
+                try:
+                    created[name] = create_map(name, definition)
+                except BpfError as error:
+                    # Before Linux 5.11 this may be the limit of locked memory.
+                    if error.errno != errno.EPERM or not raise_memlock_limit():
+                        raise
+                    created[name] = create_map(name, definition)
+            except BpfError as error:
+                self._fail("map", name, error)
+            stack.callback(os.close, created[name])
+        return created
+
     def _load_one(self, group: Sequence[str], stack: ExitStack) -> int:
         for name in group:
             try:
                 program = self._load(name)
             except BpfError as error:
                 if name == group[-1] or error.errno not in (errno.EINVAL, errno.EACCES):
-                    _fail("program", name, error)
+                    self._fail("program", name, error)
             else:
                 stack.callback(os.close, program)
                 self.names.append(name)
@@ -165,6 +181,23 @@ class AttachedPrograms:
         kind, attach_type = HOOKS[program.section]
         code = link_maps(program, self.maps)
         return load_program(name, kind, attach_type, code, self._bytecode.licence)
+
+    def _attach(
+        self, name: str, program: int, cgroup: int, attach_type: int, stack: ExitStack
+    ) -> int:
+        try:
+            link = create_link(program, cgroup, attach_type)
+        except BpfError as error:
+            self._fail("link", name, error)
+        stack.callback(os.close, link)
+        return link
+
+    def _fail(self, step: str, name: str, error: BpfError) -> NoReturn:
+        code = error.errno or errno.EIO
+        told = f"{step} {name}: {error.strerror}"
+        if reason := REASONS.get((step, code)):
+            told = f"{reason.format(oldest=self._bytecode.oldest_kernel)} ({told})"
+        raise BpfError(code, told) from error
 
 
 def link_maps(program: Program, descriptors: Mapping[str, int]) -> bytes:
@@ -181,36 +214,3 @@ def link_maps(program: Program, descriptors: Mapping[str, int]) -> bytes:
         registers = registers & 0x0F | PSEUDO_MAP_FD
         INSTRUCTION.pack_into(code, place, opcode, registers, offset, descriptors[name])
     return bytes(code)
-
-
-def _create_maps(bytecode: Bytecode, stack: ExitStack) -> dict[str, int]:
-    created: dict[str, int] = {}
-    for name, definition in bytecode.maps.items():
-        try:
-            try:
-                created[name] = create_map(name, definition)
-            except BpfError as error:
-                # Before Linux 5.11 this may be the limit of locked memory.
-                if error.errno != errno.EPERM or not raise_memlock_limit():
-                    raise
-                created[name] = create_map(name, definition)
-        except BpfError as error:
-            _fail("map", name, error)
-        stack.callback(os.close, created[name])
-    return created
-
-
-def _attach(name: str, program: int, cgroup: int, attach_type: int, stack: ExitStack) -> int:
-    try:
-        link = create_link(program, cgroup, attach_type)
-    except BpfError as error:
-        _fail("link", name, error)
-    stack.callback(os.close, link)
-    return link
-
-
-def _fail(step: str, name: str, error: BpfError) -> NoReturn:
-    code = error.errno or errno.EIO
-    reason = REASONS.get((step, code))
-    told = f"{step} {name}: {error.strerror}"
-    raise BpfError(code, f"{reason} ({told})" if reason else told) from error

@@ -14,9 +14,11 @@
  *   recvmsg, getpeername  The same backwards: programs see the address that they asked for.
  *   bind                  A port that the desktop has is in use, as it would be on one computer.
  *
- * Limits: Linux 5.18, for the error that a refused bind gives. Who connected a UDP socket keeps
- * the peer found then. A bind to [::] is taken for one of both families: whether a socket is
- * v6-only cannot be asked here. A bind to port 0 may be given a port that the desktop has.
+ * Limits: Linux 5.18, for the error that a refused bind gives; proven up to 7.3. Who connected a
+ * UDP socket keeps the peer found then. A bind to [::] is taken for one of both families: whether
+ * a socket is v6-only cannot be asked here, bpf_getsockopt knows no such option (up to 7.3). A bind
+ * to port 0 may be given a port that the desktop has: in post_bind it could be refused, but then
+ * the kernel tries no other port, and such a bind must not fail.
  *
  * Counterpart: redirection.py.
  */

@@ -28,7 +28,8 @@ from vmagent.bpf.system import BpfError, Bytecode, delete_element, update_elemen
 
 __all__ = ["Redirection"]
 
-REDIRECT: Final = Bytecode(LICENCE, MAPS, PROGRAMS)
+REDIRECT: Final = Bytecode("5.18", LICENCE, MAPS, PROGRAMS)
+"""The programs of `redirect.bpf.c`."""
 
 CONFIG: Final = struct.Struct("=Q2s6x")
 """struct config, redirect.bpf.c: cookie of the network namespace, port as on the network."""
@@ -44,7 +45,7 @@ NUMBERS: Final = {"tcp": int(socket.IPPROTO_TCP), "udp": int(socket.IPPROTO_UDP)
 SO_NETNS_COOKIE: Final = 71
 """asm-generic/socket.h; since Linux 5.14."""
 
-TOO_OLD: Final = "redirection needs Linux 5.18"
+TOO_OLD: Final = f"this kernel is older than Linux {REDIRECT.oldest_kernel}"
 
 
 class Redirection:
@@ -66,10 +67,6 @@ class Redirection:
             self._programs = AttachedPrograms(
                 descriptor, wanted, {"samehost_config": config}, REDIRECT
             )
-        except BpfError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise BpfError(error.errno, f"{TOO_OLD}: {error.strerror}") from error
         finally:
             os.close(descriptor)
         self._own: set[int] = set()

@@ -108,8 +108,9 @@ class Program(NamedTuple):
 
 
 class Bytecode(NamedTuple):
-    """What one source file is compiled to."""
+    """What one source file is compiled to, and the oldest Linux that takes it ("5.9")."""
 
+    oldest_kernel: str
     licence: str
     maps: Mapping[str, MapDefinition]
     programs: Mapping[str, Program]
@@ -246,6 +247,10 @@ def _name(name: str) -> bytes:
 
 
 def _refusal(log: str) -> str:
-    """The verifier's reason: its last line but for the figures ("processed 12 insns")."""
-    lines = [line for line in log.splitlines() if line and not line.startswith("processed ")]
+    """The verifier's reason: its last line but for the figures ("processed 12 insns").
+
+    Newer kernels (seen with 7.3) say it again at length, with advice.
+    """
+    short = log.partition("\nVerification failed:")[0]
+    lines = [line for line in short.splitlines() if line and not line.startswith("processed ")]
     return lines[-1] if lines else "no reason given"

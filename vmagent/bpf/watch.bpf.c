@@ -208,17 +208,23 @@ INLINE void tell_tcp(enum kind kind, struct bpf_sock_ops *context)
 	tell(kind, get_socket_cookie(context), IPPROTO_TCP, context->local_port);
 }
 
+/* Where somebody else wants changes of state, too, we are called for his sockets elsewhere. */
+INLINE int is_ours(struct bpf_sock_ops *context, int of_one_namespace)
+{
+	return !of_one_namespace || !is_elsewhere(get_netns_cookie(context));
+}
+
 INLINE int sockops(struct bpf_sock_ops *context, int of_one_namespace)
 {
 	switch (context->op) {
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
-		if (of_one_namespace && is_elsewhere(get_netns_cookie(context)))
+		if (!is_ours(context, of_one_namespace))
 			break;
 		set_wants_states(context, 1);
 		tell_tcp(LISTENING, context);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (context->args[0] == BPF_TCP_LISTEN)
+		if (context->args[0] == BPF_TCP_LISTEN && is_ours(context, of_one_namespace))
 			tell_tcp(GONE, context);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:

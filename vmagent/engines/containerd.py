@@ -1,9 +1,9 @@
 """containerd's own interface: containers of nerdctl, Kubernetes and `ctr`, in all namespaces.
 
 Rules: names come from labels: nerdctl's, else pod and container of Kubernetes, else the id where
-it is a name that somebody chose. Namespaces of Docker are left out: Docker's own interface tells
-their names. Whether a container runs is not asked: one that shares the machine's network may
-start at any time.
+it is a name that somebody chose. Labels and image are those of the container's record. Namespaces
+of Docker are left out: Docker's own interface tells of them. Whether a container runs is not asked:
+one that shares the machine's network may start at any time.
 
 Limits: at most `MOST_NAMESPACES`; sizes as in `follower`.
 
@@ -17,13 +17,14 @@ import asyncio
 import re
 from typing import Final
 
+from link.labels import bounded_labels
 from vmagent.engines.follower import (
     EVENT_BYTES,
     LIST_BYTES,
     MOST_CONTAINERS,
     Follower,
     Listed,
-    clean_name,
+    in_turns,
 )
 from vmagent.engines.grpc import call, call_once
 from vmagent.engines.protobuf import fields, string_field, text
@@ -60,17 +61,14 @@ class ContainerdFollower(Follower):
 
     async def list_containers(self) -> Listed:
         """See `Follower`."""
-        names: dict[str, str] = {}
-        host_networked = False
+        found = Listed()
         for namespace in await self._namespaces():
             header = (("containerd-namespace", namespace),)
             answer = await call_once(self.path, LIST_CONTAINERS, b"", LIST_BYTES, header)
-            for number, container in fields(answer):
-                if number == 1 and len(names) < MOST_CONTAINERS:
-                    identity, name, shares_network = _read(container)
-                    names[identity] = name
-                    host_networked = host_networked or shares_network
-        return Listed(names, host_networked)
+            async for number, container in in_turns(fields(answer)):
+                if number == 1 and len(found.containers) < MOST_CONTAINERS:
+                    _read(container, found)
+        return found
 
     async def _namespaces(self) -> list[str]:
         answer = await call_once(self.path, LIST_NAMESPACES, b"", LIST_BYTES)
@@ -94,9 +92,9 @@ class ContainerdFollower(Follower):
         raise HttpError("the events ended")
 
 
-def _read(container: bytes) -> tuple[str, str, bool]:
-    """Id, name, and whether it shares the machine's network. Raises ValueError."""
-    identity, spec = "", b""
+def _read(container: bytes, found: Listed) -> None:
+    """Put a container into the list. Raises ValueError."""
+    identity, image, spec = "", "", b""
     labels: dict[str, str] = {}
     for number, content in fields(container):
         if number == 1:
@@ -104,15 +102,18 @@ def _read(container: bytes) -> tuple[str, str, bool]:
         elif number == 2:
             entry = dict(fields(content))
             labels[text(entry.get(1, b""))] = text(entry.get(2, b""))
+        elif number == 3:
+            image = text(content)
         elif number == 5:
             spec = content
-    return identity, _name(identity, labels), _NETWORK_ENTRY not in spec
+    found.put(identity, _name(identity, labels), image, bounded_labels(labels))
+    found.host_networked = found.host_networked or _NETWORK_ENTRY not in spec
 
 
 def _name(identity: str, labels: dict[str, str]) -> str:
     if labels.get(NAME_LABEL):
-        return clean_name(labels[NAME_LABEL])
+        return labels[NAME_LABEL]
     pod = [labels[label] for label in (POD_LABEL, CONTAINER_LABEL) if labels.get(label)]
     if pod:
-        return clean_name("/".join(pod))
-    return "" if _CHOSEN_BY_A_PROGRAM.fullmatch(identity) else clean_name(identity)
+        return "/".join(pod)
+    return "" if _CHOSEN_BY_A_PROGRAM.fullmatch(identity) else identity

@@ -2,10 +2,11 @@
 
 Rules: the list of containers is the truth, asked for on connecting, after events that change it
 and every `RESYNC` seconds; events only make it come sooner. An engine that is absent, hangs or
-talks nonsense is tried again with jittered back-off, and what it said last about names stands
-until it says something else.
+talks nonsense is tried again with jittered back-off, and what it said last about containers
+stands until it says something else.
 
-Limits: sizes and times below. Containers beyond them have no name.
+Limits: sizes and times below, and those of `link.labels`. Containers beyond them have no name;
+those for whose labels no room is left have none. Long lists are read in turns.
 
 Counterparts: `docker` and `containerd` ask, `vmagent.engine` runs them.
 """
@@ -16,9 +17,10 @@ import abc
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 
+from link.labels import Labels
 from vmagent.unix_http import HttpError
 
 __all__ = [
@@ -26,11 +28,15 @@ __all__ = [
     "LIST_BYTES",
     "LIST_GAP",
     "MOST_CONTAINERS",
+    "MOST_LABEL_LETTERS",
     "REQUEST_SECONDS",
+    "UNKNOWN",
+    "Details",
     "Follower",
     "Listed",
     "clean_name",
     "end",
+    "in_turns",
 ]
 
 REQUEST_SECONDS: Final = 5.0
@@ -50,27 +56,62 @@ LIST_BYTES: Final = 32 * 1024 * 1024
 EVENT_BYTES: Final = 1024 * 1024
 MOST_CONTAINERS: Final = 20_000
 NAME_LETTERS: Final = 255
+MOST_LABEL_LETTERS: Final = 8 * 1024 * 1024
+"""Letters of labels that are kept of one engine: as many as 2000 containers may have at most."""
+
+TURN: Final = 100
+"""Containers that are looked at before others may run: some milliseconds with many labels."""
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
-class Listed(NamedTuple):
-    """Names by container id, and whether a container shares the machine's network, or may."""
+class Details(NamedTuple):
+    """What an engine says of a container: name and image as one printable line, and labels."""
 
-    names: dict[str, str]
-    host_networked: bool
+    name: str
+    image: str
+    labels: Labels
+
+
+UNKNOWN: Final = Details("", "", ())
+
+
+class Listed:
+    """What an engine says of its containers.
+
+    Attributes:
+        containers: by id.
+        host_networked: whether one shares the machine's network, or may.
+    """
+
+    def __init__(self) -> None:
+        self.containers: dict[str, Details] = {}
+        self.host_networked = False
+        self._letters = 0
+
+    def put(self, identity: str, name: object, image: object, labels: Labels) -> None:
+        """Know this of a container from now on, as far as there is room."""
+        known = self.containers.get(identity)
+        if known is None and len(self.containers) >= MOST_CONTAINERS:
+            return
+        self._letters -= _letters_of(known.labels) if known else 0
+        wanted = _letters_of(labels)
+        kept = labels if self._letters + wanted <= MOST_LABEL_LETTERS else ()
+        self._letters += wanted if kept else 0
+        self.containers[identity] = Details(clean_name(name), clean_name(image), kept)
 
 
 class Follower(abc.ABC):
     """One engine. `host_networked` is None while it does not answer.
 
-    `on_change` is called whenever something happened that may mean new listeners or new names.
+    `on_change` is called whenever something happened that may mean new listeners, or more to say of
+    a container.
     """
 
     def __init__(self, path: str, on_change: Callable[[], None]) -> None:
         self.path = path
-        self.names: dict[str, str] = {}
+        self.listed = Listed()
         self.host_networked: bool | None = None
         self.on_change = on_change
         self._backoff = FIRST_BACKOFF
@@ -121,9 +162,10 @@ class Follower(abc.ABC):
 
     def _know(self, listed: Listed) -> None:
         self.host_networked = listed.host_networked
-        if self._last_failure or listed.names != self.names:
+        differs = listed.containers != self.listed.containers
+        self.listed = listed
+        if self._last_failure or differs:
             self._last_failure = ""
-            self.names = listed.names
             self.on_change()
 
 
@@ -131,7 +173,22 @@ def clean_name(name: object) -> str:
     """A name as it can be shown: one short printable line; "" for what is no text."""
     if not isinstance(name, str):
         return ""
-    return "".join(letter for letter in name.lstrip("/") if letter.isprintable())[:NAME_LETTERS]
+    text = name.lstrip("/")
+    if not text.isprintable():
+        text = "".join(filter(str.isprintable, text))
+    return text[:NAME_LETTERS]
+
+
+async def in_turns(containers: Iterable[_Result]) -> AsyncIterator[_Result]:
+    """Each of these, while now and then others run."""
+    for number, container in enumerate(containers, 1):
+        yield container
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+
+
+def _letters_of(labels: Labels) -> int:
+    return sum(len(name) + len(value) for name, value in labels)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:

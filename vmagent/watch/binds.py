@@ -77,6 +77,17 @@ class Binds:
             return self._events.variant
         return f"no eBPF: {self.reason}" if self.reason else ""
 
+    @property
+    def mishaps(self) -> str:
+        """What went wrong since the start, each with its count, for a person; "" for nothing."""
+        words = []
+        if self.healed:
+            times = "once" if self.healed == 1 else f"{self.healed} times"
+            words.append(f"detached {'and healed ' if self.is_on else ''}{times}")
+        if self.lost:
+            words.append(f"{self.lost} event{'s' if self.lost > 1 else ''} lost and made up for")
+        return ", ".join(words)
+
     def start(self) -> None:
         """Attach, and begin to be woken, in the running loop. What listens already is not told."""
         self._loop = asyncio.get_running_loop()
@@ -93,14 +104,15 @@ class Binds:
         """Look now and then whether all is well; True if events begin anew, so a scan is due."""
         if now < self._next_look or self._loop is None:
             return False
-        self._next_look = now + (HEALTH_SECONDS if self._events else RETRY_SECONDS)
         if self._events is not None:
             if self._is_attached(self._events):
+                self._next_look = now + HEALTH_SECONDS
                 return False
             self.healed += 1
             _log.warning("somebody detached the eBPF programs; they are attached anew")
             self._let_go()
         self._try()
+        self._next_look = now + (HEALTH_SECONDS if self.is_on else RETRY_SECONDS)
         self._watch()
         return self.is_on
 

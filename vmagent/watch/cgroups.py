@@ -1,31 +1,46 @@
 """The cgroup v2 tree: from the id that the kernel gives with a socket to the path.
 
 Rules: a cgroup's id is the inode number of its directory (kernfs). Paths are relative to the
-mount, as the reader's cgroup namespace shows it: "/" is its root. The tree is walked only for an
-id that is not known yet.
+mount, as the reader's cgroup namespace shows it: "/" is its root. The mounts are the machine's
+where those can be seen (`vantage`), else our own. The tree is walked only for an id that is not
+known yet.
 
 Limits: at most `MOST_CGROUPS` directories are walked. A cgroup removed while a socket made in it
-lives on is not found any more.
+lives on is not found any more. A container with a cgroup namespace of its own and without sight
+of the machine's mounts sees one cgroup, its own: nothing can be told by that.
 
 Cost: 2 ms for 300 cgroups; leaves (link count 2, as kernfs keeps it) are not listed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from link.processes import GONE_OR_HIDDEN, PROC
+from vmagent.watch.vantage import container_ids, machines_root, process_cgroups
 
 __all__ = ["MOST_CGROUPS", "CgroupTree", "Mount", "find_mounts"]
 
 MOST_CGROUPS: Final = 65_536
 """Directories walked at most: a container may make cgroups, we must not follow for ever."""
 
+ROOT: Final = "/"
+
+NEVER_IN_ROOT_2: Final = "cgroup.events"
+ONLY_IN_ROOT_1: Final = "cgroup.sane_behavior"
+"""Files by which the root of the kernel's tree is known, of either version: Linux,
+kernel/cgroup/cgroup.c (CFTYPE_NOT_ON_ROOT) and cgroup-v1.c (CFTYPE_ONLY_ON_ROOT)."""
+
 LEAF_LINKS: Final = 2
 """Link count of a directory without directories in it: its name and its "."."""
+
+
+NOT_SEEN: Final = "this container hides the machine's cgroups"
 
 
 class Mount(NamedTuple):
@@ -59,26 +74,48 @@ def _unescape(word: str) -> str:
 
 
 class CgroupTree:
-    """Resolves cgroup ids. Nothing here raises for cgroups that come and go."""
+    """Resolves cgroup ids. Nothing here raises for cgroups that come and go.
+
+    Attributes:
+        root: what the machine's paths begin with here (`vantage`).
+        own_ids: the containers that we are in, as far as our cgroups tell.
+        has_version_1: whether there are hierarchies of version 1, too.
+        is_own_only: whether all that can be seen is the cgroup that we are in.
+    """
 
     def __init__(self, proc: str = PROC) -> None:
         self._proc = proc
         self._paths: dict[int, str] = {}
         self._mount: str | None = None
-        self.has_version_1 = False
+        self.root = machines_root(proc)
         self.refresh()
+        self.own_ids = self._find_own_ids()
 
     def refresh(self) -> None:
-        """Look at the mounts and walk the tree anew."""
-        with open(f"{self._proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
-            mounts = find_mounts(f.read())
+        """Look at the mounts and walk the tree anew. Raises OSError if /proc cannot be read."""
+        mounts = self._mounts("1", self.root) if self.root else self._mounts("self")
         self.has_version_1 = any(mount.version == 1 for mount in mounts)
-        self._mount = _best_mount(mounts)
+        visible = [mount for mount in mounts if _is_visible(mount)]
+        self.is_own_only = bool(visible) and all(map(_shows_one_cgroup, visible))
+        self._mount = _best_mount(visible)
         self._paths = dict(_walk(self._mount)) if self._mount else {}
 
     @property
+    def is_machines(self) -> bool:
+        """False if we are in a container, and what can be seen is not the machine's tree."""
+        if self.root:
+            return True
+        return not self.is_own_only and (self._mount is not None or not self.own_ids)
+
+    @property
     def mount(self) -> str | None:
-        """Where the tree is mounted that shows most; None if it is nowhere."""
+        """Where the machine's tree is mounted; None if it is nowhere.
+
+        Raises OSError if that is not to be seen from here; to mount it once more would change
+        the options of all its mounts (cgroups(7), `nsdelegate`).
+        """
+        if not self.is_machines:
+            raise OSError(errno.EPERM, NOT_SEEN)
         return self._mount
 
     @property
@@ -99,13 +136,39 @@ class CgroupTree:
             return []
         return sorted((pid for pid in ids if pid > 0), reverse=True)
 
+    def _mounts(self, process: str, root: str = "") -> list[Mount]:
+        path = f"{self._proc}/{process}/mountinfo"
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [each._replace(point=root + each.point) for each in find_mounts(file.read())]
 
-def _best_mount(mounts: list[Mount]) -> str | None:
-    """The version 2 mount that shows most and is not hidden below another mount."""
-    visible = [mount for mount in mounts if mount.version == 2 and _is_visible(mount)]
+    def _find_own_ids(self) -> frozenset[str]:
+        """By what our cgroups are called, and by what the tree calls the one we are in."""
+        paths = process_cgroups("self", self._proc)
+        for mount in self._mounts("self"):
+            if mount.version == 2 and mount.root == ROOT and _is_visible(mount):
+                for path in process_cgroups("self", self._proc, of_version_2=True):
+                    with contextlib.suppress(OSError):  # ours lies above what is mounted
+                        paths.append(self._paths.get(os.stat(mount.point + path).st_ino, ROOT))
+        return container_ids(paths)
+
+
+def _best_mount(visible: list[Mount]) -> str | None:
+    """The version 2 mount that shows most."""
+    candidates = [mount for mount in visible if mount.version == 2]
     # A root of "/.." lies above the root of our cgroup namespace (cgroup_namespaces(7)).
-    best = min(visible, key=lambda each: (-each.root.count(".."), len(each.root)), default=None)
+    best = min(candidates, key=lambda each: (-each.root.count(".."), len(each.root)), default=None)
     return best.point if best else None
+
+
+def _shows_one_cgroup(mount: Mount) -> bool:
+    """True for a container's own cgroup: it has none below, and is not the root of all."""
+    try:
+        is_leaf = os.stat(mount.point).st_nlink == LEAF_LINKS
+    except OSError:
+        return False
+    if mount.version == 1:
+        return is_leaf and not os.path.exists(f"{mount.point}/{ONLY_IN_ROOT_1}")
+    return is_leaf and os.path.exists(f"{mount.point}/{NEVER_IN_ROOT_2}")
 
 
 def _is_visible(mount: Mount) -> bool:
@@ -118,7 +181,7 @@ def _is_visible(mount: Mount) -> bool:
 
 def _walk(top: str) -> Iterator[tuple[int, str]]:
     try:
-        yield os.stat(top).st_ino, "/"
+        yield os.stat(top).st_ino, ROOT
     except GONE_OR_HIDDEN:
         return
     waiting = deque([""])

@@ -14,15 +14,12 @@ Cost: see `cgroups`. Counterpart: `vmagent.redirect` asks now and then.
 
 from __future__ import annotations
 
-from link.processes import GONE_OR_HIDDEN, PROC
+from link.processes import PROC
 from vmagent.containers import container_of_path, is_machines_own
-from vmagent.watch.cgroups import CgroupTree
+from vmagent.watch.cgroups import ROOT, CgroupTree
+from vmagent.watch.vantage import process_cgroups
 
 __all__ = ["find_own_cgroups"]
-
-_ROOT = "/"
-_VERSION_2 = "0::"
-"""How /proc/PID/cgroup begins the line of the v2 hierarchy (cgroups(7))."""
 
 
 def find_own_cgroups(proc: str = PROC) -> frozenset[int]:
@@ -30,18 +27,11 @@ def find_own_cgroups(proc: str = PROC) -> frozenset[int]:
     tree = CgroupTree(proc)
     if tree.has_version_1:
         return frozenset()
-    ours = {_ROOT, *_path_of("1", proc), *_path_of("self", proc)}
+    ours = {ROOT}
+    for process in ("1", "self"):
+        ours.update(process_cgroups(process, proc, of_version_2=True))
     return frozenset(
         cgroup
         for cgroup, path in tree.paths.items()
         if path in ours or (container_of_path(path) is None and is_machines_own(path))
     )
-
-
-def _path_of(pid: str, proc: str) -> list[str]:
-    try:
-        with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-    except GONE_OR_HIDDEN:
-        return []
-    return [line[len(_VERSION_2) :] for line in lines if line.startswith(_VERSION_2)]

@@ -10,7 +10,8 @@ tree and the processes are gone through once per scan at most.
 Limits: the process of a socket may not be found (it is being passed on, or forks); the answer
 is then not final, and the caller asks again on a later scan, `TRIES` times in all. Looking into
 other users' processes needs root. From a container that does not see the machine's processes
-(no `--pid=host`), only cgroups of known engines can be told.
+(no `--pid=host`), only cgroups of known engines can be told; where it sees no cgroups either,
+every listener counts as the machine's. `hindrance` says so.
 
 Counterparts: `vmagent.containers` knows the paths and judges, `watcher` asks.
 """
@@ -30,12 +31,19 @@ from vmagent.containers import (
     container_of_path,
     is_machines_own,
 )
-from vmagent.watch.cgroups import CgroupTree
+from vmagent.watch.cgroups import ROOT, CgroupTree
+from vmagent.watch.vantage import process_cgroups
 
-__all__ = ["TRIES", "Owner", "Owners"]
+__all__ = ["REMEDY", "TRIES", "Owner", "Owners"]
 
 TRIES: Final = 5
 """Scans on which the process of a socket is looked for before the machine counts as owner."""
+
+REMEDY: Final = "start the agent's container with --privileged --pid=host"
+
+NOTHING_TOLD: Final = "no telling which listeners are containers': " + REMEDY
+LESS_TOLD: Final = "only containers of known engines are told: " + REMEDY
+"""What a person is told where the agent's container hides the machine from it."""
 
 
 class Owner(NamedTuple):
@@ -62,14 +70,27 @@ class Owners:
     def __init__(self, proc: str = PROC) -> None:
         self._proc = proc
         self._tree = CgroupTree(proc)
-        self._own_ids = _ids_in(_process_cgroups("self", proc))
-        self._machine = _machines_namespaces(proc)
+        self._own_ids = self._tree.own_ids
+        self._machine = _machines_namespaces(proc, may_be_ours=not self._is_shut_in)
         self._tries: dict[int, int] = {}
 
     @property
     def cgroup_mount(self) -> str | None:
         """See `CgroupTree.mount`."""
         return self._tree.mount
+
+    @property
+    def hindrance(self) -> str:
+        """What cannot be told from here, and the remedy, in words for a person; "" for nothing."""
+        if not self._is_shut_in:
+            return ""
+        tells = self._tree.is_machines and not self._tree.has_version_1
+        return LESS_TOLD if tells else NOTHING_TOLD
+
+    @property
+    def _is_shut_in(self) -> bool:
+        """True if we are in a container, and see no processes but its own."""
+        return not self._tree.root and (bool(self._own_ids) or self._tree.is_own_only)
 
     def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
         """The owner of each socket, by cookie. Raises OSError only if /proc cannot be read."""
@@ -124,7 +145,7 @@ class Owners:
         by_cgroup: dict[str, set[int]] = {}
         for each in sockets:
             path = self._tree.path_of(each.cgroup_id)
-            if path not in (None, "/"):
+            if path not in (None, ROOT):
                 by_cgroup.setdefault(str(path), set()).add(each.inode)
         found: dict[int, Process] = {}
         for path, inodes in by_cgroup.items():
@@ -135,7 +156,7 @@ class Owners:
 
     def _judge(self, process: Process) -> Owner | None:
         """By the process that holds the socket; None if it went, or is hidden."""
-        paths = _process_cgroups(str(process.pid), self._proc)
+        paths = process_cgroups(str(process.pid), self._proc)
         for path in paths:
             container = self._container(path)
             if container:
@@ -153,15 +174,6 @@ class Owners:
         return _UNDECIDED if tries < TRIES else _MACHINE
 
 
-def _process_cgroups(pid: str, proc: str) -> list[str]:
-    """The cgroup paths of a process, one per hierarchy (cgroups(7)): `id:controllers:path`."""
-    try:
-        with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            return [line.rstrip("\n").split(":", 2)[-1] for line in file]
-    except GONE_OR_HIDDEN:
-        return []
-
-
 def _namespaces(pid: str, proc: str) -> Namespaces | None:
     """The namespaces of a process (namespaces(7)), None if it is gone or hidden."""
     try:
@@ -171,24 +183,14 @@ def _namespaces(pid: str, proc: str) -> Namespaces | None:
     return Namespaces(*links)
 
 
-def _machines_namespaces(proc: str) -> list[Namespaces]:
+def _machines_namespaces(proc: str, *, may_be_ours: bool) -> list[Namespaces]:
     """What counts as the machine: ours, for we may be in a container, and process 1's.
 
-    Of networks only ours, for that is where the sockets are that we are asked about.
+    Of networks only ours, for that is where the sockets are that we are asked about. None where
+    process 1's are hidden from us in a container: ours alone are not the machine's.
     """
     ours = _namespaces("thread-self", proc)
     first = _namespaces("1", proc)
-    if ours is None:
+    if ours is None or (first is None and not may_be_ours):
         return []
     return [ours] if first is None else [ours, first._replace(network=ours.network)]
-
-
-def _ids_in(paths: list[str]) -> frozenset[str]:
-    """Ids of all containers on these paths, nested ones too."""
-    ids: set[str] = set()
-    for path in paths:
-        container = container_of_path(path, ids)
-        while container:
-            ids.add(container.id)
-            container = container_of_path(path, ids)
-    return frozenset(ids)

@@ -17,20 +17,22 @@ Cost of look-ups in containers: no event wakes, so what an ordinary scan costs a
 10 000 sockets bound and closed within a second took 6 ms of CPU (380 ms if each event woke).
 
 Counterparts: `link.sockdiag` asks the kernel, `link.maturity` judges age, `owners` tells whose,
-`vmagent.engine` names, the agent's control session tells the desktop.
+`vmagent.engine` describes containers, the agent's control session tells the desktop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
+from weakref import WeakValueDictionary
 
 from link.connected_servers import ConnectedServers
-from link.listener import Listener
+from link.listener import Container, Listener
 from link.maturity import Maturity
 from link.polling import SETTLE, SLOW, AdaptiveInterval
 from link.sockdiag import (
@@ -42,6 +44,7 @@ from link.sockdiag import (
     to_listener,
 )
 from vmagent.engine import EngineWatcher
+from vmagent.engines.follower import UNKNOWN
 from vmagent.watch.binds import Binds
 from vmagent.watch.owners import Owners
 
@@ -73,7 +76,11 @@ class Watcher:
     Args:
         on_change: told of each difference after `listeners` has it; must not raise.
         own_inodes: the agent's own sockets, asked for on every scan.
-        engine: asked for names; the caller runs it, with this watcher's `kick` as its call-back.
+        engine: asked for names, images and labels; the caller runs it, with this watcher's `kick`
+            as its call-back.
+        may_use_ebpf: False to do without, where it could be had.
+        on_others: told once of each socket that turned out to be the machine's own; must not raise.
+        on_scan: called after each scan, when `description` is that of now; must not raise.
 
     Construction raises OSError where the kernel has no sock_diag.
     """
@@ -84,15 +91,19 @@ class Watcher:
         on_change: OnChange,
         own_inodes: Callable[[], frozenset[int]],
         engine: EngineWatcher | None,
+        may_use_ebpf: bool = True,
+        on_others: Callable[[Sequence[ListeningSocket]], None] = lambda _others: None,
+        on_scan: Callable[[], None] = lambda: None,
     ) -> None:
         self.listeners: dict[int, Listener] = {}
         self._on_change = on_change
+        self._on_others = on_others
         self._own_inodes = own_inodes
         self._engine = engine
+        self._on_scan = on_scan
         self._diag = SockDiag()
-        self._binds = Binds(
-            self._on_begin, lambda: self.kick(SETTLE), lambda: self._owners.cgroup_mount
-        )
+        self._may_use_ebpf = may_use_ebpf
+        self._binds = Binds(self._on_begin, lambda: self.kick(SETTLE), self._cgroup_of_binds)
         self._events = _subscribe()
         self._maturity = Maturity()
         self._connected = ConnectedServers()
@@ -100,19 +111,26 @@ class Watcher:
         self._owners = Owners()
         self._machines_own: set[int] = set()
         self._records: dict[int, ListeningSocket] = {}
+        self._containers: WeakValueDictionary[tuple[str, str], Container] = WeakValueDictionary()
         self._interval = AdaptiveInterval(time.monotonic())
         self._alarm: asyncio.Event | None = None
         self._failure = ""
 
     @property
     def description(self) -> str:
-        """How listeners are found, in words for a person."""
+        """How listeners are found, in words for a person, and what went wrong with that."""
+        notes = (self._owners.hindrance, self._binds.mishaps)
+        troubles = "".join(f"; {each}" for each in notes if each)
+        return self._ways[: MOST_LETTERS - len(troubles)] + troubles
+
+    @property
+    def _ways(self) -> str:
         dump = "sock_diag, destroy events" if self._events else "sock_diag polling"
         seen = dump if self._diag.sees_udp else f"{dump}, TCP only"
         if self._binds.is_on:
             return f"{self._binds.description}, {seen}"
         why_not = f" ({self._binds.description})" if self._binds.description else ""
-        return (seen + why_not)[:MOST_LETTERS]
+        return seen + why_not
 
     def kick(self, after: float = 0.0) -> None:
         """Scan soon, or in so many seconds: something may have changed. Cheap; may be called before
@@ -157,6 +175,7 @@ class Watcher:
         cost = time.thread_time() - started
         self._interval.scanned(time.monotonic(), cost=cost, changed=changed)
         self._interval.ceiling = self._ceiling()
+        self._on_scan()
 
     def _ceiling(self) -> float:
         if self._is_quiet():
@@ -213,9 +232,11 @@ class Watcher:
         removed = [cookie for cookie, each in self._records.items() if present.get(cookie) != each]
         for cookie in removed:
             del self.listeners[cookie], self._records[cookie]
-        added = identified + self._renamed()
         self._records.update((each.id, present[each.id]) for each in identified)
-        self.listeners.update((each.id, each) for each in added)
+        self.listeners.update((each.id, each) for each in identified)
+        again = self._described_anew()
+        self.listeners.update((each.id, each) for each in again)
+        added = identified if not again else self._once(identified + again)
         if identified and self._events is None:
             self._binds.follow(self._records[each.id] for each in identified)
         gone = [cookie for cookie in removed if cookie not in self.listeners]
@@ -233,33 +254,55 @@ class Watcher:
         owners = self._owners.find(undecided)
         self._owners.forget_others(owners)
         self._machines_own.intersection_update(present)
-        identified = []
+        identified, others = [], []
         for each in undecided:
             container, process, final = owners[each.cookie]
             if container is not None:
-                named = replace(container, name=self._name_of(container.id))
-                identified.append(to_listener(each, named, process))
+                identified.append(to_listener(each, self._known(container), process))
             elif final:
-                self._machines_own.add(each.cookie)
+                others.append(each)
+        self._machines_own.update(each.cookie for each in others)
+        if others:
+            self._on_others(others)
         return identified
 
-    def _renamed(self) -> list[Listener]:
-        """Listeners known before whose container's name is now known, or another."""
-        names: dict[str, str] = {}
-        changed = []
-        for each in self.listeners.values():
-            container = each.container
-            if container is None:
-                continue
-            if container.id not in names:
-                names[container.id] = self._name_of(container.id)
-            name = names[container.id]
-            if name and name != container.name:
-                changed.append(replace(each, container=replace(container, name=name)))
-        return changed
+    def _known(self, container: Container) -> Container:
+        """The object that stands for this container, the same for all its listeners."""
+        known = self._containers.get(container.key)
+        if known is None:
+            self._containers[container.key] = known = self._described(container)
+        return known
 
-    def _name_of(self, container_id: str) -> str:
-        return self._engine.name_of(container_id) if self._engine else ""
+    def _described(self, container: Container) -> Container:
+        """With what the engine says now; the same object if that is nothing new."""
+        told = self._engine.details_of(container.id) if self._engine else UNKNOWN
+        if told is UNKNOWN or told == (container.name, container.image, container.labels):
+            return container
+        name, image = told.name or container.name, told.image or container.image
+        now = replace(container, name=name, image=image, labels=told.labels)
+        return container if now == container else now
+
+    def _described_anew(self) -> list[Listener]:
+        """Listeners of containers of which the engine says something new, with that."""
+        now = {key: self._described(each) for key, each in self._containers.items()}
+        news = {key for key, each in now.items() if each is not self._containers.get(key)}
+        if not news:
+            return []
+        self._containers.update(now)
+        return [
+            replace(each, container=now[each.container.key])
+            for each in self.listeners.values()
+            if each.container is not None and each.container.key in news
+        ]
+
+    def _once(self, listeners: Iterable[Listener]) -> list[Listener]:
+        """Each of these as it is now."""
+        return [self.listeners[each] for each in dict.fromkeys(one.id for one in listeners)]
+
+    def _cgroup_of_binds(self) -> str | None:
+        if not self._may_use_ebpf:
+            raise OSError(errno.EPERM, "off by the settings")
+        return self._owners.cgroup_mount
 
     def _on_begin(self, udp_cookies: list[int]) -> None:
         self._maturity.trust(udp_cookies)
@@ -272,6 +315,7 @@ class Watcher:
         except SockDiagError as error:
             _log.warning("no more events of closed listeners, polling only: %s", error)
             self._unsubscribe(asyncio.get_running_loop())
+            self.kick()
 
     def _unsubscribe(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._events:

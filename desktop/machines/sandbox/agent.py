@@ -1,7 +1,7 @@
 """Starts the agent program and waits for its one answer.
 
 The agent's side of it is `vmagent`: a JSON line on standard input ({"secret", "listen", "peer",
-"engine_sockets"}) tells it what to do; a JSON line on standard output says {"ready": true,
+"engine_sockets", "ebpf"}) tells it what to do; a JSON line on standard output says {"ready": true,
 "ports": [N…]} or {"ready": false, "error": "…"}; standard error is its log. The end of its standard
 input ends it. The secret (hexadecimal) is on standard input and nowhere else.
 """
@@ -40,6 +40,7 @@ class Order(msgspec.Struct, frozen=True):
     listen: tuple[str, int]
     peer: str
     engine_sockets: list[str]
+    ebpf: bool = True
 
 
 class _Answer(msgspec.Struct, frozen=True):

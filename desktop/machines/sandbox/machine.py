@@ -46,7 +46,8 @@ class Sandbox(Machine):
     """Namespaces with a Docker Engine; `name` is "sandbox" or "sandbox-SUFFIX".
 
     `network` is the ranges its addresses are chosen from (IPv4, separated by commas), `bundle`
-    an agent to run instead of the one built from this very source. Raises UsageError.
+    an agent to run instead of the one built from this very source, `may_use_ebpf` False one that
+    does without. Raises UsageError.
     """
 
     kind = "sandbox"
@@ -57,6 +58,8 @@ class Sandbox(Machine):
         paths: Paths,
         network: str = DEFAULT_SANDBOX_NETWORK,
         bundle: Path | None = None,
+        *,
+        may_use_ebpf: bool = True,
     ) -> None:
         if not self.is_name(name):
             raise UsageError(
@@ -68,6 +71,7 @@ class Sandbox(Machine):
         self.log = paths.logs / f"machine-{name}.log"
         self._pools = parse_pools(network)
         self._bundle = bundle
+        self._may_use_ebpf = may_use_ebpf
         self._traces = Traces.of(self.folder, name)
 
     @staticmethod
@@ -140,7 +144,9 @@ class Sandbox(Machine):
         python = await agent.find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
-        order = agent.Order(secret.hex(), (machine, 0), host, ["/run/docker.sock"])
+        order = agent.Order(
+            secret.hex(), (machine, 0), host, ["/run/docker.sock"], self._may_use_ebpf
+        )
         process, ports = await agent.launch(program, order)
         return AgentHandle(process, TcpTransport(machine, *ports))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import threading
@@ -288,6 +289,133 @@ def test_a_container_without_a_name_is_shown_by_its_id(
     nameless = ContainerRef("0123456789abcdef", "", "docker")
     appear(served, msgspec.structs.replace(fake_row(80), container=nameless))
     assert " 0123456789ab " in samehost("ports").out
+
+
+# ports --wide
+
+WIDE_HEAD = [
+    "FROM",
+    "PROTOCOL",
+    "IN THE MACHINE",
+    "HERE",
+    "STATE",
+    "OWNER",
+    "IMAGE",
+    "SERVICE",
+    "FLOWS",
+    "REASON",
+]
+COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+
+
+def columns(text: str) -> list[list[str]]:
+    """The cells of a table, by where its head says that columns begin."""
+    head, *rows = text.splitlines()
+    starts = [head.index(name) for name in WIDE_HEAD]
+    return [
+        [line[start:end].strip() for start, end in itertools.zip_longest(starts, starts[1:])]
+        for line in rows
+    ]
+
+
+def test_wide_shows_image_and_service(samehost: Command, served: ServedBackend) -> None:
+    enable(served)
+    served.backend.details["c0ffee"] = ("nginx:1.29", COMPOSE)
+    appear(served, fake_row(80), fake_row(81, "host"))
+    result = samehost("ports", "--wide")
+    assert result.code == 0
+    host, web = columns(result.out)
+    assert (host[5:8], web[5:8]) == (["nc", "", ""], ["web", "nginx:1.29", "shop/web"])
+    assert "nginx" not in samehost("ports").out
+
+
+def test_an_image_without_a_name_is_shown_by_the_beginning_of_its_id(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    served.backend.details["c0ffee"] = ("sha256:" + "0123456789abcdef" * 4, {})
+    appear(served, fake_row(80))
+    ((*_, image, service, _, _),) = columns(samehost("ports", "--wide").out)
+    assert (image, service) == ("0123456789ab", "")
+
+
+def test_wide_json_adds_image_and_labels_to_containers_and_nothing_else(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    hostile = {"note": "\x1b]0;owned\x07\n", **COMPOSE}
+    served.backend.details["c0ffee"] = ("nginx", hostile)
+    appear(served, fake_row(80), fake_row(81, "host"))
+    text = samehost("ports", "--wide", "--json").out
+    assert "\x1b" not in text
+    rows = json.loads(text)
+    assert [list(row) for row in rows] == [ROW] * 2
+    assert rows[0]["container"] is None
+    assert list(rows[1]["container"]) == ["id", "name", "runtime", "image", "labels"]
+    assert rows[1]["container"]["labels"] == hostile
+    assert list(json.loads(samehost("ports", "--json").out)[1]["container"]) == [
+        "id",
+        "name",
+        "runtime",
+    ]
+
+
+def test_labels_cannot_steer_the_terminal_nor_break_the_table(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    service = "a\x1b]0;owned\x07\r\n\u2028\u202eb\x9b2J" * 20
+    served.backend.details["c0ffee"] = ("i\n\x1b[2J" * 50, {**COMPOSE, "x": "y\n" * 100})
+    served.backend.details["c0ffee"][1]["com.docker.compose.service"] = service
+    appear(served, fake_row(80))
+    text = samehost("ports", "--wide").out
+    assert len(text.splitlines()) == 2
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+def test_wide_without_a_daemon_is_as_empty(samehost: Command) -> None:
+    result = samehost("ports", "--wide", "--json")
+    assert (result.code, result.out) == (3, "[]\n")
+
+
+def test_watching_wide_has_images_and_services_in_each_change(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    served.backend.details["c0ffee"] = ("nginx", COMPOSE)
+    with watching(served, monkeypatch, "--wide") as lines:
+        assert lines.next() == "no ports\n"
+        appear(served, fake_row(80))
+        assert lines.next().split()[6:9] == ["web", "nginx", "shop/web"]
+        served.do(partial(served.backend.change, [], [fake_row(80)]))
+        assert lines.next().split()[6:9] == ["web", "nginx", "shop/web"]
+
+
+def test_watching_wide_on_a_terminal_draws_the_wide_table(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    monkeypatch.setattr("desktop.cli.output.USUAL_WIDTH", 200)
+    served.backend.details["c0ffee"] = ("nginx", COMPOSE)
+    with watching(served, monkeypatch, "--wide", terminal=True) as lines:
+        assert lines.next().endswith("no ports\n")
+        appear(served, fake_row(80))
+        assert "IMAGE  SERVICE" in lines.next()
+        assert "nginx  shop/web" in lines.next()
+
+
+def test_watching_wide_as_json_has_image_and_labels_in_each_change(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    served.backend.details["c0ffee"] = ("nginx", COMPOSE)
+    with watching(served, monkeypatch, "--wide", "--json") as lines:
+        assert lines.next() == '{"type":"snapshot","revision":1,"ports":[]}\n'
+        appear(served, fake_row(80))
+        delta = json.loads(lines.next())
+        assert list(delta) == ["type", "revision", "added", "changed", "removed"]
+        container = delta["added"][0]["container"]
+        assert (container["image"], container["labels"]) == ("nginx", COMPOSE)
 
 
 # logs

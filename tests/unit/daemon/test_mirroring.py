@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import uvloop
 
@@ -18,7 +19,7 @@ from link.datagrams.frames import Kind, header
 from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import SECRET_SIZE
 from link.listener import Container, Listener
-from link.messages import Snapshot
+from link.messages import Snapshot, Watching, Welcome
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
 
@@ -107,6 +108,24 @@ def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None
                         mirroring.link_down("a test cut it")
                         assert await loop.sock_recv(near, 100) == b""
                 assert mirroring.traffic.flows("udp") == 0
+
+    run(story)
+
+
+def test_how_the_machine_is_watched_is_what_the_agent_said_last() -> None:
+    async def story() -> None:
+        async with mirroring_of() as mirroring:
+            link_up(mirroring)
+            known = [mirroring.welcome]
+            welcome = Welcome("0.1.0", "3.9.2", "6.1", "vm", "eBPF")
+            early, now, late = map(Watching, ("too early", "sock_diag polling", "too late"))
+            for message in (early, welcome, now):
+                mirroring.message(message)
+                known.append(mirroring.welcome)
+            mirroring.link_down("a test cut it")
+            mirroring.message(late)
+            known.append(mirroring.welcome)
+            assert known == [None, None, welcome, replace(welcome, watcher=now.watcher), None]
 
     run(story)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from link.labels import ALL_LETTERS, VALUE_LETTERS, bounded_labels
 from link.listener import Container, Listener
 from link.messages import (
+    MAX_CONTAINERS,
     MAX_LISTENERS,
     Beat,
     Bye,
@@ -23,6 +26,7 @@ from link.messages import (
     StubResults,
     Stubs,
     Wanted,
+    Watching,
     Welcome,
     decode,
     encode,
@@ -36,20 +40,24 @@ WEB = Listener(
     "0.0.0.0",
     80,
     inode=9,
-    container=Container("ab", "web", "docker"),
+    container=Container("ab", "", "docker"),
     process="nginx",
     pid=5,
 )
+CONTAINER = Container("ab", "web", "docker", "nginx:1", (("note", "a\n\x1b[31m"), ("tier", "é")))
 EVERY: list[Message] = [
     Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag"),
-    Snapshot(1, first=True, last=True, listeners=(WEB,)),
-    Delta(1, 2, (WEB, Listener(8, "tcp", "::", 81, v6only=False)), (3, 2**64 - 1)),
+    Snapshot(1, first=True, last=True, listeners=(WEB,), containers=(CONTAINER,)),
+    Delta(
+        1, 2, (WEB, Listener(8, "tcp", "::", 81, v6only=False)), (3, 2**64 - 1), (CONTAINER,) * 2
+    ),
     StubResults((StubResult(StubKey("127.0.0.1", 80), is_open=False, errno=98, detail="in use"),)),
     Wanted(3),
     Beat(),
     Resync(),
     Stubs((StubKey("::1", 80),), (StubKey("127.0.0.1", 81),)),
     Bye(),
+    Watching("eBPF; detached and healed once"),
 ]
 
 
@@ -86,11 +94,25 @@ def broken(message: Message, path: list[Any], value: Any) -> dict[str, Any]:
         (EVERY[1], ["listeners", 0, "protocol"], "icmp"),
         (EVERY[1], ["listeners", 0, "id"], -1),
         (EVERY[1], ["listeners", 0, "container"], "web"),
-        (EVERY[1], ["listeners", 0, "container", "name"], "n" * 300),
+        (EVERY[1], ["listeners", 0, "container", "id"], "n" * 300),
+        (EVERY[1], ["listeners", 0, "container", "runtime"], None),
+        (EVERY[1], ["containers"], None),
+        (EVERY[1], ["containers"], ["web"]),
+        (EVERY[1], ["containers"], [{}] * (MAX_CONTAINERS + 1)),
+        (EVERY[1], ["containers", 0, "name"], "n" * 300),
+        (EVERY[1], ["containers", 0, "name"], "\ud83d"),
+        (EVERY[1], ["containers", 0, "image"], 7),
+        (EVERY[1], ["containers", 0, "labels"], [["a", "b"]]),
+        (EVERY[1], ["containers", 0, "labels"], {"a": 1}),
+        (EVERY[1], ["containers", 0, "labels"], {"a": "x" * (1 << 20)}),
+        (EVERY[1], ["containers", 0, "labels"], {str(each): "" for each in range(100)}),
+        (EVERY[2], ["containers", 0, "labels"], {"a": "\udc00"}),
         (EVERY[2], ["removed"], ["7"]),
         (EVERY[3], ["results", 0, "stub"], None),
         (EVERY[3], ["results", 0, "errno"], 5000),
         (EVERY[4], ["count"], 10**6),
+        (EVERY[9], ["watcher"], "x" * 300),
+        (EVERY[9], ["watcher"], ["eBPF"]),
         (EVERY[5], ["kind"], "dance"),
         (EVERY[5], ["kind"], ["beat"]),
     ],
@@ -113,20 +135,33 @@ def test_any_value_in_any_field_is_refused_or_understood(value: Any) -> None:
             assert type(decoded) in {type(one) for one in EVERY}
 
 
-def test_a_full_part_with_the_longest_names_fits_a_message() -> None:
+def test_a_listener_names_its_container_by_id_and_runtime_only() -> None:
+    listener = replace(WEB, container=CONTAINER)
+    raw = encode(Delta(1, 1, (listener,), (), (CONTAINER,)))
+    assert raw["added"][0]["container"] == {"id": "ab", "runtime": "docker"}
+    decoded = decode(json.loads(json.dumps(raw)))
+    assert decoded == Delta(1, 1, (WEB,), (), (CONTAINER,))
+
+
+def test_a_full_part_with_the_longest_names_and_labels_fits_a_message() -> None:
+    worst = "\x01"  # six bytes in JSON
+    labels = {f"{each:03}": worst * VALUE_LETTERS for each in range(ALL_LETTERS // 259)}
+    container = Container("c" * 64, "n" * 255, "kubernetes", "é" * 255, tuple(labels.items()))
+    assert bounded_labels(labels) == container.labels
     longest = Listener(
         2**64 - 1,
         "tcp",
         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
         65535,
         inode=2**64 - 1,
-        container=Container("c" * 64, "n" * 128, "kubernetes"),
+        container=container,
         process="p" * 64,
         pid=2**22,
     )
     parts = in_parts((longest,) * (MAX_LISTENERS + 1))
     assert [len(part) for part in parts] == [MAX_LISTENERS, 1]
-    frame = encode_frame(encode(Snapshot(2**62, first=True, last=False, listeners=parts[0])))
+    full = Snapshot(2**62, True, False, parts[0], (container,) * MAX_CONTAINERS)
+    frame = encode_frame(encode(full))
     assert len(frame) < MAX_MESSAGE
 
 

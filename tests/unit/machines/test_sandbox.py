@@ -181,6 +181,7 @@ def test_the_agent_gets_its_order_and_its_ports_are_returned() -> None:
         "listen": ["10.213.0.2", 0],
         "peer": "10.213.0.1",
         "engine_sockets": ["/run/docker.sock"],
+        "ebpf": True,
     }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop.mirror.inventory import Inventory
-from link.listener import Listener
+from link.listener import Container, Listener
 from link.messages import Delta, Snapshot
 
 
@@ -63,6 +65,26 @@ def test_a_change_of_another_generation_is_a_gap() -> None:
     inventory = Inventory()
     inventory.snapshot(whole(3, 1))
     assert not inventory.delta(Delta(2, 1, (), (1,)))
+
+
+def test_a_listener_of_a_container_that_nobody_told_is_believed_all_the_same() -> None:
+    inventory = Inventory()
+    reference = Container("ab", "", "docker")
+    of_container = replace(listener(1), container=reference)
+    snapshot = Snapshot(1, first=True, last=True, listeners=(of_container,))
+    assert inventory.snapshot(snapshot)
+    assert inventory.listeners == {1: of_container}
+    assert inventory.delta(Delta(1, 1, (of_container,), (), (replace(reference, name="web"),)))
+    assert inventory.listeners[1].container == Container("ab", "web", "docker")
+
+
+def test_containers_are_forgotten_with_their_generation() -> None:
+    inventory = Inventory()
+    reference = Container("ab", "", "docker")
+    of_container = replace(listener(1), container=reference)
+    inventory.snapshot(Snapshot(1, True, True, (of_container,), (replace(reference, name="web"),)))
+    inventory.snapshot(Snapshot(2, True, True, (of_container,)))
+    assert inventory.listeners[1].container == reference
 
 
 @given(st.lists(st.tuples(st.sets(st.integers(1, 9)), st.sets(st.integers(1, 9))), max_size=20))

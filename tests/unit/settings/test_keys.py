@@ -24,6 +24,7 @@ def test_the_keys_are_those_of_the_documentation() -> None:
         "udpIdleSeconds": 90,
         "maxUdpFlows": 1024,
         "udpPath": "auto",
+        "ebpf": "auto",
         "enhancedContainerIsolation": False,
         "sandboxNetwork": "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24",
     }
@@ -50,6 +51,7 @@ def test_the_typed_defaults_are_those_of_the_table() -> None:
         ("udpIdleSeconds", 1),
         ("maxUdpFlows", 65536),
         ("udpPath", "portable"),
+        ("ebpf", "off"),
         ("sandboxNetwork", "192.168.7.4/30"),
         ("sandboxNetwork", "10.213.0.0/16, 172.29.0.0/16"),
     ],
@@ -127,6 +129,7 @@ def test_a_good_value_passes(key: str, value: object) -> None:
         ("udpIdleSeconds", 1.5, "udpIdleSeconds is 1.5, not a whole number"),
         ("maxUdpFlows", 0, "maxUdpFlows is 0, not between 1 and 65536"),
         ("udpPath", "linux", 'udpPath is "linux", which is no choice'),
+        ("ebpf", True, "ebpf is true, which is no choice"),
         ("sandboxNetwork", 10, "sandboxNetwork is 10, not text"),
         ("sandboxNetwork", "8.8.8.0/24", 'sandboxNetwork "8.8.8.0/24" is not a private network'),
         ("sandboxNetwork", "127.0.0.0/8", 'sandboxNetwork "127.0.0.0/8" is not a private network'),

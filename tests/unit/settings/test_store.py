@@ -226,6 +226,7 @@ GOOD = {
     "udpIdleSeconds": st.integers(1, 86400),
     "maxUdpFlows": st.integers(1, 65536),
     "udpPath": st.sampled_from(["auto", "portable"]),
+    "ebpf": st.sampled_from(["auto", "off"]),
     "sandboxNetwork": st.sampled_from(["10.213.0.0/16", "192.168.4.0/24"]),
 }
 CHANGES = st.lists(

@@ -125,6 +125,27 @@ async def test_lost_events_are_a_reason_to_look_and_are_counted() -> None:
     Events.made[0].tell(lost=3)
     await told.wait()
     assert (told.began, told.binds.lost) == ([[]], 3)
+    assert told.binds.mishaps == "3 events lost and made up for"
+    told.binds.stop()
+
+
+@story
+async def test_programs_that_cannot_be_attached_anew_are_not_said_to_be_healed() -> None:
+    told = Told()
+    told.binds.start()
+    Events.made[0].tell(lost=1)
+    await told.wait()
+    Events.made[0].attached = False
+    Events.refusal = OSError(errno.EPERM, "not any more")
+    now = asyncio.get_running_loop().time()
+    assert not told.binds.heal(now + 2 * HEALTH_SECONDS)
+    assert told.binds.description == "no eBPF: not any more"
+    assert told.binds.mishaps == "detached once, 1 event lost and made up for"
+    Events.refusal = None
+    assert told.binds.heal(now + 2 * HEALTH_SECONDS + RETRY_SECONDS)
+    Events.made[1].attached = False
+    assert told.binds.heal(now + 2 * HEALTH_SECONDS + 2 * RETRY_SECONDS)
+    assert told.binds.mishaps == "detached and healed 2 times, 1 event lost and made up for"
     told.binds.stop()
 
 
@@ -163,9 +184,11 @@ async def test_programs_that_somebody_detached_are_attached_anew_and_counted() -
     now = asyncio.get_running_loop().time()
     assert not told.binds.heal(now + 2 * HEALTH_SECONDS)
     Events.made[0].attached = False
+    assert told.binds.mishaps == ""
     assert told.binds.heal(now + 4 * HEALTH_SECONDS)
     assert Events.made[0].is_closed
     assert told.binds.healed == 1
+    assert told.binds.mishaps == "detached and healed once"
     Events.made[1].tell(BindEvent(9, 53, "udp", BOUND))
     await told.wait()
     assert told.began == [[9]]

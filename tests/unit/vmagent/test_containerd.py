@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fake_containerd import (
+    ACK,
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PADDED,
+    PING,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Containerd,
+    container,
+    frame,
+    message,
+)
 from vmagent.engine import EngineWatcher
 from vmagent.engines import follower
 from vmagent.engines.grpc import call, call_once
@@ -19,147 +34,11 @@ from vmagent.unix_http import HttpError
 ID = "ab" * 32
 PATIENCE = 10.0
 """Seconds a condition may take."""
-
-FRAME_HEAD = struct.Struct(">BHBBI")
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, ACK, PADDED = 1, 1, 8
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 METHOD = "/test.Service/Call"
 
 
-def frame(kind: int, payload: bytes = b"", flags: int = 0, stream: int = 1) -> bytes:
-    size = len(payload)
-    return FRAME_HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
-
-
-def message(content: bytes, compressed: int = 0) -> bytes:
-    return struct.pack(">BI", compressed, len(content)) + content
-
-
-def field(number: int, content: bytes | str) -> bytes:
-    data = content.encode() if isinstance(content, str) else content
-    size, rest = bytearray(), len(data)
-    while rest >= 0x80:
-        size.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes((number << 3 | 2, *size, rest)) + data
-
-
-def container(identity: str, host: bool = False, **labels: str) -> bytes:
-    spec = {"linux": {"namespaces": [{"type": "pid"}] + ([] if host else [{"type": "network"}])}}
-    value = json.dumps(spec, separators=(",", ":")).encode()
-    entries = [
-        field(2, field(1, name.replace("__", "/").replace("_", ".")) + field(2, value))
-        for name, value in labels.items()
-    ]
-    # Runtime (4), and the specification in an Any (5).
-    rest = field(4, field(1, "io.containerd.runc.v2")) + field(5, field(1, "x") + field(2, value))
-    return field(1, field(1, identity) + b"".join(entries) + rest)
-
-
-class Containerd:
-    """Answers like containerd. `containers` are encoded, by namespace; `hang` lets calls wait.
-
-    `raw`, if given, is the answer to all of them; then it hears `answered` until the client goes.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = str(folder / "containerd.sock")
-        self.containers: dict[str, bytes] = {}
-        self.lists: list[str] = []
-        self.calls = 0
-        self.hang = False
-        self.raw: bytes | None = None
-        self.answered = b""
-        self.has_ended = False
-        self._subscribers: list[asyncio.StreamWriter] = []
-        self._serving: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    @property
-    def subscribers(self) -> int:
-        return len(self._subscribers)
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
-
-    def emit(self, topic: str) -> None:
-        envelope = field(1, b"\x08\x01") + field(2, "default") + field(3, topic) + field(4, b"")
-        for writer in self._subscribers:
-            writer.write(frame(DATA, message(envelope)))
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went, or the engine ends
-        finally:
-            self._serving.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.readexactly(len(PREFACE)) == PREFACE
-        kinds: list[int] = []
-        headers = b""
-        while not kinds or kinds[-1] != DATA:
-            high, low, kind, _flags, _ = FRAME_HEAD.unpack(await reader.readexactly(9))
-            payload = await reader.readexactly(high << 16 | low)
-            kinds.append(kind)
-            headers = payload if kind == HEADERS else headers
-        assert kinds == [SETTINGS, HEADERS, DATA]
-        self.calls += 1
-        if self.hang:
-            await reader.read()
-        elif self.raw is not None:
-            writer.write(self.raw)
-            writer.write_eof()
-            while part := await reader.read(65536):
-                self.answered += part
-            self.has_ended = True
-        else:
-            writer.write(frame(SETTINGS, stream=0) + frame(PING, b"12345678", stream=0))
-            await self._answer(headers, reader, writer)
-        await writer.drain()
-
-    async def _answer(
-        self, headers: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        if b"Events/Subscribe" in headers:
-            self._subscribers.append(writer)
-            try:
-                await reader.read(-1)  # until the client goes
-            finally:
-                self._subscribers.remove(writer)
-            return
-        if b"Namespaces/List" in headers:
-            names = [*self.containers, "moby", "plugins.moby"]
-            body = b"".join(field(1, field(1, name)) for name in names)
-        else:
-            (namespace,) = (name for name in (*self.containers, "moby") if ending(name) in headers)
-            self.lists.append(namespace)
-            body = self.containers[namespace]
-        writer.write(frame(HEADERS, b"\x88", 4))
-        for part in [message(body)[at : at + 100] for at in range(0, len(body) + 5, 100)]:
-            writer.write(frame(DATA, part))
-        writer.write(frame(HEADERS, b"\x88", 4 | END_STREAM))
-
-
-def ending(namespace: str) -> bytes:
-    """How the headers of a call in a namespace end: name and value are literals."""
-    name = b"containerd-namespace"
-    return bytes((len(name),)) + name + bytes((len(namespace),)) + namespace.encode()
+def name_of(watcher: EngineWatcher, container_id: str = ID) -> str:
+    return watcher.details_of(container_id).name
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -178,7 +57,7 @@ def follow(
     async def main() -> None:
         calls: list[str] = []
         engine = Containerd(folder)
-        watcher = EngineWatcher([engine.path], lambda: calls.append(watcher.name_of(ID)), usual=())
+        watcher = EngineWatcher([engine.path], lambda: calls.append(name_of(watcher)), usual=())
         task = asyncio.create_task(watcher.run())
         try:
             await scenario(engine, watcher, calls)
@@ -192,25 +71,25 @@ def follow(
 
 
 def test_names_come_from_labels_in_all_namespaces_but_dockers(tmp_path: Path) -> None:
+    pod = {"io.kubernetes.pod.name": "dns"}
+
     async def scenario(engine: Containerd, watcher: EngineWatcher, _: list[str]) -> None:
         engine.containers = {
-            "default": container(ID, nerdctl__name="web") + container("plain"),
-            "k8s.io": container("cd" * 32, io_kubernetes_pod_name="dns", other="x")
-            + container(
-                "ef" * 32, io_kubernetes_container_name="dnsd", io_kubernetes_pod_name="dns"
-            ),
+            "default": container(ID, labels={"nerdctl/name": "web"}) + container("plain"),
+            "k8s.io": container("cd" * 32, labels={**pod, "other": "x"})
+            + container("ef" * 32, labels={"io.kubernetes.container.name": "dnsd", **pod}),
         }
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "web")
-        assert watcher.name_of("plain") == "plain"
-        assert watcher.name_of("cd" * 32) == "dns"
-        assert watcher.name_of("ef" * 32) == "dns/dnsd"
+        await until(lambda: name_of(watcher) == "web")
+        assert name_of(watcher, "plain") == "plain"
+        assert name_of(watcher, "cd" * 32) == "dns"
+        assert name_of(watcher, "ef" * 32) == "dns/dnsd"
         assert "moby" not in engine.lists
         await until(lambda: engine.subscribers and len(engine.lists) == 4)
         engine.containers["default"] += container("01" * 32)
         engine.emit("/containers/create")
         await until(lambda: len(engine.lists) == 6)
-        assert watcher.name_of("01" * 32) == ""
+        assert name_of(watcher, "01" * 32) == ""
 
     follow(tmp_path, scenario)
 
@@ -230,7 +109,7 @@ def test_a_container_without_a_network_of_its_own_shares_the_machines(
 
 def test_events_kick_and_those_of_containers_ask_for_the_list(tmp_path: Path) -> None:
     async def scenario(engine: Containerd, watcher: EngineWatcher, calls: list[str]) -> None:
-        engine.containers = {"default": container(ID, nerdctl__name="web")}
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "web"})}
         await engine.start()
         await until(lambda: engine.subscribers and len(engine.lists) == 2)
         calls.clear()
@@ -238,9 +117,9 @@ def test_events_kick_and_those_of_containers_ask_for_the_list(tmp_path: Path) ->
             engine.emit("/tasks/exec-started")
         await until(lambda: len(calls) == 20)
         assert len(engine.lists) == 2
-        engine.containers = {"default": container(ID, nerdctl__name="new")}
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "new"})}
         engine.emit("/containers/update")
-        await until(lambda: watcher.name_of(ID) == "new")
+        await until(lambda: name_of(watcher) == "new")
         assert len(engine.lists) == 3
 
     follow(tmp_path, scenario)
@@ -248,15 +127,15 @@ def test_events_kick_and_those_of_containers_ask_for_the_list(tmp_path: Path) ->
 
 def test_containerd_that_restarts_is_found_again(tmp_path: Path) -> None:
     async def scenario(engine: Containerd, watcher: EngineWatcher, _: list[str]) -> None:
-        engine.containers = {"default": container(ID, nerdctl__name="web")}
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "web"})}
         await engine.start()
-        await until(lambda: engine.subscribers and watcher.name_of(ID) == "web")
+        await until(lambda: engine.subscribers and name_of(watcher) == "web")
         await engine.stop()
         await until(lambda: watcher.has_host_networked is None)
-        assert watcher.name_of(ID) == "web"
-        engine.containers = {"default": container(ID, nerdctl__name="again")}
+        assert name_of(watcher) == "web"
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "again"})}
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "again")
+        await until(lambda: name_of(watcher) == "again")
 
     follow(tmp_path, scenario)
 
@@ -267,13 +146,13 @@ def test_containerd_that_hangs_is_given_up_and_tried_again(
     monkeypatch.setattr(follower, "REQUEST_SECONDS", 0.05)
 
     async def scenario(engine: Containerd, watcher: EngineWatcher, _: list[str]) -> None:
-        engine.containers = {"default": container(ID, nerdctl__name="web")}
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "web"})}
         engine.hang = True
         await engine.start()
         await until(lambda: engine.calls >= 4)
         assert watcher.has_host_networked is None
         engine.hang = False
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
 
     follow(tmp_path, scenario)
 
@@ -306,8 +185,8 @@ def test_containerd_that_talks_nonsense_heals(tmp_path: Path, raw: bytes) -> Non
         await until(lambda: engine.calls >= 4)
         assert watcher.has_host_networked is None
         engine.raw = None
-        engine.containers = {"default": container(ID, nerdctl__name="web")}
-        await until(lambda: watcher.name_of(ID) == "web")
+        engine.containers = {"default": container(ID, labels={"nerdctl/name": "web"})}
+        await until(lambda: name_of(watcher) == "web")
 
     follow(tmp_path, scenario)
 

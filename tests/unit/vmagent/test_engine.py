@@ -4,101 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import glob
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fake_docker import ID, Engine, container
 from vmagent import engine as engine_module
 from vmagent.engine import ENGINE_SOCKETS, EngineWatcher
 from vmagent.engines import follower
 
-ID = "ab" * 32
 PATIENCE = 10.0
 """Seconds a condition may take."""
 
 
-class Engine:
-    """Answers like a Docker Engine, and like Podman's service. `listed` may be any JSON.
-
-    `hang` lets requests wait; `raw`, if given, is the answer to all of them.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.listed: object = []
-        self.lists = 0
-        self.requests = 0
-        self.hang = False
-        self.raw: bytes | None = None
-        self._followers: list[asyncio.StreamWriter] = []
-        self._serving: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
-
-    async def stop(self) -> None:
-        """End as a killed engine does; the socket's file stays behind until the next start."""
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
-
-    @property
-    def followers(self) -> int:
-        return len(self._followers)
-
-    def emit(self, action: str, name: str, container_id: str = ID) -> None:
-        actor = {"ID": container_id, "Attributes": {"name": name, "image": "x"}}
-        self.write({"Type": "container", "Action": action, "Actor": actor})
-
-    def write(self, event: object) -> None:
-        line = json.dumps(event) + "\n"
-        for writer in self._followers:
-            writer.write(f"{len(line):x}\r\n{line}\r\n".encode())
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went, or the engine ends
-        finally:
-            self._serving.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        self.requests += 1
-        if self.hang:
-            await reader.read()
-        elif self.raw is not None:
-            writer.write(self.raw)
-        elif request.startswith(b"GET /events?filters="):
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            self._followers.append(writer)
-            try:
-                await reader.read()  # until the client goes
-            finally:
-                self._followers.remove(writer)
-        else:
-            assert request.startswith(b"GET /containers/json HTTP/1.1\r\n")
-            self.lists += 1
-            body = json.dumps(self.listed).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-
-
-def container(name: str, mode: str | None = "host", container_id: str = ID) -> dict[str, object]:
-    host_config = {"NetworkMode": mode} if mode else {}
-    return {"Id": container_id, "Names": ["/" + name], "HostConfig": host_config}
+def name_of(watcher: EngineWatcher, container_id: str = ID) -> str:
+    return watcher.details_of(container_id).name
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -126,7 +47,7 @@ def follow(
         told = [] if usual else [engine.path]
         watcher = EngineWatcher(
             [*told, *extra_paths],
-            lambda: calls.append(watcher.name_of(ID)),
+            lambda: calls.append(name_of(watcher)),
             usual=[str(folder / usual)] if usual else [],
         )
         task = asyncio.create_task(watcher.run())
@@ -146,10 +67,10 @@ def test_names_and_network_modes_are_listed(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, calls: list[str]) -> None:
         engine.listed = [container("web")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
         assert watcher.has_host_networked is True
         assert calls
-        assert watcher.name_of("unknown") == ""
+        assert name_of(watcher, "unknown") == ""
 
     follow(tmp_path, scenario)
 
@@ -198,10 +119,10 @@ def test_a_rename_is_learned(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("old")]
         await engine.start()
-        await until(lambda: engine.followers and watcher.name_of(ID) == "old")
+        await until(lambda: engine.followers and name_of(watcher) == "old")
         engine.listed = [container("new")]
         engine.emit("rename", "new")
-        await until(lambda: watcher.name_of(ID) == "new")
+        await until(lambda: name_of(watcher) == "new")
 
     follow(tmp_path, scenario)
 
@@ -240,13 +161,13 @@ def test_an_engine_that_restarts_is_found_again(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("web")]
         await engine.start()
-        await until(lambda: engine.followers and watcher.name_of(ID) == "web")
+        await until(lambda: engine.followers and name_of(watcher) == "web")
         await engine.stop()
         await until(lambda: watcher.has_host_networked is None)
-        assert watcher.name_of(ID) == "web"
+        assert name_of(watcher) == "web"
         engine.listed = [container("again")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "again")
+        await until(lambda: name_of(watcher) == "again")
 
     follow(tmp_path, scenario)
 
@@ -263,7 +184,7 @@ def test_a_hanging_engine_is_given_up_and_tried_again(
         await until(lambda: engine.requests >= 4)
         assert watcher.has_host_networked is None
         engine.hang = False
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
 
     follow(tmp_path, scenario)
 
@@ -277,11 +198,11 @@ def test_a_list_of_nonsense_does_no_harm(tmp_path: Path, listed: object) -> None
         engine.listed = listed
         await engine.start()
         await until(lambda: engine.lists >= 2)
-        assert watcher.name_of(ID) == ""
+        assert name_of(watcher) == ""
         engine.listed = [container("web")]
         await until(lambda: engine.followers)
         engine.emit("restart", "")
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
 
     follow(tmp_path, scenario)
 
@@ -304,7 +225,7 @@ def test_an_engine_that_talks_nonsense_heals(tmp_path: Path, raw: bytes) -> None
         assert watcher.has_host_networked is None
         engine.raw = None
         engine.listed = [container("web")]
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
 
     follow(tmp_path, scenario)
 
@@ -313,8 +234,8 @@ def test_a_name_is_one_short_printable_line(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("a\nb\x1b[31m" + "c" * 1000)]
         await engine.start()
-        await until(lambda: watcher.name_of(ID))
-        assert watcher.name_of(ID) == "ab[31m" + "c" * 249
+        await until(lambda: name_of(watcher))
+        assert name_of(watcher) == "ab[31m" + "c" * 249
 
     follow(tmp_path, scenario)
 
@@ -325,7 +246,7 @@ def test_one_socket_under_two_names_is_followed_once(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("web")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "web" and engine.lists == 2)
+        await until(lambda: name_of(watcher) == "web" and engine.lists == 2)
         assert engine.followers == 1
 
     follow(tmp_path, scenario, (str(tmp_path / "alias" / "docker.sock"),))
@@ -335,7 +256,7 @@ def test_an_engine_that_is_away_hides_no_other(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, _: list[str]) -> None:
         engine.listed = [container("web", "bridge")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
         assert watcher.has_host_networked is False
 
     follow(tmp_path, scenario, (str(tmp_path / "podman.sock"),))
@@ -351,12 +272,12 @@ def test_an_engine_that_appears_at_a_usual_place_is_followed(
         assert watcher.has_host_networked is None
         engine.listed = [container("web")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "web")
+        await until(lambda: name_of(watcher) == "web")
         await engine.stop()
         await until(lambda: watcher.has_host_networked is None)
         engine.listed = [container("again")]
         await engine.start()
-        await until(lambda: watcher.name_of(ID) == "again")
+        await until(lambda: name_of(watcher) == "again")
         assert engine.followers <= 1
 
     follow(tmp_path, scenario, usual="*.sock")
@@ -394,9 +315,9 @@ def test_a_hanging_engine_holds_up_no_other(tmp_path: Path) -> None:
         try:
             engine.listed = [container("web")]
             await engine.start()
-            await until(lambda: hanging.requests and watcher.name_of(ID) == "web")
+            await until(lambda: hanging.requests and name_of(watcher) == "web")
             engine.emit("rename", "new")
-            await until(lambda: watcher.name_of(ID) == "new")
+            await until(lambda: name_of(watcher) == "new")
         finally:
             await hanging.stop()
 
@@ -409,11 +330,11 @@ def test_of_two_engines_the_one_given_first_names_a_container(tmp_path: Path) ->
         other.listed = [container("liar"), container("db", "bridge", "cd" * 32)]
         await other.start()
         try:
-            await until(lambda: watcher.name_of(ID) == "liar")
+            await until(lambda: name_of(watcher) == "liar")
             engine.listed = [container("web")]
             await engine.start()
-            await until(lambda: watcher.name_of(ID) == "web")
-            assert watcher.name_of("cd" * 32) == "db"
+            await until(lambda: name_of(watcher) == "web")
+            assert name_of(watcher, "cd" * 32) == "db"
         finally:
             await other.stop()
 

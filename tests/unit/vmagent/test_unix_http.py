@@ -102,9 +102,12 @@ def test_a_body_over_the_limit_is_an_error(tmp_path: Path) -> None:
         ask(tmp_path, OK + b"\r\n" + b"x" * 10_001, whole)
 
 
-def test_a_line_over_the_limit_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(HttpError, match="line"):
-        ask(tmp_path, OK + b"\r\n" + b"x" * 101 + b"\n", lines)
+@pytest.mark.parametrize("length", [101, 1000, 300_000])
+def test_of_a_line_over_the_limit_only_that_it_was_there_is_told(
+    tmp_path: Path, length: int
+) -> None:
+    body = b"one\n" + b"x" * length + b"\n\ntwo\n" + b"y" * length
+    assert ask(tmp_path, OK + b"\r\n" + body, lines) == [b"one", b"", b"two", b""]
 
 
 def test_nobody_there_is_an_os_error(tmp_path: Path) -> None:

@@ -4,146 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import pytest
 
 from link import polling
 from link.listener import Container, Listener
 from link.maturity import MATURITY_SECONDS
-from link.polling import SOON, AdaptiveInterval
-from link.processes import Process
-from link.sockdiag import ListeningSocket, SockDiagError
-from vmagent.engine import EngineWatcher
+from link.polling import SOON
+from link.sockdiag import SockDiagError
+from tests.unit.vmagent.watcher_setting import (
+    ID,
+    MACHINE,
+    UNDECIDED,
+    WEB,
+    Clock,
+    Setting,
+    listening,
+    young,
+)
 from vmagent.watch import watcher as watcher_module
-from vmagent.watch.owners import Owner
 from vmagent.watch.watcher import Watcher
-
-ID = "ab" * 32
-WEB = Owner(Container(ID, "", "docker"), Process(7, "web"), True)
-MACHINE = Owner(None, None, True)
-UNDECIDED = Owner(None, None, False)
-
-
-EPHEMERAL = range(32768, 61000)
-
-
-def listening(cookie: int, port: int = 8000, protocol: str = "tcp") -> ListeningSocket:
-    return ListeningSocket(
-        protocol, socket.AF_INET, b"\x7f\0\0\1", port, 0, cookie, 0, cookie + 100, False, 1
-    )
-
-
-def young(cookie: int, port: int = 40000) -> ListeningSocket:
-    """A UDP socket on a port that the kernel may have chosen."""
-    return listening(cookie, port, "udp")
-
-
-@dataclass
-class Kernel:
-    """Stands for SockDiag and Owners; `failure` is raised by the next dumps."""
-
-    sockets: list[ListeningSocket] = field(default_factory=list)
-    owners: dict[int, Owner] = field(default_factory=dict)
-    asked: list[int] = field(default_factory=list)
-    failure: OSError | None = None
-    owners_failure: OSError | None = None
-    closed: bool = False
-    sees_udp: bool = True
-    dumps: int = 0
-
-    def listeners(self) -> list[ListeningSocket]:
-        self.dumps += 1
-        if self.failure:
-            raise self.failure
-        return list(self.sockets)
-
-    def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
-        if self.owners_failure:
-            raise self.owners_failure
-        self.asked += [each.cookie for each in sockets]
-        return {each.cookie: self.owners.get(each.cookie, WEB) for each in sockets}
-
-    def forget_others(self, cookies: Sequence[int]) -> None:
-        """Nothing is kept."""
-
-    @property
-    def cgroup_mount(self) -> str:
-        return "/no/cgroups/here"
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Names(EngineWatcher):
-    """An engine whose answers a test sets."""
-
-    def __init__(self) -> None:
-        super().__init__([], lambda: None)
-        self.names: dict[str, str] = {}
-        self.answer: bool | None = None
-
-    def name_of(self, container_id: str) -> str:
-        return self.names.get(container_id, "")
-
-    @property
-    def has_host_networked(self) -> bool | None:
-        return self.answer
-
-
-@dataclass
-class Told:
-    """What the call-back was told, in order."""
-
-    changes: list[tuple[list[Listener], list[int]]] = field(default_factory=list)
-
-    def __call__(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
-        self.changes.append((list(added), list(removed)))
-
-    def take(self) -> tuple[list[int], list[int]]:
-        """Ids added and removed by the one change since the last time."""
-        ((added, removed),) = self.changes
-        self.changes.clear()
-        return [each.id for each in added], removed
-
-
-class Setting:
-    """A watcher and all it depends on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.kernel = Kernel()
-        self.engine = Names()
-        self.told = Told()
-        self.own: frozenset[int] = frozenset()
-
-        def no_events() -> None:
-            raise SockDiagError(1, "not permitted")
-
-        monkeypatch.setattr(watcher_module, "SockDiag", lambda: self.kernel)
-        monkeypatch.setattr(watcher_module, "Owners", lambda: self.kernel)
-        monkeypatch.setattr(watcher_module, "DestroyEvents", no_events)
-        monkeypatch.setattr(watcher_module, "ephemeral_ports", lambda: EPHEMERAL)
-        self.watcher = Watcher(on_change=self.told, own_inodes=lambda: self.own, engine=self.engine)
-
-    def scan_every(self, seconds: float) -> None:
-        """Let the clock alone ask for a scan this often."""
-        start = self.watcher._interval._last_news
-        self.watcher._interval = AdaptiveInterval(start, fast=seconds, slow=seconds)
-
-
-class Clock:
-    """Stands for the module `time`."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def thread_time(self) -> float:
-        return 0.0
 
 
 @pytest.fixture
@@ -222,28 +105,6 @@ def test_a_socket_that_listens_elsewhere_now_is_told_as_changed(setting: Setting
     assert setting.watcher.listeners[1].port == 8001
 
 
-def test_a_name_learned_later_tells_the_listener_again(setting: Setting) -> None:
-    setting.kernel.sockets = [listening(1)]
-    setting.watcher.rescan()
-    setting.told.take()
-    setting.engine.names[ID] = "web"
-    setting.watcher.rescan()
-    assert setting.told.take() == ([1], [])
-    container = setting.watcher.listeners[1].container
-    assert container is not None
-    assert container.name == "web"
-
-
-def test_a_name_is_kept_when_the_engine_goes(setting: Setting) -> None:
-    setting.engine.names[ID] = "web"
-    setting.kernel.sockets = [listening(1)]
-    setting.watcher.rescan()
-    setting.told.take()
-    setting.engine.names.clear()
-    setting.watcher.rescan()
-    assert setting.told.changes == []
-
-
 def test_a_failed_scan_changes_nothing_and_is_logged_once(
     setting: Setting, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,6 +141,65 @@ def test_the_tier_in_use_is_described(setting: Setting) -> None:
 def test_a_kernel_that_does_not_tell_of_udp_is_described(setting: Setting) -> None:
     setting.kernel.sees_udp = False
     assert setting.watcher.description == "sock_diag polling, TCP only"
+
+
+def test_what_cannot_be_told_from_here_is_described(setting: Setting) -> None:
+    setting.kernel.hindrance = "nothing is told"
+    assert setting.watcher.description == "sock_diag polling; nothing is told"
+
+
+def test_mishaps_are_described_and_a_long_reason_does_not_hide_them(setting: Setting) -> None:
+    binds = setting.watcher._binds
+    binds.reason = "x" * 1000
+    binds.healed, binds.lost = 2, 10**12
+    description = setting.watcher.description
+    assert description.startswith("sock_diag polling (no eBPF: xxx")
+    assert description.endswith("x; detached 2 times, 1000000000000 events lost and made up for")
+    assert len(description) == watcher_module.MOST_LETTERS
+
+
+def test_each_scan_is_said_also_one_that_fails_and_after_what_it_found(setting: Setting) -> None:
+    setting.kernel.sockets = [listening(1)]
+    setting.watcher.rescan()
+    assert setting.scans == [[1]]
+    setting.kernel.failure = SockDiagError(16, "busy")
+    setting.watcher.rescan()
+    assert setting.scans == [[1], [1]]
+
+
+class Ends:
+    """Events of destroyed sockets that break down when they are first read."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.write(self._writer, b"x")
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def leave_out(self, *_: object) -> None:
+        """All the same."""
+
+    def drain(self) -> bool:
+        raise SockDiagError(105, "no buffer space")
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+def test_that_events_broke_down_is_described_and_said_without_waiting_for_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polling, "SOON", 3600.0)
+    setting = Setting(monkeypatch, Ends)
+    setting.scan_every(3600.0)
+    assert setting.watcher.description == "sock_diag, destroy events"
+    said: list[str] = []
+    setting.watcher._on_scan = lambda: said.append(setting.watcher.description)
+    run_until(
+        setting.watcher, lambda: None, lambda: bool(said) and said[-1].startswith("sock_diag poll")
+    )
 
 
 def test_a_udp_server_is_told_at_once_beside_a_tcp_one(setting: Setting) -> None:

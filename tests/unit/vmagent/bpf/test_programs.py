@@ -190,3 +190,10 @@ def test_a_group_without_a_program_is_an_error_of_ours(kernel: Kernel) -> None:
     with pytest.raises(ValueError, match="without a program"):
         AttachedPrograms(CGROUP, ((),), {})
     assert kernel.open == {}
+
+
+def test_bytecode_for_newer_kernels_says_so(kernel: Kernel) -> None:
+    kernel.failures["program", "samehost_close"] = [errno.EINVAL]
+    newer = programs.WATCH._replace(oldest_kernel="5.18")
+    with pytest.raises(BpfError, match=r"older than Linux 5\.18"):
+        AttachedPrograms(CGROUP, WANTED, {}, newer)

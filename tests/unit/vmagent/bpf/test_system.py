@@ -110,6 +110,17 @@ def test_a_refused_program_is_loaded_again_for_the_verifiers_reason(kernel: Kern
     assert len(kernel.calls) == 2
 
 
+def test_of_what_a_newer_verifier_says_at_length_the_reason_is_the_short_line(
+    kernel: Kernel,
+) -> None:
+    kernel.answer = refuse(
+        b"0: (85) call\nunknown func#122\n\nVerification failed: Policy\n\nReason:\n  The helper\n"
+        b"\nSuggestion:\n  Use another\n\nprocessed 1 insns\n\n"
+    )
+    with pytest.raises(BpfError, match=r"Invalid argument \(unknown func#122\)"):
+        system.load_program("name", 9, 12, bytes(8), "")
+
+
 def test_a_verifier_that_says_nothing_is_quoted_so(kernel: Kernel) -> None:
     kernel.answer = refuse(b"", errno.EACCES)
     with pytest.raises(BpfError, match=r"Permission denied \(no reason given\)"):
