@@ -9,8 +9,9 @@ tells of TCP. Whether a UDP socket was bound on purpose no answer says: `link.ma
 
 Limits: sees the network namespace of the thread that made the object. Multipath TCP listeners
 appear through the plain TCP socket that serves them. A dump of more than some 200 sockets takes
-several reads; a socket can be missed by one dump when its neighbour in the kernel's table closes
-between two reads (the next dump has it). `shutdown()` of a listener and `connect()` of a UDP
+several reads, and can miss a socket whose neighbour in the kernel's table closes between two of
+them: what was there before is looked for once more before it counts as gone, and what is new is
+found by the next dump. `shutdown()` of a listener and `connect()` of a UDP
 socket give no destroy event.
 
 Cost, median for both protocols and families together (6.18 kernel, Python 3.11, one of two shared
@@ -29,6 +30,7 @@ import errno
 import logging
 import socket
 import struct
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -135,6 +137,7 @@ class SockDiag:
         self._buffer = bytearray(BUFFER_BYTES)
         self._known: dict[bytes, ListeningSocket] = {}
         self._sequence = 0
+        self._took_parts = False
         self._socket: socket.socket | None = self._open()
 
     def close(self) -> None:
@@ -148,6 +151,8 @@ class SockDiag:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 found = self._dump_all()
+                if self._took_parts and not self._known.keys() <= found.keys():
+                    found.update(self._overlooked(found))
             except OSError as error:
                 # What is left of the failed dump goes with its socket.
                 self.close()
@@ -158,8 +163,15 @@ class SockDiag:
                 break
         return list(self._known.values())
 
+    def _overlooked(self, found: Mapping[bytes, ListeningSocket]) -> dict[bytes, ListeningSocket]:
+        """What was there before and is not in `found`, but in one more dump."""
+        missing = self._known.keys() - found.keys()
+        again = self._dump_all()
+        return {identity: again[identity] for identity in missing & again.keys()}
+
     def _dump_all(self) -> dict[bytes, ListeningSocket]:
         found: dict[bytes, ListeningSocket] = {}
+        self._took_parts = False
         for protocol in PROTOCOLS if self.sees_udp else ("tcp",):
             try:
                 for family in FAMILIES:
@@ -183,6 +195,7 @@ class SockDiag:
         while not finished:
             part = self._receive(self._socket)
             batch = parse_batch(part, self._sequence, protocol, self._known)
+            self._took_parts |= bool(found and batch.sockets)
             found.update(batch.sockets)
             finished = batch.finished
         return found

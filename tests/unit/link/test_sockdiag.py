@@ -18,6 +18,7 @@ from link.listener import Container
 from link.processes import Process
 from link.sockdiag import (
     ListeningSocket,
+    SockDiag,
     SockDiagError,
     dump_request,
     ephemeral_ports,
@@ -332,3 +333,49 @@ def test_a_range_that_cannot_be_read_is_the_default(tmp_path: Path, text: str | 
     if text is not None:
         setting.write_text(text)
     assert ephemeral_ports(str(setting)) == range(32768, 61000)
+
+
+# ---- dumps of several reads
+
+
+class Scripted(SockDiag):
+    """Dumps as told, each by the names of sockets; `parts` says if they took several reads."""
+
+    def __init__(self, *dumps: str, parts: bool) -> None:
+        super().__init__()
+        self.dumps = list(dumps)
+        self._parts = parts
+
+    def _dump_all(self) -> dict[bytes, ListeningSocket]:
+        self._took_parts = self._parts
+        names = self.dumps.pop(0).encode()
+        return {names[at : at + 1]: numbered(names[at]) for at in range(len(names))}
+
+
+def numbered(cookie: int) -> ListeningSocket:
+    address = bytes([127, 0, 0, 1])
+    return ListeningSocket("tcp", socket.AF_INET, address, 1, 0, cookie, 0, cookie, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("dumps", "parts", "seen"),
+    [
+        (("ab", "b", "ab"), True, "ab"),
+        (("ab", "b", "b"), True, "b"),
+        (("ab", "b", "c"), True, "b"),
+        (("ab", "ab"), True, "ab"),
+        (("ab", "abc"), True, "abc"),
+        (("ab", "b"), False, "b"),
+    ],
+    ids=["overlooked", "gone", "one closed, one is new", "all there", "a new one", "one read"],
+)
+def test_what_was_there_and_is_missing_from_a_long_dump_is_looked_for_once_more(
+    dumps: tuple[str, ...], parts: bool, seen: str
+) -> None:
+    scripted = Scripted(*dumps, parts=parts)
+    try:
+        scripted.listeners()
+        assert sorted(chr(each.cookie) for each in scripted.listeners()) == list(seen)
+        assert not scripted.dumps
+    finally:
+        scripted.close()

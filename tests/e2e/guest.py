@@ -1,0 +1,155 @@
+"""An emulated computer with another kernel, in which a part of this project runs.
+
+    pytest ─▶ qemu ─▶ kernel ─▶ /init (`guest_init`) ─▶ the command ─▶ pytest
+
+Nothing of the guest is on a disk, and it has no network: what goes in is an image (`image`), what
+comes out is written to serial ports, which are files here. The processor is emulated, so that it
+needs no rights and runs anywhere: some twenty times slower than this computer.
+
+Limits: x86-64. KERNELS is filled by `scripts/setup kernels`.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.e2e import guest_init
+from tests.e2e.image import Image, add_packages, add_python, add_tree
+
+__all__ = ["KERNELS", "Ended", "GuestError", "missing", "project_image", "run_in_guest"]
+
+PROJECT: Final = Path(__file__).parents[2]
+KERNELS: Final = PROJECT / "build" / "kernels"
+"""By name: `vmlinuz`, and the modules that are needed."""
+
+EMULATOR: Final = "qemu-system-x86_64"
+
+MODULES: Final = ("inet_diag", "tcp_diag", "udp_diag")
+"""In the order in which they need each other. They are in Debian's kernels as modules."""
+
+COMMAND_LINE: Final = (
+    "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check "
+    "random.trust_cpu=on rcupdate.rcu_expedited=1"
+)
+"""panic=-1 ends the emulator at once; the rest saves time."""
+
+MACHINE: Final = (
+    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+    *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "Nehalem,+rdrand"),
+    *("-smp", "2", "-m", "1024"),
+)
+
+ROOMS: Final = ("link", "vmagent", "desktop", "tests", "scripts")
+PACKAGES: Final = ("pytest", "pytest-timeout", "hypothesis", "samehost")
+
+REPORT: Final = "/report"
+
+
+class GuestError(Exception):
+    """The guest did not come to an end of its own; the text is what its kernel said last."""
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit status, what it said, what it wrote to REPORT."""
+
+    status: int
+    output: str
+    report: str
+
+
+def missing(kernel: Path) -> str:
+    """Why there can be no guest with that kernel; "" if there can."""
+    if shutil.which(EMULATOR) is None:
+        return f"{EMULATOR} is not installed: scripts/setup kernels"
+    if not (kernel / "vmlinuz").exists():
+        return f"there is no kernel {kernel.name}: scripts/setup kernels, or kernels-between"
+    return ""
+
+
+def project_image() -> bytes:
+    """This project, its tests, and the Python that runs them."""
+    image = Image()
+    add_python(image)
+    add_packages(image, PACKAGES)
+    for room in ROOMS:
+        add_tree(image, PROJECT / room)
+    image.add(PROJECT / "pyproject.toml")
+    source = Path(guest_init.__file__).read_bytes()
+    image.put("/init", f"#!{sys.executable} -I\n".encode() + source, 0o755)
+    return image.pack()
+
+
+def run_in_guest(kernel: Path, image: bytes, command: Sequence[str], seconds: float) -> Ended:
+    """Boot, run one command in the project's folder, and end.
+
+    The image is one that has `guest_init` as /init. Raises GuestError, also after so many seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="samehost-guest-") as name:
+        folder = Path(name)
+        (folder / "initrd").write_bytes(image + _orders(kernel, command))
+        console, output, result = (folder / each for each in ("console", "output", "result"))
+        serial = [
+            word for each in (console, output, result) for word in ("-serial", f"file:{each}")
+        ]
+        try:
+            done = subprocess.run(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *serial),
+                    *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(folder / "initrd")),
+                    *("-append", COMMAND_LINE),
+                ],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired:
+            raise GuestError(f"after {seconds:.0f} s:\n{_text(console)}{_text(output)}") from None
+        if not _text(result):
+            raise GuestError(f"{done.stderr}{_text(console)}{_text(output)}")
+        ended = json.loads(_text(result))
+        return Ended(ended["status"], _text(output), ended["report"])
+
+
+def _orders(kernel: Path, command: Sequence[str]) -> bytes:
+    """An image for one boot, which the kernel unpacks after the other."""
+    image = Image()
+    image.put_folder(guest_init.MODULES)
+    for name in MODULES:
+        image.put(f"{guest_init.MODULES}/{name}", _module(kernel, name))
+    order = {
+        "command": list(command),
+        "environment": {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": sysconfig.get_path("purelib"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        "folder": str(PROJECT),
+        "modules": MODULES,
+        "report": REPORT,
+        "time": time.time(),
+    }
+    image.put(guest_init.ORDER, json.dumps(order).encode())
+    return image.pack()
+
+
+def _module(kernel: Path, name: str) -> bytes:
+    packed = kernel / f"{name}.ko.xz"
+    if packed.exists():
+        return lzma.decompress(packed.read_bytes())
+    return (kernel / f"{name}.ko").read_bytes()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
