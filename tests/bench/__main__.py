@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from desktop.errors import ExitCode, SamehostError
 from tests.bench.appear import measure_appear
+from tests.bench.brief import measure_brief
 from tests.bench.carried import measure_udp_carried
 from tests.bench.cost import measure_integrity, measure_memory, measure_rest
 from tests.bench.datagrams import measure_udp, measure_udp_host
@@ -22,12 +23,16 @@ from tests.bench.plan import QUICK, WHOLE, Plan
 from tests.bench.scatter import measure_udp_scatter
 from tests.bench.stage import Stage, say, set_stage
 from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
+from tests.bench.watching import measure_scan, measure_watching
 
 __all__ = ["main"]
 
 MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "memory": measure_memory,
     "appear": measure_appear,
+    "brief": measure_brief,
+    "watching": measure_watching,
+    "scan": measure_scan,
     "bulk": measure_bulk,
     "ping": measure_ping,
     "connect": measure_connect,
@@ -41,18 +46,22 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
 }
 """In this order: memory while nothing has made it grow, rest when nothing has changed for long."""
 
+GROUPS: Final = {"detection": ("appear", "brief", "watching", "scan")}
+"""Names for several of them."""
+
 
 def main() -> int:
     """Measure and judge. Returns the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {' '.join(MEASURES)}")
+    known = [*MEASURES, *GROUPS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {' '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.names) - set(MEASURES))
+    unknown = sorted(set(arguments.names) - set(known))
     if unknown:
-        parser.error(f"unknown: {' '.join(unknown)}; there are: {' '.join(MEASURES)}")
-    names = [name for name in MEASURES if name in (arguments.names or MEASURES)]
+        parser.error(f"unknown: {' '.join(unknown)}; there are: {' '.join(known)}")
+    names = _chosen(arguments.names)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
@@ -63,6 +72,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return _report(figures, arguments.json)
+
+
+def _chosen(names: list[str]) -> list[str]:
+    """The measures of that name or group, in their order; all for none."""
+    wanted = {member for name in names for member in GROUPS.get(name, (name,))}
+    return [name for name in MEASURES if name in wanted or not wanted]
 
 
 def _measure(names: list[str], plan: Plan) -> list[Figure]:

@@ -4,7 +4,6 @@
  * container without a file system. Every command prints one line of JSON, or a message on
  * standard error and exit status 1.
  *
- *   load keeper SOCKET                   "listen PORT", "close PORT" on a Unix socket, with times
  *   load server ADDRESS PORT             does what a connection's first byte says, see serve()
  *   load bulk ADDRESS PORT up|down STREAMS SECONDS
  *   load ping ADDRESS PORT SECONDS       round trips of PING_BYTES on one connection
@@ -13,6 +12,8 @@
  *   load digest ADDRESS PORT up|down BYTES
  *   load sha256                          of standard input
  *   load udp-…                           see datagrams.c
+ *   load keeper, brief, storm, standing  see listeners.c
+ *   load come-and-go, refuse             see detection.c
  *
  * Counterpart: tests/bench/load.py.
  */
@@ -37,7 +38,7 @@
 
 #include "load.h"
 
-enum { CHUNK = 1 << 18, BACKLOG = 4096, DIGEST = 32 };
+enum { CHUNK = 1 << 18, BACKLOG = 4096, DIGEST = 32, MANY = -1 };
 
 void die(const char *what)
 {
@@ -369,59 +370,6 @@ static int server(char **argv)
 	return 0;
 }
 
-/* ---- keeper ---- */
-
-static int listeners[65536];
-
-static void obey(char *order, char *answer, size_t size)
-{
-	char verb[16];
-	int port, one = 1;
-	struct sockaddr_in a = {.sin_family = AF_INET};
-	if (sscanf(order, "%15s %d", verb, &port) != 2 || port <= 0 || port > 65535) {
-		snprintf(answer, size, "{\"error\": \"not an order\"}\n");
-		return;
-	}
-	if (!strcmp(verb, "listen")) {
-		int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		a.sin_port = htons(port);
-		setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-		if (bind(s, (struct sockaddr *)&a, sizeof a) || listen(s, BACKLOG)) {
-			snprintf(answer, size, "{\"error\": \"%s\"}\n", strerror(errno));
-			close(s);
-			return;
-		}
-		listeners[port] = s;
-	} else {
-		close(listeners[port]);
-	}
-	snprintf(answer, size, "{\"ns\": %" PRId64 "}\n", now_ns());
-}
-
-static int keeper(char **argv)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	char order[64], answer[128];
-	int s = socket(AF_UNIX, SOCK_STREAM, 0);
-	strncpy(a.sun_path, argv[0], sizeof a.sun_path - 1);
-	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof a) || listen(s, 1))
-		die("keeper");
-	for (;;) {
-		int c = accept(s, NULL, NULL);
-		ssize_t n;
-		if (c < 0)
-			die("accept");
-		while ((n = recv(c, order, sizeof order - 1, 0)) > 0) {
-			order[n] = 0;
-			obey(order, answer, sizeof answer);
-			if (send_all(c, answer, strlen(answer)))
-				break;
-		}
-		close(c);
-	}
-	return 0;
-}
-
 /* ---- clients ---- */
 
 static struct sockaddr_in target;
@@ -635,15 +583,17 @@ static int sha256(char **argv)
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
-		{"keeper", 1, keeper}, {"server", 2, server},	   {"bulk", 5, bulk},
-		{"ping", 3, ping},     {"connect", 4, connections}, {"idle", 3, idle},
-		{"digest", 4, digest}, {"sha256", 0, sha256},
-		{"udp-server", 3, udp_server}, {"udp-ping", 3, udp_ping},
-		{"udp-flood", 8, udp_flood},   {"udp-scatter", 5, udp_scatter},
+		{"server", 2, server}, {"bulk", 5, bulk}, {"ping", 3, ping},
+		{"connect", 4, connections}, {"idle", 3, idle}, {"digest", 4, digest},
+		{"sha256", 0, sha256}, {"udp-server", 3, udp_server}, {"udp-ping", 3, udp_ping},
+		{"udp-flood", 8, udp_flood}, {"udp-scatter", 5, udp_scatter},
+		{"keeper", 1, keeper}, {"brief", 4, brief}, {"storm", 4, storm},
+		{"standing", 2, standing}, {"come-and-go", 11, come_and_go}, {"refuse", MANY, refuse},
 	};
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (argc == commands[i].arguments + 2 && !strcmp(argv[1], commands[i].name))
+		if (argc > 1 && !strcmp(argv[1], commands[i].name) &&
+		    (commands[i].arguments == MANY ? argc > 3 : argc == commands[i].arguments + 2))
 			return commands[i].run(argv + 2);
 	fprintf(stderr, "load: usage: see the top of load.c\n");
 	return 1;

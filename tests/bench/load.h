@@ -1,4 +1,5 @@
-/* What the two halves of the load program share: load.c (TCP, main) and datagrams.c (UDP). */
+/* What the parts of the load program share: load.c (TCP, main), datagrams.c (UDP), listeners.c and
+ * detection.c. */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -23,5 +24,13 @@ int udp_server(char **argv);
 int udp_ping(char **argv);
 int udp_flood(char **argv);
 int udp_scatter(char **argv);
+
+int keeper(char **argv);
+int brief(char **argv);
+int storm(char **argv);
+int standing(char **argv);
+
+int come_and_go(char **argv);
+int refuse(char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 """Running the load program, on the desktop or in the container.
 
-Counterparts: `load.c` and `datagrams.c`, which say what each command does.
+Counterparts: `load.c`, `datagrams.c`, `listeners.c` and `detection.c`, which say what each command
+does.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from desktop.errors import SamehostError
 
-__all__ = ["Keeper", "Load", "build_load", "free_port", "wait_for", "wait_for_echo"]
+__all__ = [
+    "Background",
+    "Load",
+    "build_load",
+    "free_block",
+    "free_port",
+    "wait_for",
+    "wait_for_echo",
+]
 
 COMMAND_SECONDS: Final = 150.0
 READY_SECONDS: Final = 10.0
@@ -27,9 +36,11 @@ POLL_SECONDS: Final = 0.02
 ECHO: Final = b"e"
 ECHO_SECONDS: Final = 0.2
 FLAGS: Final = ("-O3", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
-SOURCES: Final = ("load.c", "datagrams.c")
+SOURCES: Final = ("load.c", "datagrams.c", "listeners.c", "detection.c")
 PORTS: Final = range(20000, 30000)
 """Below the ports that kernels choose for clients."""
+BLOCKS: Final = range(10000, 32000)
+"""The same for many ports in a row."""
 
 
 def build_load(target: Path) -> None:
@@ -51,14 +62,30 @@ def free_port(avoid: Sequence[int] = ()) -> int:
     By chance, since another Samehost's machine has what this one mirrors on the desktop.
     """
     for port in random.sample(PORTS, len(PORTS)):
-        if port in avoid:
-            continue
-        with contextlib.suppress(OSError):
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(type=kind) as sock:
-                    sock.bind(("0.0.0.0", port))
+        if port not in avoid and _is_free(port):
             return port
     raise SamehostError(f"no port is free from {PORTS.start} to {PORTS.stop}", "end something")
+
+
+def free_block(count: int) -> range:
+    """So many ports in a row, each as `free_port` has it. Raises SamehostError."""
+    start = BLOCKS.start
+    for port in BLOCKS:
+        if not _is_free(port):
+            start = port + 1
+        elif port + 1 - start == count:
+            return range(start, port + 1)
+    raise SamehostError(f"no {count} ports in a row are free", "end something")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(type=kind) as sock:
+                sock.bind(("0.0.0.0", port))
+    except OSError:
+        return False
+    return True
 
 
 def wait_for(address: str, port: int) -> None:
@@ -117,53 +144,46 @@ class Load:
         return _answer(result.stdout)
 
     @contextlib.contextmanager
-    def running(self, *arguments: object) -> Iterator[dict[str, Any]]:
-        """Run in the background; its first line is given. Raises SamehostError without one."""
+    def running(self, *arguments: object) -> Iterator[Background]:
+        """Run in the background, once its first line is there. Raises SamehostError without one."""
         process = subprocess.Popen(
             [*self.command, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        background = Background(process)
         try:
-            yield _answer(process.stdout.readline() if process.stdout else "")
+            background.answer()
+            yield background
         finally:
-            if process.stdin:
-                process.stdin.close()
-            process.terminate()
-            process.wait(COMMAND_SECONDS)
-            if process.stdout:
-                process.stdout.close()
+            background.end()
 
 
-class Keeper:
-    """Listeners in the container, opened and closed on command. A context manager."""
+class Background:
+    """The load program while it runs; many of its commands run until their input ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(READY_SECONDS)
-        self._socket.connect(str(path))
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
 
-    def __enter__(self) -> Self:
-        return self
+    def answer(self) -> dict[str, Any]:
+        """The next line of what it says. Raises SamehostError without one."""
+        return _answer(self._process.stdout.readline() if self._process.stdout else "")
 
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
+    def last_answer(self) -> dict[str, Any]:
+        """What it says when its input ends. Raises SamehostError."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        return self.answer()
 
-    def listen(self, port: int) -> float:
-        """Listen on all addresses; when listen() returned, in seconds of time.monotonic."""
-        return self._order("listen", port)
-
-    def close(self, port: int) -> float:
-        """Close a listener; when close() returned, in seconds of time.monotonic."""
-        return self._order("close", port)
-
-    def _order(self, verb: str, port: int) -> float:
-        self._socket.sendall(f"{verb} {port}\n".encode())
-        answer = _answer(self._socket.recv(4096).decode())
-        if "ns" not in answer:
-            raise SamehostError(f"the container could not {verb} on port {port}: {answer}")
-        return float(answer["ns"]) / 1e9
+    def end(self) -> None:
+        """See that it has ended."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.terminate()
+        self._process.wait(COMMAND_SECONDS)
+        if self._process.stdout:
+            self._process.stdout.close()
 
 
 def _answer(text: str) -> dict[str, Any]:

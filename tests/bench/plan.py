@@ -13,8 +13,13 @@ class Plan:
     """Sizes of the measures.
 
     Attributes:
-        appear_rounds: times that a listener comes and goes.
-        appear_pause: shortest and longest seconds between two of them.
+        listeners: that come and go, per tier of detection and protocol.
+        brief_listeners: that live some milliseconds.
+        standing_listeners: that stand while it is measured what they cost.
+        settle_seconds: of quiet before detection is measured at rest.
+        tier_rest_seconds: over which that is.
+        storm_seconds: of a storm of binds.
+        scans: of sockets that were all seen before, per number of sockets.
         rounds: pairs of a round through the mirror and one past it.
         bulk_seconds: of sending, per round.
         ping_seconds: of round trips, per round.
@@ -29,8 +34,13 @@ class Plan:
         udp_sources: clients that send a datagram each.
     """
 
-    appear_rounds: int
-    appear_pause: tuple[float, float]
+    listeners: int
+    brief_listeners: int
+    standing_listeners: int
+    settle_seconds: float
+    tier_rest_seconds: float
+    storm_seconds: float
+    scans: int
     rounds: int
     bulk_seconds: float
     ping_seconds: float
@@ -46,8 +56,13 @@ class Plan:
 
 
 WHOLE: Final = Plan(
-    appear_rounds=100,
-    appear_pause=(0.05, 1.5),
+    listeners=2000,
+    brief_listeners=10_000,
+    standing_listeners=10_000,
+    settle_seconds=11,
+    tier_rest_seconds=10,
+    storm_seconds=10,
+    scans=100,
     rounds=5,
     bulk_seconds=0.5,
     ping_seconds=0.4,
@@ -67,8 +82,13 @@ that, so that it is not the client that is measured. The lasting ones are more o
 to loopback, where ports are free again after a second, but the link has such a limit, too."""
 
 QUICK: Final = Plan(
-    appear_rounds=15,
-    appear_pause=(0.05, 0.5),
+    listeners=100,
+    brief_listeners=1000,
+    standing_listeners=1000,
+    settle_seconds=11,
+    tier_rest_seconds=4,
+    storm_seconds=3,
+    scans=20,
     rounds=2,
     bulk_seconds=0.3,
     ping_seconds=0.2,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["cpu_seconds", "find_python", "memory_mib", "open_files", "settled_files"]
+__all__ = [
+    "cpu_seconds",
+    "find_python",
+    "memory_mib",
+    "open_files",
+    "settled_files",
+    "socket_inodes",
+    "waited_seconds",
+]
 
 PROC: Final = Path("/proc")
 QUIET_SECONDS: Final = 0.5
@@ -29,13 +38,32 @@ def memory_mib(pid: int) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """Time on a core so far, of all threads; to the nanosecond, unlike times(2)."""
+    return _scheduled(pid, 0)
+
+
+def waited_seconds(pid: int) -> float:
+    """Time so far in which a thread could have run and others had the cores."""
+    return _scheduled(pid, 1)
+
+
+def _scheduled(pid: int, field: int) -> float:
     tasks = (PROC / str(pid) / "task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    return sum(int((task / "schedstat").read_text().split()[field]) for task in tasks) / 1e9
 
 
 def open_files(pid: int) -> int:
     """Descriptors open now."""
     return sum(1 for _ in (PROC / str(pid) / "fd").iterdir())
+
+
+def socket_inodes(pid: int) -> set[int]:
+    """Inodes of the sockets it has open, as sock_diag names them."""
+    inodes = set()
+    for entry in (PROC / str(pid) / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if match := re.fullmatch(r"socket:\[(\d+)\]", str(entry.readlink())):
+                inodes.add(int(match[1]))
+    return inodes
 
 
 def settled_files(*pids: int) -> tuple[int, ...]:

@@ -29,8 +29,9 @@ from desktop.cli.stopping import clean_up, stop_daemon
 from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import HOME_VARIABLE, Paths
-from tests.bench.load import Keeper, Load, build_load, free_port, wait_for, wait_for_echo
+from tests.bench.load import Load, build_load, free_block, free_port, wait_for, wait_for_echo
 from tests.bench.processes import find_python
+from tests.bench.tiers import BEST, Refusals, Tier
 
 __all__ = ["DatagramServer", "Stage", "say", "set_stage"]
 
@@ -59,13 +60,15 @@ class Stage:
     """What the measures need. Made by `set_stage`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._share = folder / "share"
         self._ports: list[int] = []
         self._container = ""
         self._servers = contextlib.ExitStack()
         self.paths = Paths.under(folder / "home")
         self.load = Load((str(self._share / "load"),))
+        self._refusals = Refusals(folder / "bin", self._share / "load")
+        self._tier = BEST
 
     @property
     def load_in_container(self) -> Load:
@@ -84,16 +87,30 @@ class Stage:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.paths.api_socket))
             daemon = peer_of(sock).pid
-        return daemon, find_python(str(self.paths.machine(MACHINE) / "agent.pyz"))
+        return daemon, find_python(str(self.agent_file))
+
+    @property
+    def agent_file(self) -> Path:
+        """The agent's program, where desktop and machine see it."""
+        return self.paths.machine(MACHINE) / "agent.pyz"
+
+    def command_in_machine(self, *command: str) -> list[str]:
+        """How to run a command as one of the machine's own processes."""
+        return Sandbox(MACHINE, self.paths).command(*command)
 
     def port(self) -> int:
         """A port that no one has had yet."""
         self._ports.append(free_port(self._ports))
         return self._ports[-1]
 
-    def keeper(self) -> Keeper:
-        """What listens in the container on command."""
-        return Keeper(self._share / "keeper.sock")
+    def block(self, count: int) -> range:
+        """So many ports in a row that nobody has."""
+        return free_block(count)
+
+    @property
+    def keeper(self) -> Path:
+        """The Unix socket of what listens in the container on command."""
+        return self._share / "keeper.sock"
 
     def serve_in_container(self) -> int:
         """The port of a new server in the container; its mirror is there."""
@@ -141,6 +158,25 @@ class Stage:
             raise SamehostError(f"docker {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout.strip()
 
+    def use_tier(self, tier: Tier) -> None:
+        """Have a new agent that detects in this way, unless it is so. Raises SamehostError."""
+        if tier is self._tier:
+            return
+        _, before = self.pids
+        self._refusals.refuse(tier.refused)
+        os.kill(before, signal.SIGKILL)
+        deadline = time.monotonic() + READY_SECONDS
+        while not tier.fits(self._watcher()):
+            if time.monotonic() > deadline:
+                raise SamehostError(f"the agent does not detect by {tier.name}", self._watcher())
+            time.sleep(POLL_SECONDS)
+        self._tier = tier
+
+    def _watcher(self) -> str:
+        """How the agent detects; "" while it is not connected."""
+        with self.api() as client:
+            return str(client.call("status")["machine"]["watcher"])
+
     def flows(self) -> int:
         """TCP flows open now."""
         with self.api() as client:
@@ -177,7 +213,7 @@ class Stage:
         return ("docker", "--host", Sandbox(MACHINE, self.paths).docker_host())
 
     def _start_container(self) -> None:
-        archive = self._folder / "image.tar"
+        archive = self.folder / "image.tar"
         archive.write_bytes(_empty_image())
         self.docker("import", str(archive), IMAGE)
         self._container = self.docker(
