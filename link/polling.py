@@ -22,6 +22,8 @@ __all__ = [
     "FAST_PERIOD",
     "KICK_GAP",
     "LONGEST_PAUSE",
+    "LONGEST_REST",
+    "REST_SHARE",
     "SAVINGS",
     "SETTLE",
     "SHARE",
@@ -63,6 +65,13 @@ EVENT_SHARE: Final = 0.2
 SAVINGS: Final = 0.05
 """Most seconds of scanning that a quiet time saves up: one second's share."""
 
+REST_SHARE: Final = 0.002
+"""The same for looks that nothing calls for, where kicks tell of all that matters: 10 000 sockets
+are then looked at every LONGEST_REST, not every half second."""
+
+LONGEST_REST: Final = 5.0
+"""Most seconds for which that delays a look."""
+
 LONGEST_PAUSE: Final = 1.0
 """Most seconds that the account delays a scan."""
 
@@ -79,6 +88,7 @@ class AdaptiveInterval:
         self._soon = min(SOON, fast)
         self._share = SHARE
         self._relies = False
+        self._rest = 0.0
         self._slow = slow
         self._ceiling = slow
         self._interval = fast
@@ -101,10 +111,16 @@ class AdaptiveInterval:
     def rely_on_kicks(self, *, rely: bool) -> None:
         """Kicks tell of all that matters, as it happens, or they do not: then look by the clock.
 
-        With them one more look after SOON makes sure, and looking may cost EVENT_SHARE.
+        With them one more look after SOON makes sure, and looking may cost EVENT_SHARE; looks that
+        nothing calls for take REST_SHARE.
         """
         self._relies = rely
         self._share = EVENT_SHARE if rely else SHARE
+
+    @property
+    def is_called_for(self) -> bool:
+        """True if a kick waits for its scan, or the last scan has shown that things happen."""
+        return self._kicked_at is not None or self._interval < self._fast
 
     @property
     def interval(self) -> float:
@@ -124,12 +140,14 @@ class AdaptiveInterval:
         self._account = max(self._account - cost, -self._share * LONGEST_PAUSE)
         self._last_scan = now
         was_kicked, self._kicked_at = self._kicked_at is not None, None
+        self._rest = 0.0
         if changed:
             self._last_news = now
         if changed or was_kicked:
             self._interval = self._soon
         elif self._relies:
             self._interval = self._ceiling
+            self._rest = min(cost / REST_SHARE, LONGEST_REST)
         elif self._interval < self._fast:
             self._interval = min(self._interval * SETTLING_GROWTH, self._fast)
         elif now - self._last_news >= FAST_PERIOD:
@@ -139,7 +157,7 @@ class AdaptiveInterval:
         """The time of the next scan; at or before `now` when it is due."""
         if self._last_scan is None:
             return now
-        due = self._last_scan + self._interval
+        due = self._last_scan + max(self._interval, self._rest)
         if self._kicked_at is not None:
             due = min(due, max(self._kicked_at, self._last_scan + KICK_GAP))
         return max(due, self._solvent_at())

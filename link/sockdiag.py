@@ -28,6 +28,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import logging
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -117,8 +118,11 @@ def ephemeral_ports(path: str = PORT_RANGE) -> range:
     cannot be read (no /proc, not Linux's text) it is the kernel's default.
     """
     try:
-        with open(path, encoding="ascii") as file:
-            first, last = map(int, file.read().split())
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # less than half of a file object
+        try:
+            first, last = map(int, os.read(descriptor, 64).split())
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return DEFAULT_EPHEMERAL
     return range(first, last + 1)

@@ -255,22 +255,27 @@ _BYTE_ORDER: Final = "little" if struct.pack("=H", 1)[0] else "big"
 FILTER_STEP: Final = struct.Struct("=HBBI")
 """struct sock_filter of linux/filter.h: code, jump if true, jump if false, operand."""
 
+LOAD_WORD: Final = 0x20
 LOAD_HALF: Final = 0x28
 LOAD_BYTE: Final = 0x30
 JUMP_IF_EQUAL: Final = 0x15
 JUMP_IF_NOT_LESS: Final = 0x35
 RETURN: Final = 0x06
-"""BPF_LD|BPF_ABS with BPF_H and BPF_B, BPF_JMP|BPF_K with BPF_JEQ and BPF_JGE, BPF_RET|BPF_K:
-linux/bpf_common.h. What is loaded is taken as big endian, which ports are."""
+"""BPF_LD|BPF_ABS with BPF_W, BPF_H and BPF_B, BPF_JMP|BPF_K with BPF_JEQ and BPF_JGE, and
+BPF_RET|BPF_K: linux/bpf_common.h. What is loaded is taken as big endian, which ports are."""
 
 SOURCE_PORT: Final = HEADER.size + 4
 DESTINATION_PORT: Final = HEADER.size + 6
+PEER_ADDRESS: Final = range(HEADER.size + 24, HEADER.size + 40, 4)
 PROTOCOL: Final = HEADER.size + MESSAGE.size + ATTRIBUTE.size
 """Where they are in an event: struct nlmsghdr, struct inet_diag_msg, and as the first attribute
 INET_DIAG_PROTOCOL (inet_diag_handler_get_info of net/ipv4/inet_diag.c, since 4.2)."""
 
 WHOLE: Final = 0xFFFFFFFF
 """Bytes of a message to keep: all."""
+
+UDP_STEP: Final = 6 + 2 * len(PEER_ADDRESS) + 1
+"""Of `events_filter`: the first that is about UDP alone."""
 
 MOST_PORTS_IN_FILTER: Final = 200
 """A jump of classic BPF goes over 255 steps at most."""
@@ -280,7 +285,8 @@ def events_filter(ephemeral: range, but: Iterable[int]) -> bytes:
     """The program, for SO_ATTACH_FILTER, that keeps the events which may be about listeners.
 
     Kept are sockets with a port and without a peer. Of UDP sockets those on `ephemeral` ports
-    are dropped, except for the lowest `MOST_PORTS_IN_FILTER` ports of `but`.
+    are dropped, except for the lowest `MOST_PORTS_IN_FILTER` ports of `but`. Of TCP sockets those
+    are dropped whose connecting failed: of their peer's place only the port is forgotten.
     """
     ports = sorted(set(but))[:MOST_PORTS_IN_FILTER]
     program = [
@@ -289,7 +295,13 @@ def events_filter(ephemeral: range, but: Iterable[int]) -> bytes:
         (LOAD_HALF, "", "", SOURCE_PORT),
         (JUMP_IF_EQUAL, "drop", "", 0),
         (LOAD_BYTE, "", "", PROTOCOL),
-        (JUMP_IF_EQUAL, "", "keep", socket.IPPROTO_UDP),
+        (JUMP_IF_EQUAL, "udp", "", socket.IPPROTO_UDP),
+        *(
+            step
+            for place in PEER_ADDRESS
+            for step in ((LOAD_WORD, "", "", place), (JUMP_IF_EQUAL, "", "drop", 0))
+        ),
+        (JUMP_IF_NOT_LESS, "keep", "", 0),
         (LOAD_HALF, "", "", SOURCE_PORT),
         (JUMP_IF_NOT_LESS, "", "keep", ephemeral.start),
         (JUMP_IF_NOT_LESS, "keep", "", ephemeral.stop),
@@ -297,10 +309,10 @@ def events_filter(ephemeral: range, but: Iterable[int]) -> bytes:
         (RETURN, "", "", 0),
         (RETURN, "", "", WHOLE),
     ]
-    drop, keep = len(program) - 2, len(program) - 1
+    labels = {"udp": UDP_STEP, "drop": len(program) - 2, "keep": len(program) - 1}
     steps = []
     for place, (code, yes, no, operand) in enumerate(program):
         # A jump counts from the step after it; no name is no jump.
-        distance = {"": 0, "drop": drop - place - 1, "keep": keep - place - 1}
-        steps.append(FILTER_STEP.pack(code, distance[yes], distance[no], operand))
+        distances = [labels[name] - place - 1 if name else 0 for name in (yes, no)]
+        steps.append(FILTER_STEP.pack(code, *distances, operand))
     return b"".join(steps)

@@ -55,6 +55,7 @@ from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.door import Door
 from vmagent.engine import EngineWatcher
+from vmagent.last_words import LastWords
 from vmagent.redirect import Redirect
 from vmagent.stubs import Stubs as OpenStubs
 from vmagent.told import Told
@@ -63,10 +64,6 @@ from vmagent.watch.vantage import machines_root
 from vmagent.watch.watcher import Watcher
 
 __all__ = ["ORPHAN_SECONDS", "Agent", "AgentConfig"]
-
-LAST_WORDS_SECONDS: Final = 0.01
-"""How long the word that a UDP server with clients is gone waits for what it has said last, which
-the kernel may deliver after the socket was closed. One that comes back meanwhile never went."""
 
 ORPHAN_SECONDS: Final = 60.0
 """An agent without a desktop for this long ends."""
@@ -96,10 +93,7 @@ class Agent:
         self._sockets = LinuxDatagramSockets()
         self._limits = Limits()
         self._backs: dict[Back, int] = {}
-        self._udp_ports: dict[int, int] = {}
-        self._untold: list[tuple[tuple[Listener, ...], tuple[int, ...]]] = []
-        self._parting: set[Back] = set()
-        self._telling: asyncio.TimerHandle | None = None
+        self._last_words = LastWords(self._backs.items, self._tell)
         self._no_redirect = ""
         self._redirect = self._open_redirect(config.may_use_ebpf)
         self._stubs = self._redirect or OpenStubs(
@@ -110,7 +104,7 @@ class Agent:
             config.engine_sockets, lambda: self._watcher.kick(), root=machines_root()
         )
         self._watcher = Watcher(
-            on_change=self._changed,
+            on_change=self._last_words.changed,
             own_inodes=lambda: self._stubs.inodes,
             engine=self._engine,
             may_use_ebpf=config.may_use_ebpf,
@@ -185,8 +179,7 @@ class Agent:
     async def _aclose(self) -> None:
         self._orphan.cancel()
         self._stop_lease()
-        if self._telling is not None:
-            self._telling.cancel()
+        self._last_words.close()
         self._door.close()
         self._stubs.end()
         for reader in list(self._readers):
@@ -244,33 +237,13 @@ class Agent:
         if self._session is not None and self._pool.waiting:
             self._session.connection.send(Wanted(min(self._pool.waiting, 4096)))
 
-    def _changed(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
-        self._udp_ports.update((each.id, each.port) for each in added if each.protocol == "udp")
-        closed = {self._udp_ports.pop(each) for each in removed if each in self._udp_ports}
-        parting = [b for b, port in self._backs.items() if b.count and port in closed]
-        self._parting.update(parting)
-        self._untold.append((tuple(added), tuple(removed)))
-        if self._telling is not None:
-            return
-        if parting:
-            self._telling = self._loop.call_later(LAST_WORDS_SECONDS, self._tell)
-        else:
-            self._tell()
-
     def _scanned(self) -> None:
         if self._session is not None:
             self._session.describe(self.description)
 
-    def _tell(self) -> None:
-        """Tell the changes in their order; what UDP servers have said goes before them."""
-        self._telling = None
-        untold, self._untold = self._untold, []
-        for back in self._parting & self._backs.keys():
-            back.drain()
-        self._parting.clear()
+    def _tell(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
         if self._session is not None:
-            for added, removed in untold:
-                self._session.delta(added, removed)
+            self._session.delta(tuple(added), tuple(removed))
             if self._session.told.is_too_much:
                 self.snapshot(self._session)
 
@@ -309,7 +282,7 @@ class Agent:
 
     def snapshot(self, session: _Session) -> None:
         """Send the whole truth as a new generation."""
-        self._untold.clear()
+        self._last_words.forget(self._watcher.listeners.values())
         self._generation += 1
         for part in session.told.snapshot(self._generation, self._watcher.listeners.values()):
             session.connection.send(part)

@@ -210,7 +210,7 @@ def test_the_agents_own_sockets_are_left_out_even_in_a_container() -> None:
 
 
 SETTLING_SCANS: Final = 8
-"""Most scans beyond the usual pace, right after the watcher's start: SOON, twice that, and so on."""
+"""Most scans beyond the usual pace, right after the watcher began: SOON, twice that, and so on."""
 
 TIERS: Final = {
     "eBPF, destroy events": (True, True),

@@ -165,6 +165,8 @@ def test_only_sockets_without_a_peer_wake() -> None:
             client = socket.create_connection(server.getsockname())
             server.accept()[0].close()
             client.close()
+            with socket.socket() as refused, pytest.raises(ConnectionRefusedError):
+                refused.connect(("127.0.0.1", 1))
         server.close()
         # The listener's event is behind all of the connections' in the queue, if those came.
         assert select.select([events], [], [], PATIENCE)[0] == [events]

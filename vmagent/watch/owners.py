@@ -114,6 +114,11 @@ class Owners:
         owners.update(self._by_process(unknown))
         return owners
 
+    @property
+    def has_tries(self) -> bool:
+        """True while a later scan may tell more of some socket."""
+        return bool(self._tries)
+
     def forget_others(self, cookies: Iterable[int]) -> None:
         """Drop what is kept of sockets other than these."""
         kept = self._tries.keys() & set(cookies)

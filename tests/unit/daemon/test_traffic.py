@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+
+from desktop.api.types import ContainerDetails
 from desktop.daemon.table import PortTable
 from desktop.daemon.traffic import Counts, Traffic
 from desktop.mirror.model import Binding, Origin, Row, State, Target, Wish
@@ -67,6 +72,41 @@ def test_a_flow_that_came_and_went_between_two_looks_is_not_missed() -> None:
     traffic.ended(MIRROR, flow)
     assert traffic.take_busy() == {MIRROR}
     assert traffic.take_busy() == set()
+
+
+def test_the_containers_of_all_rows_and_of_each_change_are_known_once() -> None:
+    table = PortTable(Traffic(), clock_offset=0.0)
+    labels = (("a", "1"), ("b", "\x1b[31m"))
+    container = Container("ab", "web", "docker", "nginx", labels)
+    web = replace(WEB, container=container)
+    known = ContainerDetails("ab", "web", "docker", "nginx", {"a": "1", "b": "\x1b[31m"})
+    other = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 443)
+    desktop = Listener(2, "tcp", "0.0.0.0", 81, process="nginx")
+    subscription = table.feed.subscribe()
+    table.update([row(MIRROR, web), row(other, web), row(STUB, desktop)], [], [])
+    assert table.containers() == [known]
+    renamed = replace(web, container=replace(container, image="nginx:2"))
+    table.update([], [row(MIRROR, renamed)], [])
+    table.update([], [], [row(STUB, desktop)])
+    table.update([], [], [row(other, web)])
+    deltas = list(subscription._queue)
+    assert [delta.containers for delta in deltas] == [
+        [known],
+        [msgspec.structs.replace(known, image="nginx:2")],
+        [],
+        [known],
+    ]
+
+
+def test_counts_that_changed_come_with_their_container() -> None:
+    traffic = Traffic()
+    table = PortTable(traffic, clock_offset=0.0)
+    table.update([row(MIRROR, WEB)], [], [])
+    subscription = table.feed.subscribe()
+    traffic.started(MIRROR, Counted(1, 2))
+    table.count()
+    (delta,) = subscription._queue
+    assert [each.name for each in delta.containers] == ["web"]
 
 
 def test_a_row_tells_both_ends_whichever_is_the_real_one() -> None:

@@ -11,6 +11,7 @@ from link.polling import (
     FAST_PERIOD,
     KICK_GAP,
     LONGEST_PAUSE,
+    LONGEST_REST,
     SAVINGS,
     SETTLE,
     SHARE,
@@ -190,3 +191,16 @@ def test_where_kicks_tell_all_one_more_look_makes_sure_and_then_it_rests() -> No
     pace.kick(START + 2)
     pace.scanned(START + 2, cost=0.0, changed=False)
     assert pace.next_due(START + 2) == pytest.approx(START + 2 + SOON)
+
+
+def test_where_kicks_tell_all_a_dear_look_that_nothing_calls_for_is_rare() -> None:
+    interval = AdaptiveInterval(0.0)
+    interval.rely_on_kicks(rely=True)
+    interval.ceiling = 0.5
+    for cost, pause in ((0.0001, 0.5), (0.002, 1.0), (0.02, LONGEST_REST)):
+        interval.scanned(10.0, cost=cost, changed=False)
+        assert interval.next_due(10.0) == pytest.approx(10.0 + pause)
+    interval.kick(11.0)
+    assert interval.next_due(11.0) == pytest.approx(11.0)
+    interval.scanned(11.0, cost=0.02, changed=True)
+    assert interval.next_due(11.0) == pytest.approx(11.0 + SOON)

@@ -244,9 +244,11 @@ class Event:
     protocol: str
     port: int
     peer: int = 0
+    peer_address: bytes = bytes(16)
 
     def message(self) -> bytes:
         body = diag(port=self.port, peer=self.peer, state=7)
+        body = body[:24] + self.peer_address + body[40:]
         return message(20, body + attribute(10, bytes([NUMBERS[self.protocol]])), flags=0)
 
 
@@ -267,7 +269,7 @@ def keeps(program: bytes, data: bytes) -> bool:
             return bool(operand)
 
 
-LOADS = {0x28: 2, 0x30: 1}
+LOADS = {0x20: 4, 0x28: 2, 0x30: 1}
 JUMPS: dict[int, Callable[[int, int], bool]] = {0x15: operator.eq, 0x35: operator.ge}
 RETURN = 0x06
 
@@ -281,6 +283,9 @@ EPHEMERAL = range(32768, 61000)
         (Event("tcp", 40000), True),
         (Event("tcp", 40000, peer=80), False),
         (Event("tcp", 0), False),
+        (Event("tcp", 40000, peer_address=bytes([127, 0, 0, 1]).ljust(16, bytes(1))), False),
+        (Event("tcp", 40000, peer_address=bytes(15) + bytes([1])), False),
+        (Event("udp", 5000, peer_address=bytes(15) + bytes([1])), True),
         (Event("udp", 5000), True),
         (Event("udp", 32767), True),
         (Event("udp", 32768), False),

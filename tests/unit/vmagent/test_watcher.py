@@ -13,7 +13,7 @@ import pytest
 from link import polling
 from link.listener import Container, Listener
 from link.maturity import MATURITY_SECONDS
-from link.polling import SOON
+from link.polling import FAST, SOON
 from link.sockdiag import SockDiagError
 from tests.unit.vmagent.watcher_setting import (
     ID,
@@ -26,7 +26,7 @@ from tests.unit.vmagent.watcher_setting import (
     young,
 )
 from vmagent.watch import watcher as watcher_module
-from vmagent.watch.watcher import Watcher
+from vmagent.watch.watcher import MOST_SKIPPED, Watcher
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_a_scan_that_fails_at_that_moment_is_not_tried_again_at_once(
 
 @pytest.mark.parametrize(
     ("answer", "listens", "ceiling"),
-    [(None, False, 0.2), (True, False, 0.2), (False, False, 1.0), (False, True, 0.2)],
+    [(None, False, 0.14), (True, False, 0.14), (False, False, 1.0), (False, True, 0.14)],
 )
 def test_it_rests_only_where_no_container_can_begin_to_listen(
     setting: Setting, answer: bool | None, listens: bool, ceiling: float
@@ -306,6 +306,73 @@ def test_it_rests_only_where_no_container_can_begin_to_listen(
     setting.kernel.sockets = [listening(1)] if listens else []
     setting.watcher.rescan()
     assert setting.watcher._interval.ceiling == ceiling
+
+
+class Counts:
+    """What `SocketCounts` would read."""
+
+    now: tuple[bytes, ...] | None = (b"1",)
+
+    def read(self) -> tuple[bytes, ...] | None:
+        return self.now
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.fixture
+def resting(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> tuple[Watcher, Counts]:
+    """A watcher that has looked, and that only the clock asks to look again."""
+    counts = Counts()
+    setting.scan_every(FAST)
+    monkeypatch.setattr(setting.watcher, "_counts", counts)
+    setting.watcher.rescan()
+    return setting.watcher, counts
+
+
+def test_at_rest_a_look_is_a_count_and_each_fifth_a_dump(resting: tuple[Watcher, Counts]) -> None:
+    watcher, _ = resting
+    for _ in range(2):
+        watcher.rescan()
+        looks = [watcher._is_at_rest() for _ in range(MOST_SKIPPED + 1)]
+        assert looks == [True] * MOST_SKIPPED + [False]
+
+
+@pytest.mark.parametrize("counted", [(b"2",), None])
+def test_a_count_that_is_another_or_cannot_be_had_is_no_answer(
+    resting: tuple[Watcher, Counts], counted: tuple[bytes, ...] | None
+) -> None:
+    watcher, counts = resting
+    assert watcher._is_at_rest()
+    counts.now = counted
+    assert not watcher._is_at_rest()
+    watcher.rescan()
+    assert watcher._is_at_rest() is (counted is not None)
+
+
+def test_whoever_asks_for_a_look_gets_a_dump(resting: tuple[Watcher, Counts]) -> None:
+    watcher, _ = resting
+    watcher.kick()
+    assert not watcher._is_at_rest()
+
+
+def test_while_more_may_be_learned_of_a_socket_each_look_is_a_dump(
+    resting: tuple[Watcher, Counts], setting: Setting
+) -> None:
+    watcher, _ = resting
+    setting.kernel.has_tries = True
+    assert not watcher._is_at_rest()
+
+
+def test_a_fault_of_the_watchers_own_ends_its_run(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(setting.watcher, "_ceiling", fail)
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        asyncio.run(asyncio.wait_for(setting.watcher.run(), 10))
 
 
 def run_until(watcher: Watcher, prepare: Callable[[], None], condition: Callable[[], bool]) -> None:

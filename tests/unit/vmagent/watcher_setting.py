@@ -71,6 +71,7 @@ class Kernel:
     sees_udp: bool = True
     dumps: int = 0
     hindrance: str = ""
+    has_tries: bool = False
 
     def listeners(self) -> list[ListeningSocket]:
         self.dumps += 1
