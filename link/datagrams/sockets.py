@@ -1,6 +1,6 @@
 """The one interface between UDP flows and a platform's sockets.
 
-Guarantees of every implementation, proven by `tests/contract/test_datagram_sockets.py`:
+Guarantees of every implementation, proven by `tests/contract/test_datagram_sockets_*.py`:
 
 - datagrams are whole, from empty to the largest that UDP has, and are never another flow's;
 - a reply leaves from the very address that its client addressed, on a wildcard, too;

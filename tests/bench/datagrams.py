@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from tests.bench.docker_proxy import ADDRESS, docker_proxy
 from tests.bench.figures import Figure, Requirement
 from tests.bench.load import Load
+from tests.bench.peers import ADDRESS, DOCKER_PROXY, started
 from tests.bench.plan import Plan
 from tests.bench.stage import Stage
 
@@ -148,9 +148,9 @@ def measure_udp_host(stage: Stage, plan: Plan) -> list[Figure]:
 def to_container(stage: Stage) -> Iterator[Ways]:
     """The three ways to a new server in the container. Raises SamehostError."""
     server = stage.serve_datagrams_in_container()
-    machine, port = stage.addresses[0], stage.port()
-    places = (("127.0.0.1", server.port), (machine, server.port), (ADDRESS, port))
-    with docker_proxy(port, machine, server.port):
+    route = stage.route(DOCKER_PROXY.name, server.port, server.port)
+    places = (("127.0.0.1", server.port), (route.server, server.port), (ADDRESS, route.port))
+    with started(DOCKER_PROXY, route):
         yield Ways(stage.load, [_Way(*place, str(server.orders)) for place in places], "UDP")
 
 

@@ -452,8 +452,8 @@ static int by_value(const void *a, const void *b)
 void print_times(float *times, long n)
 {
 	qsort(times, n, sizeof *times, by_value);
-	printf("{\"count\": %ld, \"p50_us\": %.2f, \"p99_us\": %.2f", n, times[n / 2],
-	       times[(long)(n * .99)]);
+	printf("{\"count\": %ld, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f", n, times[n / 2],
+	       times[(long)(n * .99)], times[(long)(n * .999)]);
 }
 
 static int ping(char **argv)

@@ -17,7 +17,7 @@ double now(void);
 /* Ends the program if it is not an address and a port. */
 struct sockaddr_in address_of(const char *host, const char *port);
 
-/* Print {"count", "p50_us", "p99_us"} of `n` times, which get sorted, and leave the object open. */
+/* Print {"count", "p50_us", "p99_us", "p999_us"} of `n` times, which get sorted, and leave the object open. */
 void print_times(float *times, long n);
 
 int udp_server(char **argv);

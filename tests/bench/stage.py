@@ -30,7 +30,9 @@ from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import HOME_VARIABLE, Paths
 from tests.bench.load import Load, build_load, free_block, free_port, wait_for, wait_for_echo
+from tests.bench.peers import Route
 from tests.bench.processes import find_python
+from tests.bench.signals import signals_wait
 from tests.bench.tiers import BEST, Refusals, Tier
 
 __all__ = ["DatagramServer", "Stage", "say", "set_stage"]
@@ -106,6 +108,12 @@ class Stage:
     def block(self, count: int) -> range:
         """So many ports in a row that nobody has."""
         return free_block(count)
+
+    def route(self, name: str, tcp_port: int, udp_port: int) -> Route:
+        """A peer's way to servers in the container, with a folder of that name."""
+        folder = self.folder / f"peer {name}"
+        load, (_, agent) = self._share / "load", self.pids
+        return Route(folder, self.port(), self.addresses[0], tcp_port, udp_port, load, agent)
 
     @property
     def keeper(self) -> Path:
@@ -255,7 +263,7 @@ def set_stage() -> Iterator[Stage]:
         _show_log(stage.paths.log_file)
         raise
     finally:
-        with _signals_wait():
+        with signals_wait():
             stage.tear_down()
             shutil.rmtree(folder)
 
@@ -279,13 +287,3 @@ def _empty_image() -> bytes:
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         archive.addfile(entry)
     return content.getvalue()
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
