@@ -6,7 +6,7 @@ in the one spelling of `link.listener.canonical_address`.
 Limits: sock_diag is what tells listeners (`link.sockdiag`); this is for the rare question about
 the others. Costs 2 µs a UDP socket of the namespace, and 30 µs at least.
 
-Counterparts: `link.connected_servers`, `vmagent.taken_places`.
+Counterparts: `link.connected_servers`, `vmagent.desktop_ports.taken_places`.
 """
 
 from __future__ import annotations

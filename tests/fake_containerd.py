@@ -10,6 +10,8 @@ import json
 import struct
 from pathlib import Path
 
+from tests.fake_engine import FakeEngine
+
 __all__ = [
     "ACK",
     "DATA",
@@ -68,14 +70,14 @@ def container(
     return field(1, field(1, identity) + b"".join(entries) + rest)
 
 
-class Containerd:
+class Containerd(FakeEngine):
     """Answers like containerd. `containers` are encoded, by namespace; `hang` lets calls wait.
 
     `raw`, if given, is the answer to all of them; then it hears `answered` until the client goes.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = str(folder / "containerd.sock")
+        super().__init__(folder / "containerd.sock")
         self.containers: dict[str, bytes] = {}
         self.lists: list[str] = []
         self.calls = 0
@@ -84,43 +86,17 @@ class Containerd:
         self.answered = b""
         self.has_ended = False
         self._subscribers: list[asyncio.StreamWriter] = []
-        self._serving: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
 
     @property
     def subscribers(self) -> int:
         return len(self._subscribers)
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
 
     def emit(self, topic: str) -> None:
         envelope = field(1, b"\x08\x01") + field(2, "default") + field(3, topic) + field(4, b"")
         for writer in self._subscribers:
             writer.write(frame(DATA, message(envelope)))
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went, or the engine ends
-        finally:
-            self._serving.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readexactly(len(PREFACE)) == PREFACE
         kinds: list[int] = []
         headers = b""

@@ -10,41 +10,28 @@ import json
 from pathlib import Path
 from typing import Final
 
+from tests.fake_engine import FakeEngine
+
 __all__ = ["ID", "Engine", "container"]
 
 ID: Final = "ab" * 32
 """Of the container that tests mostly speak of."""
 
 
-class Engine:
+class Engine(FakeEngine):
     """Answers like a Docker Engine, and like Podman's service. `listed` may be any JSON.
 
     `hang` lets requests wait; `raw`, if given, is the answer to all of them.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = str(path)
+        super().__init__(path)
         self.listed: object = []
         self.lists = 0
         self.requests = 0
         self.hang = False
         self.raw: bytes | None = None
         self._followers: list[asyncio.StreamWriter] = []
-        self._serving: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
-
-    async def stop(self) -> None:
-        """End as a killed engine does; the socket's file stays behind until the next start."""
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
 
     @property
     def followers(self) -> int:
@@ -59,19 +46,7 @@ class Engine:
         for writer in self._followers:
             writer.write(f"{len(line):x}\r\n{line}\r\n".encode())
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went, or the engine ends
-        finally:
-            self._serving.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
         if self.hang:

@@ -33,8 +33,8 @@ from tests.cgroup_program import CgroupProgram, remove_cgroup
 from tests.contract.udp_world import Server, stream_pair
 from tests.integration.bpf_stage import new_cgroup, require_bpf
 from tests.private_network import private_network
-from vmagent.redirect import Redirect
-from vmagent.stubs import Stubs
+from vmagent.desktop_ports.redirect import Redirect
+from vmagent.desktop_ports.stubs import Stubs
 
 __all__ = [
     "PATIENCE",

@@ -53,11 +53,11 @@ from link.relay.splice import SpliceRelay
 from link.session import LEASE_SECONDS
 from link.version import VERSION
 from link.wire import OpenRequest
+from vmagent.desktop_ports.redirect import Redirect
+from vmagent.desktop_ports.stubs import Stubs as OpenStubs
 from vmagent.door import Door
 from vmagent.engine import EngineWatcher
 from vmagent.last_words import LastWords
-from vmagent.redirect import Redirect
-from vmagent.stubs import Stubs as OpenStubs
 from vmagent.told import Told
 from vmagent.watch.cgroups import CgroupTree
 from vmagent.watch.vantage import machines_root

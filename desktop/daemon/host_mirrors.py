@@ -3,7 +3,7 @@
 Rules: does what the reconciler says and nothing else; what a flow is dialled to is asked anew
 for each client. With few files left no mirror opens, and those that are open reset their clients:
 the daemon needs the rest. Closing a mirror leaves its TCP flows alone; UDP flows end with it,
-since replies need its port. Counterpart in the machine: `vmagent/stubs.py`.
+since replies need its port. Counterpart in the machine: `vmagent/desktop_ports/stubs.py`.
 """
 
 from __future__ import annotations

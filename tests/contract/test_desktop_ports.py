@@ -15,7 +15,7 @@ import pytest
 from link.messages import StubKey
 from link.sockdiag import SockDiag
 from tests.ports_stage import WAYS, Stage, on_stage
-from vmagent.redirect import Redirect
+from vmagent.desktop_ports.redirect import Redirect
 
 PORT: Final = 8080
 OTHER: Final = 8081

@@ -29,8 +29,8 @@ from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import quiet_ports
 from tests.ports_stage import PATIENCE, Program, Stage, cgroups, on_stage
 from tests.private_network import private_network
-from vmagent import redirect as redirect_module
 from vmagent.bpf import system
+from vmagent.desktop_ports import redirect as redirect_module
 
 PROJECT: Final = Path(__file__).parents[2]
 PORT: Final = 8080
@@ -45,7 +45,7 @@ AGENT: Final = """
 import asyncio, socket, sys
 from link.datagrams.linux import LinuxDatagramSockets
 from link.messages import StubKey
-from vmagent.redirect import Redirect
+from vmagent.desktop_ports.redirect import Redirect
 
 async def main():
     sockets = LinuxDatagramSockets()

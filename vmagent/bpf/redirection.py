@@ -8,7 +8,7 @@ Limits: Linux 5.18. Sees the network namespace of the thread that makes it.
 Cost (6.18 kernel): 6 to 11 ms to attach ten programs, 5 to 8 µs a port. What programs pay for a
 connect, led away or not, is less than 2 µs: the spread of measuring one that is refused (17 µs).
 
-Counterparts: `redirect.bpf.c` acts, `vmagent.redirect` decides.
+Counterparts: `redirect.bpf.c` acts, `vmagent.desktop_ports.redirect` decides.
 """
 
 from __future__ import annotations

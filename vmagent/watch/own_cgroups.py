@@ -9,7 +9,7 @@ Limits: on cgroup v1 or hybrid an engine may leave containers anywhere in the v2
 tells nothing: then none is the machine's own, and its daemons reach the desktop too, as they do by
 stubs. So does somebody logged in to the machine, and a service until it is looked for again.
 
-Cost: see `cgroups`. Counterpart: `vmagent.redirect` asks now and then.
+Cost: see `cgroups`. Counterpart: `vmagent.desktop_ports.redirect` asks now and then.
 """
 
 from __future__ import annotations

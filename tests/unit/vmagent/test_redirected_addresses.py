@@ -9,8 +9,8 @@ import pytest
 
 from link.messages import StubKey
 from tests.private_network import private_network
-from vmagent.encoded import PREFIX6, asked_for
-from vmagent.loopback_route import keep_local
+from vmagent.desktop_ports.encoded import PREFIX6, asked_for
+from vmagent.desktop_ports.loopback_route import keep_local
 from vmagent.watch import own_cgroups
 from vmagent.watch.own_cgroups import find_own_cgroups
 

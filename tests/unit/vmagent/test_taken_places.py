@@ -11,7 +11,7 @@ import pytest
 
 from link.messages import StubKey
 from link.sockdiag import SockDiag
-from vmagent.taken_places import clients_at, served_places
+from vmagent.desktop_ports.taken_places import clients_at, served_places
 
 
 @contextlib.contextmanager

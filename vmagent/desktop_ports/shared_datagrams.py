@@ -21,7 +21,7 @@ from link.datagrams.clients import local_address
 from link.datagrams.linux import LinuxDatagramSockets, Option
 from link.datagrams.sockets import Connected, DatagramSockets, Listening, OnTrains, Peer, Train
 from link.messages import StubKey
-from vmagent.encoded import asked_for
+from vmagent.desktop_ports.encoded import asked_for
 
 __all__ = ["SharedDatagramSockets"]
 

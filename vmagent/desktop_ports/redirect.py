@@ -35,11 +35,11 @@ from link.messages import StubKey, StubResult
 from link.relay.relay import reset_socket
 from link.sockdiag import ListeningSocket, SockDiag
 from vmagent.bpf.redirection import Redirection
-from vmagent.encoded import PREFIX6, asked_for
-from vmagent.loopback_route import EXPIRES_SECONDS, keep_local
-from vmagent.shared_datagrams import SharedDatagramSockets
-from vmagent.stubs import Stubs, failed
-from vmagent.taken_places import clients_at, served_places
+from vmagent.desktop_ports.encoded import PREFIX6, asked_for
+from vmagent.desktop_ports.loopback_route import EXPIRES_SECONDS, keep_local
+from vmagent.desktop_ports.shared_datagrams import SharedDatagramSockets
+from vmagent.desktop_ports.stubs import Stubs, failed
+from vmagent.desktop_ports.taken_places import clients_at, served_places
 from vmagent.watch.own_cgroups import find_own_cgroups
 
 __all__ = ["PORT", "Redirect"]

@@ -1,0 +1,1 @@
+"""How containers reach the desktop's ports: by redirect where eBPF can, by stubs elsewhere."""
