@@ -30,7 +30,6 @@ MOUNTS: Final = (
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
-    ("tmpfs", "/tmp"),
     ("cgroup2", "/sys/fs/cgroup"),
 )
 

@@ -2,7 +2,9 @@
 
 Rules: the machine is no child of the daemon (setsid(1) forks), so it outlives it and nobody
 has to collect it. Until the cable is plugged in, the machine lives only as long as our end of
-its standard input: a start that is cancelled, fails or is killed leaves no process.
+its standard input: a start that is cancelled, fails or is killed leaves no process. The script
+holds the folder's lock, too, until its processes can be found by their cgroup: so whoever comes
+next and holds it finds all that such a start has left.
 """
 
 from __future__ import annotations
@@ -41,8 +43,9 @@ ADDRESS_LOCK: Final = Path("/run/samehost-addresses")
 class Boot:
     """One attempt: `spawn`, `announced`, `connect`, and after a failure `abandon`; then `close`."""
 
-    def __init__(self, traces: Traces, log: Path) -> None:
+    def __init__(self, traces: Traces, log: Path, lock: int) -> None:
         self.log = log
+        self._lock = lock
         self._traces = traces
         self._input: BinaryIO | None = None
         self._output = asyncio.StreamReader()
@@ -53,6 +56,7 @@ class Boot:
         traces, mount = self._traces, cgroup2_mount()
         enter = ["unshare", "--mount"] if mount == NO_CGROUP2 else []
         script = ["sh", str(BOOT_SCRIPT), "boot", mount, traces.cgroup, traces.name]
+        _empty(self.log)
         # Pipes of our own: unshare(1) holds its copies as long as the machine lives, and the
         # loop's own pipes would make the machine a process that never ends.
         with contextlib.ExitStack() as theirs:
@@ -62,10 +66,10 @@ class Boot:
                 lambda: asyncio.StreamReaderProtocol(self._output), output
             )
             process = await asyncio.create_subprocess_exec(
-                *["setsid", "--fork", *enter, *script, str(traces.folder)],
+                *["setsid", "--fork", *enter, *script, str(traces.folder), str(self.log)],
                 stdin=stdin,
                 stdout=stdout,
-                stderr=theirs.enter_context(_fresh(self.log)),
+                stderr=self._lock,
                 env=environment(),
             )
         await process.wait()
@@ -145,10 +149,9 @@ def _pipe(theirs: contextlib.ExitStack, ours: Literal["rb", "wb"]) -> tuple[Bina
     return theirs.enter_context(child), own
 
 
-def _fresh(log: Path) -> BinaryIO:
+def _empty(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    return cast(BinaryIO, os.fdopen(os.open(log, flags, 0o600), "wb", buffering=0))
+    os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
 
 
 def _cable(name: str, pid: int, pair: AddressPair) -> str:

@@ -1,10 +1,12 @@
 #!/bin/sh
 # The inside of a sandbox: makes the namespaces and becomes their process 1. Counterpart: boot.py.
 #
-#   boot.sh boot CGROUP2 CGROUP NAME FOLDER    Prints the process id of process 1 as seen from
-#       outside, waits for one line "ADDRESS/PREFIX" on standard input (by then the starter has
-#       moved the interface eth0 in), configures it and becomes the Docker Engine. End of input
-#       instead of that line ends it: a starter that dies half-way leaves no process.
+#   boot.sh boot CGROUP2 CGROUP NAME FOLDER LOG
+#       Prints the process id of process 1 as seen from outside, waits for one line
+#       "ADDRESS/PREFIX" on standard input (by then the starter has moved the interface eth0 in),
+#       configures it and becomes the Docker Engine. End of input instead of that line ends it: a
+#       starter that dies half-way leaves no process. Standard error is FOLDER, locked, which it
+#       holds until it is in CGROUP; what it says goes to LOG.
 #   boot.sh remove-cgroup CGROUP2 CGROUP       Removes a cgroup that has no processes any more.
 #
 # CGROUP2 is where the computer has cgroup v2 mounted, "-" if nowhere (cgroup v1 only). In that
@@ -31,6 +33,7 @@ boot() {            # the cgroup namespace's root is the cgroup that a process i
     mount_cgroup2
     mkdir -p "$cgroup2/$cgroup/init"
     echo 0 > "$cgroup2/$cgroup/cgroup.procs"
+    exec 9>&-
     exec unshare --cgroup sh "$self" leave-root "$cgroup2" "$cgroup" "$name" "$folder"
 }
 
@@ -109,7 +112,7 @@ case $stage in
 esac
 name=$4 folder=$5
 case $stage in
-    boot) boot ;;
+    boot) exec 9>&2 2>> "$6"; boot ;;
     leave-root) leave_root ;;
     inside) inside ;;
     *) echo "boot.sh: no stage $stage" >&2; exit 2 ;;

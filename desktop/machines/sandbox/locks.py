@@ -19,11 +19,15 @@ __all__ = ["held", "is_held"]
 
 
 @contextlib.asynccontextmanager
-async def held(folder: Path) -> AsyncIterator[None]:
-    """Hold the lock on `folder`, which is made if it is missing. Raises OSError."""
+async def held(folder: Path) -> AsyncIterator[int]:
+    """Hold the lock on `folder`, which is made if it is missing. Raises OSError.
+
+    Gives its descriptor: a process that gets a copy of that holds the lock, too, until it closes
+    the copy or ends.
+    """
     descriptor = await _acquire(folder)
     try:
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

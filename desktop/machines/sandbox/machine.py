@@ -100,11 +100,11 @@ class Sandbox(Machine):
         """See `Machine`. Raises PermissionDeniedError, MachineUnreachableError, SamehostError."""
         self._require_root("start")
         require_programs()
-        async with held(self.folder):
+        async with held(self.folder) as lock:
             if await self._is_running():
                 return
             try:
-                await self._boot(progress)
+                await self._boot(progress, lock)
             except BaseException:
                 await uninterrupted(self._remove())
                 raise
@@ -162,10 +162,10 @@ class Sandbox(Machine):
             )
         return machine
 
-    async def _boot(self, progress: Progress) -> None:
+    async def _boot(self, progress: Progress, lock: int) -> None:
         await self._traces.remove()
         progress(f"starting {self.name}: namespaces and network")
-        boot = Boot(self._traces, self.log)
+        boot = Boot(self._traces, self.log, lock)
         try:
             await uninterrupted(boot.spawn())
             pid = await boot.announced()
