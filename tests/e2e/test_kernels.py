@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.guest import KERNELS, PROJECT, REPORT, missing, project_image, run_in_guest
 
-SECONDS: Final = 480
+SECONDS: Final = 600
 """For one kernel; takes 100 on an idle computer with two cores."""
 
 TESTS: Final = (
