@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines kernels
+.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines peers kernels
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -23,7 +23,7 @@ check: environment ## lint, format and types
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
 
-bench: setup ## measure; prints medians
+bench: setup peers ## measure; prints medians
 	@$(PYTHON) -m tests.bench
 
 agent: environment ## build the agent's zipapp and print its size
@@ -47,6 +47,9 @@ compiler:
 
 engines:
 	@scripts/setup engines
+
+peers:
+	@scripts/setup peers
 
 kernels:
 	@scripts/setup kernels

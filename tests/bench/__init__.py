@@ -1,9 +1,12 @@
 """How fast and how cheap it is: measured on a Samehost of its own, and judged.
 
-    make bench                                     all of it, about 12 minutes
-    python -m tests.bench --quick                  fewer and shorter rounds, about 4 minutes
+    make bench                                     all of it, about 20 minutes
+    python -m tests.bench --quick                  fewer and shorter rounds, about 6 minutes
     python -m tests.bench detection                appear, brief, watching and scan, 6 minutes
+    python -m tests.bench peers                    beside other relays, 8 minutes (--quick: 2)
     python -m tests.bench --json FILE ping rest    some of it, the rounds' values as JSON as well
+    python -m tests.bench --of FILE --plot SVG --page MARKDOWN
+                                                   of a run's JSON, the picture and the page
 
 Needs root, gcc and the packages of the sandbox. Leaves nothing behind, also when interrupted. Exit
 codes: 0 all that is required is met, 1 something is not, 2 usage, 130 interrupted, otherwise
@@ -15,6 +18,7 @@ SAMEHOST_HOME; in the container and on the desktop runs one small C program (`lo
 the bottleneck. All of it is on one computer and one clock. What is measured, by name:
 
     memory     of daemon and agent, before the first flow and with 1000 idle ones
+    flows      memory per idle flow, ours and docker-proxy's, with 1000 and 10 000 of them
     appear     from listen() or bind() in the container to a connect on the desktop's 127.0.0.1
                that succeeds or a datagram that is answered, and from close() to one that is
                refused; in each tier of detection, after pauses of random length
@@ -38,6 +42,13 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
     integrity  10 000 connections in a row, descriptors before and after; SHA-256 of 1 GiB each
                way; 30 000 connections in seconds, 16 at once, none of which may fail
     rest       CPU of daemon and agent while nothing happens
+    compared   beside direct and the peers, in turn (`contest.py`): TCP throughput, round trips
+               alone and beside 7 bulk flows, connections and HTTP requests per second; UDP round
+               trips, datagrams that arrive of one flow and of many; CPU per GiB and per million
+               datagrams
+    compared-host
+               the other origin: connections per second, beside direct and docker-proxy
+    start      of a daemon; of an agent, and until its first mirror
 
 The tiers are "eBPF", "events" (of destroyed sockets, and polling) and "polling". The agent is the
 shipped one in each; below the first the kernel refuses it what it would need (`tiers.py`).
@@ -49,9 +60,9 @@ round: through docker-proxy, one hop on this computer to the machine's address. 
 without offload, as plain programs do; that bounds direct, but not a mirror, which uses offload.
 For times, p99 is the 99th percentile of all rounds; `ping` and `udp` have the rounds' own
 percentiles and show their median. Memory is Pss (proc_pid_smaps(5)): what is shared is divided by
-the number of sharers; the kernel's socket buffers are not in it. CPU "at rest" comes last, more
-than a minute after listeners last came and went often if all is run; before that both ends look
-for listeners at their fast pace.
+the number of sharers; the kernel's socket buffers are not in it. CPU "at rest" comes after all that
+opens listeners but the comparison, more than a minute later if all is run; before that both ends
+look for listeners at their fast pace.
 
 Of detection, which is a matter of milliseconds, other load on the computer decides. `appear` shows
 the rounds that it did not disturb as well, and `brief` how long daemon and agent had to wait for a
@@ -61,8 +72,8 @@ other load (chrt(1)): about what would be without it.
 Required figures are those of the releases' acceptance: at p99 a mirror comes and goes within 5 ms
 in the first tier, 150 ms in the others; no listener that lived 20 ms missed in the first tier, no
 mirror left in any, the agent at rest under 0.3 % of a core; one stream at least half of direct,
-descriptors flat, checksums right, no connection lost; at 64 and 1400 bytes 1.5 times the datagrams
-that docker-proxy carries, none of them wrong, doubled or another flow's; under a flood 64 MiB more
-memory at most, and no more flows than `maxUdpFlows`. No test asserts times: they are judged here
-only.
+descriptors flat, checksums right, no connection lost; beside docker-proxy what `cases.py` says; at
+64 and 1400 bytes 1.5 times the datagrams that docker-proxy carries without loss, none of them
+wrong, doubled or another flow's; under a flood 64 MiB more memory at most, and no more flows than
+`maxUdpFlows`. No test asserts times: they are judged here only.
 """

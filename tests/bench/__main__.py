@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from desktop.errors import ExitCode, SamehostError
 from tests.bench.appear import measure_appear
 from tests.bench.brief import measure_brief
 from tests.bench.carried import measure_udp_carried
+from tests.bench.chart import chart
+from tests.bench.computer import computer
+from tests.bench.contest import measure_compared, measure_compared_host
 from tests.bench.cost import measure_integrity, measure_memory, measure_rest
 from tests.bench.datagrams import measure_udp, measure_udp_host
 from tests.bench.figures import Figure, as_json, table
+from tests.bench.flows import measure_flows, measure_start
+from tests.bench.page import page
 from tests.bench.plan import QUICK, WHOLE, Plan
 from tests.bench.scatter import measure_udp_scatter
 from tests.bench.stage import Stage, say, set_stage
@@ -29,6 +33,7 @@ __all__ = ["main"]
 
 MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "memory": measure_memory,
+    "flows": measure_flows,
     "appear": measure_appear,
     "brief": measure_brief,
     "watching": measure_watching,
@@ -43,24 +48,30 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "udp-scatter": measure_udp_scatter,
     "integrity": measure_integrity,
     "rest": measure_rest,
+    "compared": measure_compared,
+    "compared-host": measure_compared_host,
+    "start": measure_start,
 }
 """In this order: memory while nothing has made it grow, rest when nothing has changed for long."""
 
-GROUPS: Final = {"detection": ("appear", "brief", "watching", "scan")}
+GROUPS: Final = {
+    "detection": ("appear", "brief", "watching", "scan"),
+    "peers": ("flows", "compared", "compared-host", "start"),
+}
 """Names for several of them."""
 
 
 def main() -> int:
-    """Measure and judge. Returns the process's exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    known = [*MEASURES, *GROUPS]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {' '.join(known)}")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
+    """Measure and judge, or show again what was measured. Returns the process's exit code."""
+    parser = _parser()
     arguments = parser.parse_args()
+    known = [*MEASURES, *GROUPS]
     unknown = sorted(set(arguments.names) - set(known))
     if unknown:
         parser.error(f"unknown: {' '.join(unknown)}; there are: {' '.join(known)}")
+    if arguments.of is not None:
+        _publish(json.loads(arguments.of.read_text()), arguments)
+        return ExitCode.DONE
     names = _chosen(arguments.names)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
@@ -71,7 +82,21 @@ def main() -> int:
         return error.code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    return _report(figures, arguments.json)
+    print(table(figures))
+    _publish({"computer": computer(), "figures": as_json(figures)}, arguments)
+    return _judge(figures)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    known = " ".join((*MEASURES, *GROUPS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {known}")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the comparison, as SVG")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="and tell it, as Markdown")
+    parser.add_argument("--of", type=Path, metavar="JSON", help="of that run, measuring nothing")
+    return parser
 
 
 def _chosen(names: list[str]) -> list[str]:
@@ -90,12 +115,17 @@ def _measure(names: list[str], plan: Plan) -> list[Figure]:
     return figures
 
 
-def _report(figures: list[Figure], file: Path | None) -> int:
-    print(table(figures))
-    if file is not None:
-        computer = f"{platform.system()} {platform.release()} {platform.machine()}"
-        content = {"computer": computer, "python": platform.python_version()}
-        file.write_text(json.dumps({**content, "figures": as_json(figures)}, indent=1) + "\n")
+def _publish(content: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the files that are asked for."""
+    if arguments.json is not None and arguments.of is None:
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    if arguments.plot is not None:
+        arguments.plot.write_text(chart(content["figures"]))
+    if arguments.page is not None:
+        arguments.page.write_text(page(content))
+
+
+def _judge(figures: list[Figure]) -> int:
     missed = [figure.name for figure in figures if figure.required and not figure.required.met]
     if missed:
         print(f"\nrequired and missed: {'; '.join(missed)}")

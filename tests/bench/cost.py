@@ -14,7 +14,7 @@ from tests.bench.plan import Plan
 from tests.bench.processes import cpu_seconds, memory_mib, settled_files
 from tests.bench.stage import Stage
 
-__all__ = ["measure_integrity", "measure_memory", "measure_rest"]
+__all__ = ["await_flows", "measure_integrity", "measure_memory", "measure_rest"]
 
 CONNECTIONS: Final = 10_000
 WARM_UP: Final = 1_000
@@ -26,21 +26,28 @@ LASTING_WIDTH: Final = 16
 PATIENCE_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.05
 _NAMES: Final = ("daemon", "agent")
+MOST_MIB: Final = (45.0, 25.0)
+"""Of memory before the first flow."""
+MOST_PERCENT: Final = 0.3
+"""Of a core at rest, each."""
 
 
 def measure_memory(stage: Stage, plan: Plan) -> list[Figure]:  # noqa: ARG001 - as all measures
     """Memory with and without flows."""
     port = stage.serve_in_container()
-    _await_flows(stage, 0)
+    await_flows(stage, 0)
     without = [memory_mib(pid) for pid in stage.pids]
     with stage.load.running("idle", "127.0.0.1", port, IDLE_FLOWS):
-        _await_flows(stage, IDLE_FLOWS)
+        await_flows(stage, IDLE_FLOWS)
         idle = [memory_mib(pid) for pid in stage.pids]
-    _await_flows(stage, 0)
+    await_flows(stage, 0)
     return [
-        Figure(f"{name}, memory, {flows}", "MiB", (value,))
-        for flows, values in (("no flow yet", without), (f"{IDLE_FLOWS} idle flows", idle))
-        for name, value in zip(_NAMES, values, strict=True)
+        Figure(f"{name}, memory, {flows}", "MiB", (value,), required=_at_most(value, limit, "MiB"))
+        for flows, values, limits in (
+            ("no flow yet", without, MOST_MIB),
+            (f"{IDLE_FLOWS} idle flows", idle, (None, None)),
+        )
+        for name, value, limit in zip(_NAMES, values, limits, strict=True)
     ]
 
 
@@ -52,9 +59,20 @@ def measure_rest(stage: Stage, plan: Plan) -> list[Figure]:
     time.sleep(plan.rest_seconds)
     spent = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
     return [
-        Figure(f"{name}, CPU at rest", "% of a core", (seconds / plan.rest_seconds * 100,))
+        Figure(
+            f"{name}, CPU at rest",
+            "% of a core",
+            (percent := seconds / plan.rest_seconds * 100,),
+            required=_at_most(percent, MOST_PERCENT, "%"),
+        )
         for name, seconds in zip(_NAMES, spent, strict=True)
     ]
+
+
+def _at_most(value: float, limit: float | None, unit: str) -> Requirement | None:
+    if limit is None:
+        return None
+    return Requirement(f"at most {limit:g} {unit}", value <= limit)
 
 
 def measure_integrity(stage: Stage, plan: Plan) -> list[Figure]:
@@ -70,10 +88,10 @@ def measure_integrity(stage: Stage, plan: Plan) -> list[Figure]:
 
 def _connections(stage: Stage, port: int) -> list[Figure]:
     stage.load.run("connect", "127.0.0.1", port, WARM_UP, 1)
-    _await_flows(stage, 0)
+    await_flows(stage, 0)
     before = settled_files(*stage.pids)
     stage.load.run("connect", "127.0.0.1", port, CONNECTIONS, 1)
-    _await_flows(stage, 0)
+    await_flows(stage, 0)
     after = settled_files(*stage.pids)
     return [
         Figure(
@@ -113,10 +131,11 @@ def _check_digest(load: Load) -> None:
     data = bytes(range(256)) * 1000 + b"and a rest"
     result = subprocess.run([*load.command, "sha256"], input=data, capture_output=True, check=True)
     if hashlib.sha256(data).hexdigest() not in result.stdout.decode():
-        raise SamehostError("load.c computes a wrong SHA-256", "mend sha_block")
+        raise SamehostError("sha256.c computes a wrong SHA-256", "mend sha_block")
 
 
-def _await_flows(stage: Stage, count: int) -> None:
+def await_flows(stage: Stage, count: int) -> None:
+    """Until so many TCP flows are open. Raises SamehostError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (flows := stage.flows()) != count:
         if time.monotonic() > deadline:

@@ -22,7 +22,16 @@ from tests.bench.peers import ADDRESS, DOCKER_PROXY, started
 from tests.bench.plan import Plan
 from tests.bench.stage import Stage
 
-__all__ = ["Ways", "arrival_rate", "measure_udp", "measure_udp_host", "to_container"]
+__all__ = [
+    "MIXED",
+    "SIZES",
+    "Ways",
+    "arrival_rate",
+    "loss",
+    "measure_udp",
+    "measure_udp_host",
+    "to_container",
+]
 
 SIZES: Final = (64, 512, 1400)
 """Bytes: the least that programs send, the longest DNS answer without extension (RFC 1035), and
@@ -118,6 +127,11 @@ def arrival_rate(answer: dict[str, Any]) -> float:
     return float(answer["received"] / max(answer["seconds_to_arrive"], answer["seconds"]))
 
 
+def loss(answer: dict[str, Any]) -> float:
+    """Per cent of a flood that did not arrive."""
+    return float(100 - 100 * answer["received"] / answer["sent"])
+
+
 def measure_udp(stage: Stage, plan: Plan) -> list[Figure]:
     """From the desktop to a server in the container."""
     with to_container(stage) as ways:
@@ -195,9 +209,5 @@ def _flood(
 def _figures(ways: Ways, name: str, rounds: Sequence[Answers]) -> list[Figure]:
     return [
         ways.figure(name, "1/s", rounds, arrival_rate),
-        ways.figure(f"{name}, lost", "%", rounds, _loss, has_ratios=False),
+        ways.figure(f"{name}, lost", "%", rounds, loss, has_ratios=False),
     ]
-
-
-def _loss(answer: dict[str, Any]) -> float:
-    return float(100 - 100 * answer["received"] / answer["sent"])

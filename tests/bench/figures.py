@@ -8,16 +8,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-__all__ = ["Figure", "Requirement", "as_json", "percentile", "ratio", "table"]
+__all__ = ["Figure", "Requirement", "as_json", "number", "percentile", "ratio", "table"]
 
 FEW: Final = 20
 """With fewer rounds a 99th percentile says nothing that the highest value does not."""
 
 _HEADER: Final = (
     "measure",
+    "way",
     "median",
     "p99",
     "lowest … highest",
@@ -29,7 +30,7 @@ _HEADER: Final = (
     "of docker-proxy",
     "required",
 )
-_IS_TEXT: Final = tuple(map({"measure", "unit", "required"}.__contains__, _HEADER))
+_IS_TEXT: Final = tuple(map({"measure", "way", "unit", "required"}.__contains__, _HEADER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Figure:
     """Values of all rounds.
 
     `direct` and `proxy` are those of the same rounds past the mirror, and through docker-proxy.
-    What may well be nothing, such as a loss, has no ratios.
+    What may well be nothing, such as a loss, has no ratios. `way` is that of the values, where
+    several are compared.
     """
 
     name: str
@@ -55,6 +57,11 @@ class Figure:
     required: Requirement | None = None
     proxy: tuple[float, ...] = ()
     has_ratios: bool = True
+    way: str = ""
+
+    def requiring(self, required: Requirement | None) -> Figure:
+        """The same, with that required."""
+        return replace(self, required=required)
 
     @property
     def median(self) -> float:
@@ -77,6 +84,7 @@ def as_json(figures: Iterable[Figure]) -> list[dict[str, Any]]:
     return [
         {
             "name": figure.name,
+            "way": figure.way,
             "unit": figure.unit,
             "median": figure.median,
             "p99": percentile(figure.values, 99),
@@ -106,9 +114,10 @@ def _row(figure: Figure) -> tuple[str, ...]:
     is_spread = len(values) > 1
     return (
         figure.name,
-        _number(figure.median),
-        _number(percentile(values, 99)) if len(values) >= FEW else "",
-        f"{_number(min(values))} … {_number(max(values))}" if is_spread else "",
+        figure.way,
+        number(figure.median),
+        number(percentile(values, 99)) if len(values) >= FEW else "",
+        f"{number(min(values))} … {number(max(values))}" if is_spread else "",
         figure.unit,
         str(len(values)),
         *_compared(figure, figure.direct),
@@ -120,13 +129,13 @@ def _row(figure: Figure) -> tuple[str, ...]:
 def _compared(figure: Figure, others: Sequence[float]) -> tuple[str, str]:
     of_others = _ratio(figure, others)
     return (
-        _number(statistics.median(others)) if others else "",
+        number(statistics.median(others)) if others else "",
         "" if of_others is None else f"{of_others:.2f}",
     )
 
 
 def _ratio(figure: Figure, others: Sequence[float]) -> float | None:
-    return ratio(figure.values, others) if others and figure.has_ratios else None
+    return ratio(figure.values, others) if figure.has_ratios and others and all(others) else None
 
 
 def _line(row: Sequence[str], widths: Mapping[int, int]) -> str:
@@ -137,8 +146,8 @@ def _line(row: Sequence[str], widths: Mapping[int, int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _number(value: float) -> str:
-    """Three significant digits, and no fewer than the whole part."""
+def number(value: float) -> str:
+    """A value for a person: three significant digits, and no fewer than the whole part."""
     if value == int(value) or abs(value) >= 1000:
         return f"{value:.0f}"
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0

@@ -21,6 +21,7 @@ from typing import Any, Final
 from desktop.errors import SamehostError
 
 __all__ = [
+    "READY_SECONDS",
     "Background",
     "Load",
     "build_load",
@@ -36,7 +37,7 @@ POLL_SECONDS: Final = 0.02
 ECHO: Final = b"e"
 ECHO_SECONDS: Final = 0.2
 FLAGS: Final = ("-O3", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
-SOURCES: Final = ("load.c", "datagrams.c", "listeners.c", "detection.c")
+SOURCES: Final = ("load.c", "sha256.c", "datagrams.c", "listeners.c", "detection.c")
 PORTS: Final = range(20000, 30000)
 """Below the ports that kernels choose for clients."""
 BLOCKS: Final = range(10000, 32000)

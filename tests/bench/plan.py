@@ -32,6 +32,9 @@ class Plan:
         udp_searches: searches for the highest rate that is carried.
         udp_resolution: a rate that is not carried over one that is, at which a search ends.
         udp_sources: clients that send a datagram each.
+        peer_rounds: rounds of the comparison with peers.
+        idle_flows: that are open while their memory is measured.
+        starts: of daemon and agent.
     """
 
     listeners: int
@@ -53,6 +56,9 @@ class Plan:
     udp_searches: int
     udp_resolution: float
     udp_sources: int
+    peer_rounds: int
+    idle_flows: tuple[int, ...]
+    starts: int
 
 
 WHOLE: Final = Plan(
@@ -75,6 +81,9 @@ WHOLE: Final = Plan(
     udp_searches=2,
     udp_resolution=1.1,
     udp_sources=100_000,
+    peer_rounds=5,
+    idle_flows=(1000, 10_000),
+    starts=5,
 )
 """A client has 28 232 ports per minute and target by default, half of which are found fast
 (ip_local_port_range in ip(7), TIME_WAIT in tcp(7)): the connections per round are few enough for
@@ -101,4 +110,7 @@ QUICK: Final = Plan(
     udp_searches=1,
     udp_resolution=1.25,
     udp_sources=20_000,
+    peer_rounds=1,
+    idle_flows=(1000,),
+    starts=2,
 )

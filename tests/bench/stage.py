@@ -111,7 +111,7 @@ class Stage:
 
     def route(self, name: str, tcp_port: int, udp_port: int) -> Route:
         """A peer's way to servers in the container, with a folder of that name."""
-        folder = self.folder / f"peer {name}"
+        folder = self.folder / "-".join(("peer", *name.split()))
         load, (_, agent) = self._share / "load", self.pids
         return Route(folder, self.port(), self.addresses[0], tcp_port, udp_port, load, agent)
 
@@ -120,9 +120,9 @@ class Stage:
         """The Unix socket of what listens in the container on command."""
         return self._share / "keeper.sock"
 
-    def serve_in_container(self) -> int:
-        """The port of a new server in the container; its mirror is there."""
-        port = self.port()
+    def serve_in_container(self, port: int = 0) -> int:
+        """The port of a new server in the container, `port` if it is given; its mirror is there."""
+        port = port or self.port()
         server = ("exec", "--detach", self._container, f"{SHARE}/load", "server")
         self.docker(*server, "0.0.0.0", str(port))
         wait_for(self.addresses[0], port)
@@ -174,13 +174,13 @@ class Stage:
         self._refusals.refuse(tier.refused)
         os.kill(before, signal.SIGKILL)
         deadline = time.monotonic() + READY_SECONDS
-        while not tier.fits(self._watcher()):
+        while not tier.fits(self.watcher()):
             if time.monotonic() > deadline:
-                raise SamehostError(f"the agent does not detect by {tier.name}", self._watcher())
+                raise SamehostError(f"the agent does not detect by {tier.name}", self.watcher())
             time.sleep(POLL_SECONDS)
         self._tier = tier
 
-    def _watcher(self) -> str:
+    def watcher(self) -> str:
         """How the agent detects; "" while it is not connected."""
         with self.api() as client:
             return str(client.call("status")["machine"]["watcher"])

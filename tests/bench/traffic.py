@@ -14,7 +14,7 @@ from tests.bench.load import Load
 from tests.bench.plan import Plan
 from tests.bench.stage import Stage
 
-__all__ = ["measure_bulk", "measure_connect", "measure_host", "measure_ping"]
+__all__ = ["WIDTHS", "measure_bulk", "measure_connect", "measure_host", "measure_ping"]
 
 REQUIRED_RATIO: Final = 0.5
 WIDTHS: Final = (1, 16)
