@@ -82,7 +82,8 @@ def _matrix(cases: Mapping[str, Sequence[Entry]]) -> str:
     for name, entries in cases.items():
         own = {entry["way"]: entry for entry in entries}
         cells = [_cell(own[way]) if way in own else "" for way in ways]
-        rows.append((f"{name} [{entries[0]['unit']}]", *cells, _spread(own.get(OURS))))
+        unit = f" [{entries[0]['unit']}]" if entries[0]["unit"] else ""
+        rows.append((f"{name}{unit}", *cells, _spread(own.get(OURS))))
     return _table(("measure", *ways, f"spread of {OURS}"), rows) + (
         f"\nMedian, and in brackets times {PROXY}'s; spread is the lowest and highest of the "
         "rounds, as parts of their median. Without a figure: it does not carry that, failed at "

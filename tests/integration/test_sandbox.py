@@ -302,13 +302,14 @@ def test_it_outlives_the_process_that_started_it(machine: Machine) -> None:
 
 
 STARTER = """
-import asyncio, sys
+import sys, uvloop
 from pathlib import Path
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import Paths
 progress = lambda line: print(line, flush=True)
-asyncio.run(Sandbox("sandbox", Paths.under(Path(sys.argv[1]))).start(progress))
+uvloop.run(Sandbox("sandbox", Paths.under(Path(sys.argv[1]))).start(progress))
 """
+"""By the daemon's own loop: its child processes are made in another way."""
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 from collections import deque
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -65,14 +66,16 @@ class Boot:
             self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(self._output), output
             )
-            process = await asyncio.create_subprocess_exec(
-                *["setsid", "--fork", *enter, *script, str(traces.folder), str(self.log)],
+            # Not by the loop: uvloop's children keep duplicates of their standard streams' files.
+            await asyncio.to_thread(
+                subprocess.run,
+                ["setsid", "--fork", *enter, *script, str(traces.folder), str(self.log)],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=self._lock,
                 env=environment(),
+                check=False,
             )
-        await process.wait()
 
     async def announced(self) -> int:
         """The id of the machine's process 1, once its namespaces stand."""
