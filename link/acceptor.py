@@ -19,7 +19,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-from link.dial import tune, tune_local
+from link.dial import tune, tune_local, tune_near
 from link.relay.relay import reset_socket
 
 __all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
@@ -148,7 +148,7 @@ class Acceptor:
             self._is_short = False
             connection.setblocking(False)
             if self._is_wildcard and peer[0] in _LOOPBACK:
-                tune_local(connection)
+                tune_near(connection)
             self._on_connection(connection)
             if self._sock.fileno() < 0:
                 return

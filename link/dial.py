@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Union
 
 __all__ = [
     "ForbiddenAddressError",
@@ -19,6 +20,7 @@ __all__ = [
     "tune",
     "tune_dialled",
     "tune_local",
+    "tune_near",
 ]
 
 KEEPALIVE_IDLE_SECONDS: Final = 60
@@ -31,8 +33,45 @@ LOCAL_CONGESTION_CONTROL: Final = b"reno"
 the way far more often and costs a third of the throughput where there is no network to spare."""
 
 
+REMEMBERED_ADDRESSES: Final = 256
+"""Addresses that need not be looked at again: of those that are dialled there are few."""
+
+
 class ForbiddenAddressError(OSError):
     """Something asked to dial an address that is not loopback."""
+
+
+_Options = tuple[tuple[int, int, Union[int, bytes]], ...]
+
+
+def _available(*options: tuple[int, str, int | bytes]) -> _Options:
+    """Those that this platform has, by number."""
+    return tuple(
+        (level, getattr(socket, name), value)
+        for level, name, value in options
+        if hasattr(socket, name)
+    )
+
+
+_STREAM: Final = _available(
+    (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+    (socket.SOL_SOCKET, "SO_OOBINLINE", 1),
+)
+_WATCHFUL: Final = _available(
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES),
+)
+_NEAR: Final = _available((socket.IPPROTO_TCP, "TCP_CONGESTION", LOCAL_CONGESTION_CONTROL))
+_DIALLED: Final = _available((socket.SOL_SOCKET, "SO_REUSEADDR", 1))
+_DIALLED_ON_LOOPBACK: Final = _STREAM + _NEAR + _DIALLED
+"""No peer on loopback vanishes without a word."""
+
+
+def _set(sock: socket.socket, options: _Options) -> None:
+    for level, option, value in options:
+        sock.setsockopt(level, option, value)
 
 
 def tune(sock: socket.socket) -> None:
@@ -40,23 +79,17 @@ def tune(sock: socket.socket) -> None:
 
     No Nagle delay; keep-alive; urgent bytes stay in the stream instead of being lost.
     """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-    ):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    _set(sock, _STREAM + _WATCHFUL)
+
+
+def tune_near(sock: socket.socket) -> None:
+    """What a socket needs beyond `tune` whose peer is on this computer or in its machine."""
+    _set(sock, _NEAR)
 
 
 def tune_local(sock: socket.socket) -> None:
     """`tune` for a socket, or listener, whose peers are on this computer or in its machine."""
-    tune(sock)
-    if hasattr(socket, "TCP_CONGESTION"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LOCAL_CONGESTION_CONTROL)
+    _set(sock, _STREAM + _WATCHFUL + _NEAR)
 
 
 def tune_dialled(sock: socket.socket) -> None:
@@ -65,10 +98,10 @@ def tune_dialled(sock: socket.socket) -> None:
     Its port is the kernel's choice, and with SO_REUSEADDR it is in nobody's way: a server, or a
     mirror of ours, may listen on that port while the connection lives (socket(7)).
     """
-    tune_local(sock)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _set(sock, _STREAM + _WATCHFUL + _NEAR + _DIALLED)
 
 
+@lru_cache(maxsize=REMEMBERED_ADDRESSES)
 def require_loopback(address: str) -> socket.AddressFamily:
     """The family of a loopback address. Raises ForbiddenAddressError for any other."""
     parsed = ip_address(address)
@@ -85,7 +118,7 @@ def dial(address: str, port: int) -> socket.socket:
     sock = socket.socket(require_loopback(address), socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        tune_dialled(sock)
+        _set(sock, _DIALLED_ON_LOOPBACK)
         result = sock.connect_ex((address, port))
         if result not in (0, errno.EINPROGRESS):
             raise OSError(result, f"connect to {address} port {port}")

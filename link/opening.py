@@ -2,8 +2,9 @@
 
     opener (has a client)                        listener's side
     Forwarder.forward(client, request)           OpenReader(stream, on_open)
-      pool.take ─▶ stream ─▶ request ────────▶     on_open(stream, request) ─▶ dial ─▶ relay
-      relay.join(client, stream)
+      pool.draw ─▶ stream
+      relay.forward(client, stream) ═════════▶     on_open(stream, request) ─▶ dial
+                                                   relay.serve(stream, server)
 
 Rules: every failure on the way is a reset for the client and never an exception of the loop.
 Used by both ends: the desktop forwards clients of mirrors, the agent those of stubs.
@@ -11,24 +12,26 @@ Used by both ends: the desktop forwards clients of mirrors, the agent those of s
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from link.dial import dial
 from link.pool import StreamPool
-from link.relay.relay import Flow, Relay, reset_socket
+from link.readiness import LoopReadiness, Readiness
+from link.relay.relay import Flow, Relay, StreamGoneError, reset_socket
 from link.wire import OPEN_SIZE, OpenRequest, WireError
 
 __all__ = ["Forwarder", "OpenReader", "answer"]
+
+OnFlow = Callable[[Flow], None]
 
 log = logging.getLogger(__name__)
 
 
 class Forwarder:
-    """Sends accepted clients through streams of a pool."""
+    """Sends accepted clients through streams of a pool, which the relay's readiness watches."""
 
     def __init__(self, pool: StreamPool, relay: Relay) -> None:
         self._pool = pool
@@ -38,50 +41,71 @@ class Forwarder:
         self,
         client: socket.socket,
         request: OpenRequest,
-        on_start: Callable[[Flow], None],
-        on_end: Callable[[Flow], None],
+        on_start: OnFlow,
+        on_end: OnFlow,
     ) -> None:
         """Make a flow of `client` (owned from now on); it may wait for a stream first."""
+        self._draw(client, request.encode(), on_start, on_end, b"")
 
-        def start(stream: socket.socket | None) -> None:
-            if stream is None:
-                reset_socket(client)
-                return
-            try:
-                stream.send(request.encode())
-            except OSError:
-                # The stream died while idle and its end had not been seen yet.
-                stream.close()
-                self._pool.take(start)
-                return
-            with contextlib.suppress(OSError):
-                on_start(self._relay.join(client, stream, on_end))
+    def _draw(
+        self, client: socket.socket, opening: bytes, on_start: OnFlow, on_end: OnFlow, early: bytes
+    ) -> None:
+        stream = self._pool.draw()
+        if stream is None:
+            self._pool.wait(partial(self._start, client, opening, on_start, on_end, early))
+        else:
+            self._start(client, opening, on_start, on_end, early, stream)
 
-        self._pool.take(start)
+    def _start(
+        self,
+        client: socket.socket,
+        opening: bytes,
+        on_start: OnFlow,
+        on_end: OnFlow,
+        early: bytes,
+        stream: socket.socket | None,
+    ) -> None:
+        if stream is None:
+            reset_socket(client)
+            return
+        try:
+            flow = self._relay.forward(client, stream, opening, on_end, early)
+        except StreamGoneError as error:
+            self._draw(client, opening, on_start, on_end, error.early)
+        except OSError as error:
+            log.debug("a flow could not start: %s", error)
+        else:
+            on_start(flow)
 
 
 class OpenReader:
-    """Waits on an authenticated stream for its opening, then hands the stream on."""
+    """Waits on an authenticated stream for its opening, then hands the stream on.
+
+    `on_gone` is told when it waits no more.
+    """
+
+    __slots__ = ("_data", "_on_gone", "_on_open", "_readiness", "_stream")
 
     def __init__(
         self,
         stream: socket.socket,
         on_open: Callable[[socket.socket, OpenRequest], None],
         on_gone: Callable[[OpenReader], None],
+        readiness: Readiness | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._on_open = on_open
         self._on_gone = on_gone
         self._data = b""
-        self._loop.add_reader(stream.fileno(), self._read)
+        self._readiness = readiness or LoopReadiness()
+        self._readiness.watch(stream.fileno(), self._read)
 
     def close(self) -> None:
         """Give the stream up."""
-        self._loop.remove_reader(self._stream.fileno())
+        self._readiness.forget(self._stream.fileno())
         self._stream.close()
 
-    def _read(self) -> None:
+    def _read(self, _mask: int) -> None:
         try:
             data = self._stream.recv(OPEN_SIZE - len(self._data))
         except BlockingIOError:
@@ -91,7 +115,7 @@ class OpenReader:
         self._data += data
         if data and len(self._data) < OPEN_SIZE:
             return
-        self._loop.remove_reader(self._stream.fileno())
+        self._readiness.unwatch(self._stream.fileno())
         self._on_gone(self)
         try:
             request = OpenRequest.decode(self._data)
@@ -118,7 +142,7 @@ def answer(
         reset_socket(stream)
         return None
     try:
-        return relay.join(stream, server, on_end)
+        return relay.serve(stream, server, on_end)
     except OSError as error:
         log.warning("a flow could not start: %s", error)
         return None

@@ -1,12 +1,12 @@
 """The wire format: message frames of the control session, and the opening of a flow.
 
     control session     length (4 bytes, big-endian) | JSON object in UTF-8, `length` bytes
-    TCP flow            one `OpenRequest` (22 bytes), then the flow's own bytes, unframed
+    TCP flow            one `OpenRequest` (22 bytes), then the frames of `link.relay.frames`, and
+                        after those perhaps the next `OpenRequest`
     UDP flows           one `OpenRequest`, then the frames of `link.datagrams.frames`
 
 Rules: bytes in, values out; no I/O, no clock. Every length has a limit, and what breaks a rule
-raises `WireError`, which ends that stream and nothing else. After the opening a TCP flow needs
-no framing: end-of-file, close and reset of the stream are those of the flow.
+raises `WireError`, which ends that stream and nothing else.
 
 Counterparts: `handshake.py` comes before either on a stream; `messages.py` gives the JSON its
 meaning.
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 __all__ = [
     "MAX_MESSAGE",
@@ -39,6 +39,9 @@ _PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 """IP protocol numbers (RFC 1700, IANA) of what a flow may be."""
 
 OPEN_SIZE: Final = _OPEN.size
+
+REMEMBERED_OPENINGS: Final = 1024
+"""Openings that need not be worked out again: flows are many, listeners are few."""
 
 
 class WireError(Exception):
@@ -87,8 +90,7 @@ def _decode(body: bytes) -> dict[str, Any]:
     return message
 
 
-@dataclass(frozen=True)
-class OpenRequest:
+class OpenRequest(NamedTuple):
     """Asks the other end to connect this stream to a listener of its side.
 
     For "tcp" the stream becomes one flow, for "udp" it carries all flows to that listener.
@@ -103,18 +105,28 @@ class OpenRequest:
 
     def encode(self) -> bytes:
         """The 22 bytes on the wire."""
-        address = ip_address(self.address)
-        packed = address.packed
-        return _OPEN.pack(_OPEN_MARK, _PROTOCOLS[self.protocol], address.version, self.port, packed)
+        return _encode_opening(self)
 
-    @classmethod
-    def decode(cls, data: bytes) -> OpenRequest:
+    @staticmethod
+    def decode(data: bytes) -> OpenRequest:
         """Read OPEN_SIZE bytes. Raises WireError."""
-        if len(data) != OPEN_SIZE:
-            raise WireError(f"a flow's opening has {len(data)} bytes, not {OPEN_SIZE}")
-        mark, number, version, port, packed = _OPEN.unpack(data)
-        protocol = next((name for name, n in _PROTOCOLS.items() if n == number), None)
-        if mark != _OPEN_MARK or protocol is None or version not in (4, 6) or not port:
-            raise WireError("a flow's opening is malformed")
-        address = IPv4Address(packed[:4]) if version == 4 else IPv6Address(packed)
-        return cls(str(address), port, protocol)
+        return _decode_opening(data)
+
+
+@lru_cache(maxsize=REMEMBERED_OPENINGS)
+def _encode_opening(request: OpenRequest) -> bytes:
+    address = ip_address(request.address)
+    number = _PROTOCOLS[request.protocol]
+    return _OPEN.pack(_OPEN_MARK, number, address.version, request.port, address.packed)
+
+
+@lru_cache(maxsize=REMEMBERED_OPENINGS)
+def _decode_opening(data: bytes) -> OpenRequest:
+    if len(data) != OPEN_SIZE:
+        raise WireError(f"a flow's opening has {len(data)} bytes, not {OPEN_SIZE}")
+    mark, number, version, port, packed = _OPEN.unpack(data)
+    protocol = next((name for name, n in _PROTOCOLS.items() if n == number), None)
+    if mark != _OPEN_MARK or protocol is None or version not in (4, 6) or not port:
+        raise WireError("a flow's opening is malformed")
+    address = IPv4Address(packed[:4]) if version == 4 else IPv6Address(packed)
+    return OpenRequest(str(address), port, protocol)

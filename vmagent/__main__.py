@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from link.acceptor import Acceptor, listen_tcp
 from link.handshake import SECRET_SIZE
+from link.loop import run
 from vmagent.agent import Agent, AgentConfig
 from vmagent.watch.vantage import join_machines_cgroups
 
@@ -44,7 +45,7 @@ def main() -> int:
     try:
         config = _configuration(sys.stdin.buffer.readline(MAX_CONFIG))
         join_machines_cgroups()
-        return asyncio.run(_run(config))
+        return run(_run(config))
     except (ValueError, OSError) as error:
         _answer({"ready": False, "error": str(error)})
         return 1

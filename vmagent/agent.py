@@ -51,6 +51,7 @@ from link.pool import StreamPool
 from link.relay.relay import Flow
 from link.relay.splice import SpliceRelay
 from link.session import LEASE_SECONDS
+from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.desktop_ports.redirect import Redirect
@@ -88,7 +89,7 @@ class Agent:
     def __init__(self, config: AgentConfig) -> None:
         self._loop = asyncio.get_running_loop()
         self._relay = SpliceRelay()
-        self._pool = StreamPool(self._say_wanted)
+        self._pool = StreamPool(self._say_wanted, self._relay.readiness)
         self._forwarder = Forwarder(self._pool, self._relay)
         self._sockets = LinuxDatagramSockets()
         self._limits = Limits()
@@ -196,9 +197,15 @@ class Agent:
         if role is Role.CONTROL:
             _Session(self, stream)
         elif role is Role.PARKED:
-            self._pool.put(stream)
+            self._pool.put(Stream.of(stream))
         else:
-            self._readers.add(OpenReader(stream, self._opened, self._readers.discard))
+            outbound = Stream.of(stream)
+            outbound.home = self._await_opening
+            self._await_opening(outbound)
+
+    def _await_opening(self, stream: Stream) -> None:
+        readiness = self._relay.readiness
+        self._readers.add(OpenReader(stream, self._opened, self._readers.discard, readiness))
 
     def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
         if request.protocol == "udp":

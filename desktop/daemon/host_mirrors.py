@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 from collections.abc import Callable
@@ -19,12 +20,13 @@ from desktop.daemon.files import are_files_short, is_reserved
 from desktop.daemon.traffic import Traffic
 from desktop.mirror.model import Binding, Target
 from link.acceptor import Acceptor, listen_tcp
+from link.datagrams.flow import Watch
 from link.datagrams.flows import Limits
 from link.datagrams.front import Front
 from link.datagrams.sockets import DatagramSockets
 from link.opening import Forwarder
 from link.pool import StreamPool
-from link.relay.relay import Flow, reset_socket
+from link.relay.relay import reset_socket
 from link.wire import OpenRequest
 
 __all__ = ["HostMirrors"]
@@ -99,7 +101,8 @@ class HostMirrors:
             self._traffic.meter(binding, lambda: front.dropped)
             return front
         sock = listen_tcp(binding.address, binding.port)
-        return Acceptor(sock, lambda client: self._client(binding, client))
+        watch = self._traffic.watch(binding)
+        return Acceptor(sock, functools.partial(self._client, binding, watch))
 
     def _request(self, binding: Binding) -> OpenRequest | None:
         target = self._target_of(binding)
@@ -107,7 +110,7 @@ class HostMirrors:
             return None
         return OpenRequest(target.address, target.port, binding.protocol)
 
-    def _client(self, binding: Binding, client: socket.socket) -> None:
+    def _client(self, binding: Binding, watch: Watch, client: socket.socket) -> None:
         if is_reserved(client.fileno()):
             self._turn_away(binding, client)
             return
@@ -115,14 +118,7 @@ class HostMirrors:
         if request is None:
             reset_socket(client)
             return
-
-        def started(flow: Flow) -> None:
-            self._traffic.started(binding, flow)
-
-        def ended(flow: Flow) -> None:
-            self._traffic.ended(binding, flow)
-
-        self._forwarder.forward(client, request, started, ended)
+        self._forwarder.forward(client, request, watch.started, watch.ended)
 
     def _turn_away(self, binding: Binding, client: socket.socket) -> None:
         """Reset a client for which there are no files, and say so now and then."""

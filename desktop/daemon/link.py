@@ -24,6 +24,7 @@ from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
 from link.messages import Message, Wanted
 from link.opening import OpenReader
 from link.pool import StreamPool
+from link.stream import Stream
 from link.wire import OpenRequest
 
 __all__ = ["BASE_STREAMS", "MAX_STREAMS", "AgentLink", "LinkEvents"]
@@ -31,6 +32,8 @@ __all__ = ["BASE_STREAMS", "MAX_STREAMS", "AgentLink", "LinkEvents"]
 BASE_STREAMS: Final = 16
 """Streams kept ahead per direction at rest."""
 MAX_STREAMS: Final = 256
+REFILL_BELOW: Final = 2
+"""Streams are dialled once this part of those wanted is missing: most come back by themselves."""
 DIALS_AT_ONCE: Final = 8
 HANDSHAKE_SECONDS: Final = 5.0
 CALM_SECONDS: Final = 30.0
@@ -63,12 +66,15 @@ class AgentLink:
         self._pool = pool
         self._events = events
         self._parked: set[OpenReader] = set()
-        self._targets = {Role.OUTBOUND: BASE_STREAMS, Role.PARKED: BASE_STREAMS}
+        self._targets: dict[Role, int] = {}
+        for role in (Role.OUTBOUND, Role.PARKED):
+            self._set_target(role, BASE_STREAMS)
         self._on_their_way = {Role.OUTBOUND: 0, Role.PARKED: 0}
         self._tickets: asyncio.Queue[Role] = asyncio.Queue()
         self._control: ControlConnection | None = None
         self._early: list[Message] | None = []
         self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._is_closed = False
 
     async def open(self) -> None:
         """Begin the control session; what the agent says waits for `run`.
@@ -128,7 +134,11 @@ class AgentLink:
             Role.PARKED: len(self._parked),
         }
         for role, count in have.items():
-            for _ in range(self._targets[role] - count - self._on_their_way[role]):
+            target = self._targets[role]
+            if count >= target // REFILL_BELOW:
+                continue
+            missing = min(target - count, MAX_STREAMS) - self._on_their_way[role]
+            for _ in range(missing):
                 self._on_their_way[role] += 1
                 self._tickets.put_nowait(role)
 
@@ -142,7 +152,12 @@ class AgentLink:
             self._events.message(message)
 
     def _raise_target(self, role: Role, at_least: int) -> None:
-        self._targets[role] = min(max(self._targets[role] * 2, at_least), MAX_STREAMS)
+        self._set_target(role, min(max(self._targets[role] * 2, at_least), MAX_STREAMS))
+
+    def _set_target(self, role: Role, target: int) -> None:
+        self._targets[role] = target
+        if role is Role.OUTBOUND:
+            self._pool.enough = target // REFILL_BELOW
 
     def _end(self, reason: str) -> None:
         if not self._ended.done():
@@ -152,7 +167,7 @@ class AgentLink:
         while True:
             await asyncio.sleep(CALM_SECONDS)
             for role, target in self._targets.items():
-                self._targets[role] = max(target // 2, BASE_STREAMS)
+                self._set_target(role, max(target // 2, BASE_STREAMS))
 
     async def _dialler(self) -> None:
         while True:
@@ -166,18 +181,31 @@ class AgentLink:
                 continue
             self._on_their_way[role] -= 1
             self._place(role, stream)
+            if self._pool.waiting:
+                self.need()
 
     def _place(self, role: Role, stream: socket.socket) -> None:
         if is_reserved(stream.fileno()):
             stream.close()  # the next that is needed is tried again
         elif role is Role.OUTBOUND:
-            self._pool.put(stream)
+            self._pool.put(Stream.of(stream))
         else:
-            self._parked.add(OpenReader(stream, self._events.opened, self._unparked))
+            parked = Stream.of(stream)
+            parked.home = self._park
+            self._park(parked)
+
+    def _park(self, stream: Stream) -> None:
+        """Wait until the agent has a client for it."""
+        if self._is_closed:
+            self._pool.give_up(stream)
+            return
+        readiness = self._pool.readiness
+        self._parked.add(OpenReader(stream, self._events.opened, self._unparked, readiness))
 
     def _unparked(self, reader: OpenReader) -> None:
         self._parked.discard(reader)
-        self.need()
+        if len(self._parked) < self._targets[Role.PARKED] // REFILL_BELOW:
+            self.need()
 
     async def _dial(self, role: Role) -> socket.socket:
         """An authenticated stream."""
@@ -206,6 +234,7 @@ class AgentLink:
             self._loop.remove_reader(stream.fileno())
 
     def _close_streams(self) -> None:
+        self._is_closed = True
         for reader in list(self._parked):
             reader.close()
         self._parked.clear()

@@ -51,7 +51,7 @@ from link.messages import (
 from link.opening import Forwarder, answer
 from link.polling import SETTLE, AdaptiveInterval
 from link.pool import StreamPool
-from link.relay.relay import Flow, Relay, reset_socket
+from link.relay.relay import Relay, reset_socket
 from link.wire import OpenRequest
 
 __all__ = ["ACTIONS_PER_STEP", "Mirroring"]
@@ -82,7 +82,7 @@ class Mirroring:
         self._on_change = on_change
         self.traffic = Traffic()
         self.welcome: Welcome | None = None
-        self.pool = StreamPool(self._need_streams)
+        self.pool = StreamPool(self._need_streams, relay.readiness)
         self._sockets = sockets
         self._limits = Limits()
         self._mirrors = HostMirrors(
@@ -203,13 +203,10 @@ class Mirroring:
         if request.protocol == "udp":
             self._udp_servers.opened(binding, stream, target)
             return
-
-        def ended(flow: Flow) -> None:
-            self.traffic.ended(binding, flow)
-
-        flow = answer(self._relay, stream, target.address, target.port, ended)
+        watch = self.traffic.watch(binding)
+        flow = answer(self._relay, stream, target.address, target.port, watch.ended)
         if flow is not None:
-            self.traffic.started(binding, flow)
+            watch.started(flow)
 
     def _tell_limits(self) -> None:
         if self._link is not None:

@@ -8,7 +8,7 @@ counted while the mirror stands.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from desktop.mirror.model import Binding, Origin
 from link.datagrams.flow import Watch
@@ -28,14 +28,67 @@ class Counts:
     evicted: int = 0
 
 
-@dataclass(slots=True)
 class _Entry:
-    live: set[Flow] = field(default_factory=set)
-    ended_in: int = 0
-    ended_out: int = 0
-    evicted: int = 0
-    dropped: Callable[[], int] = int
-    is_forgotten: bool = False
+    """Counts of one mirror. One that is gone leads to whoever has its place."""
+
+    __slots__ = (
+        "_binding",
+        "_is_client_here",
+        "_traffic",
+        "dropped",
+        "ended_in",
+        "ended_out",
+        "evicted",
+        "is_forgotten",
+        "is_gone",
+        "is_touched",
+        "live",
+    )
+
+    def __init__(self, traffic: Traffic, binding: Binding) -> None:
+        self._traffic = traffic
+        self._binding = binding
+        self._is_client_here = binding.origin is Origin.MACHINE
+        self.live: set[Flow] = set()
+        self.ended_in = 0
+        self.ended_out = 0
+        self.evicted = 0
+        self.dropped: Callable[[], int] = int
+        self.is_touched = False
+        self.is_forgotten = False
+        self.is_gone = False
+
+    def started(self, flow: Flow) -> None:
+        """See `Traffic.started`."""
+        if self.is_gone:
+            self._traffic.started(self._binding, flow)
+            return
+        self.live.add(flow)
+        self.is_forgotten = False
+        self.is_touched = True
+
+    def ended(self, flow: Flow) -> None:
+        """See `Traffic.ended`."""
+        if self.is_gone:
+            self._traffic.ended(self._binding, flow)
+            return
+        self.live.discard(flow)
+        self.is_touched = True
+        bytes_in, bytes_out = self.bytes_of(flow)
+        self.ended_in += bytes_in
+        self.ended_out += bytes_out
+        if self.is_forgotten:
+            self._traffic.forget(self._binding)
+
+    def bytes_of(self, flow: Flow) -> tuple[int, int]:
+        """(in, out). A mirror's client is `first`: a desktop's program for origin machine."""
+        if self._is_client_here:
+            return flow.from_second, flow.from_first
+        return flow.from_first, flow.from_second
+
+    def evict(self, count: int) -> None:
+        """So many flows had to make room."""
+        self.evicted += count
 
 
 class Traffic:
@@ -43,43 +96,25 @@ class Traffic:
 
     def __init__(self) -> None:
         self._entries: dict[Binding, _Entry] = {}
-        self._touched: set[Binding] = set()
         self._forgotten_in = 0
         self._forgotten_out = 0
 
     def started(self, binding: Binding, flow: Flow) -> None:
         """A flow through `binding` is open."""
-        entry = self._entries.setdefault(binding, _Entry())
-        entry.is_forgotten = False
-        entry.live.add(flow)
-        self._touched.add(binding)
+        self._entry(binding).started(flow)
 
     def ended(self, binding: Binding, flow: Flow) -> None:
         """It has ended. One that ended before it was `started` is counted all the same."""
-        entry = self._entries.setdefault(binding, _Entry())
-        entry.live.discard(flow)
-        self._touched.add(binding)
-        bytes_in, bytes_out = _bytes(binding, flow)
-        entry.ended_in += bytes_in
-        entry.ended_out += bytes_out
-        if entry.is_forgotten:
-            self.forget(binding)
+        self._entry(binding).ended(flow)
 
     def watch(self, binding: Binding) -> Watch:
-        """What tells of the UDP flows of a mirror."""
-
-        def evicted(count: int) -> None:
-            self._entries.setdefault(binding, _Entry()).evicted += count
-
-        return Watch(
-            lambda flow: self.started(binding, flow),
-            lambda flow: self.ended(binding, flow),
-            evicted,
-        )
+        """What tells of the flows of a mirror."""
+        entry = self._entry(binding)
+        return Watch(entry.started, entry.ended, entry.evict)
 
     def meter(self, binding: Binding, dropped: Callable[[], int]) -> None:
         """Where to ask how many datagrams a UDP mirror has dropped."""
-        self._entries.setdefault(binding, _Entry()).dropped = dropped
+        self._entry(binding).dropped = dropped
 
     def flows(self, protocol: str) -> int:
         """Flows open now through mirrors of a protocol."""
@@ -96,7 +131,7 @@ class Traffic:
             return Counts()
         bytes_in, bytes_out = entry.ended_in, entry.ended_out
         for flow in entry.live:
-            more_in, more_out = _bytes(binding, flow)
+            more_in, more_out = entry.bytes_of(flow)
             bytes_in += more_in
             bytes_out += more_out
         return Counts(len(entry.live), bytes_in, bytes_out, entry.dropped(), entry.evicted)
@@ -113,8 +148,11 @@ class Traffic:
 
     def take_busy(self) -> set[Binding]:
         """Mirrors whose counts may have changed since the last call."""
-        busy, self._touched = self._touched, set()
-        busy.update(binding for binding, entry in self._entries.items() if entry.live)
+        busy = set()
+        for binding, entry in self._entries.items():
+            if entry.is_touched or entry.live:
+                entry.is_touched = False
+                busy.add(binding)
         return busy
 
     def forget(self, binding: Binding) -> None:
@@ -127,10 +165,10 @@ class Traffic:
             self._forgotten_in += entry.ended_in
             self._forgotten_out += entry.ended_out
             del self._entries[binding]
+            entry.is_gone = True
 
-
-def _bytes(binding: Binding, flow: Flow) -> tuple[int, int]:
-    """(in, out). A mirror's client is `first`: a desktop's program for origin machine."""
-    if binding.origin is Origin.MACHINE:
-        return flow.from_second, flow.from_first
-    return flow.from_first, flow.from_second
+    def _entry(self, binding: Binding) -> _Entry:
+        entry = self._entries.get(binding)
+        if entry is None:
+            entry = self._entries[binding] = _Entry(self, binding)
+        return entry

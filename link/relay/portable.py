@@ -6,6 +6,8 @@ unsent pauses the other side's reading: that bounds a flow's memory. Bytes that 
 other side's transport exists are kept, since uvloop ignores pause_reading inside
 connection_made (asyncio honours it since gh-103607).
 
+What it puts into a stream is RAW from its first byte, so a stream carries one flow only.
+
 Limits: when writing to a side fails, the loop closes it, and what its peer said just before is
 lost with it; `splice.py` reads that first. Counterpart: `splice.py`, for Linux.
 """
@@ -19,7 +21,17 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
-from link.relay.relay import LINGER_NOW, RESET_FLUSH_SECONDS, Flow, Relay, reset_socket
+from link.readiness import LoopReadiness, Readiness
+from link.relay.frames import HEADER, RAW, Unframer
+from link.relay.relay import (
+    LINGER_NOW,
+    RESET_FLUSH_SECONDS,
+    Flow,
+    Relay,
+    StreamGoneError,
+    reset_socket,
+)
+from link.wire import WireError
 
 __all__ = ["PortableRelay"]
 
@@ -39,20 +51,41 @@ class PortableRelay(Relay):
 
     def __init__(self, unsent: Callable[[int], int] = lambda _descriptor: 0) -> None:
         self.loop = asyncio.get_running_loop()
+        self.readiness: Readiness = LoopReadiness()
         self.unsent = unsent
         self._flows: set[_Flow] = set()
         self._starts: set[asyncio.Task[None]] = set()
 
-    def join(
+    def forward(
         self,
-        first: socket.socket,
-        second: socket.socket,
+        client: socket.socket,
+        stream: socket.socket,
+        opening: bytes,
         on_end: Callable[[Flow], None],
-        *,
-        to_second: bytes = b"",
+        early: bytes = b"",
     ) -> Flow:
-        """See `Relay.join`."""
-        flow = _Flow(self, first, second, on_end, to_second)
+        """See `Relay.forward`."""
+        self.readiness.unwatch(stream.fileno())
+        try:
+            # Few bytes into an empty send buffer always fit.
+            stream.send(opening + HEADER.pack(RAW))
+        except OSError as error:
+            stream.close()
+            raise StreamGoneError(early) from error
+        flow = _Flow(self, _Side(client), _StreamSide(stream), on_end)
+        flow.first.early = early
+        flow.first.count = len(early)
+        return self._start(flow)
+
+    def serve(
+        self, stream: socket.socket, server: socket.socket, on_end: Callable[[Flow], None]
+    ) -> Flow:
+        """See `Relay.serve`."""
+        flow = _Flow(self, _StreamSide(stream), _Side(server), on_end)
+        flow.second.early = HEADER.pack(RAW)
+        return self._start(flow)
+
+    def _start(self, flow: _Flow) -> Flow:
         self._flows.add(flow)
         task = self.loop.create_task(flow.start(), name="start of a flow")
         self._starts.add(task)
@@ -79,10 +112,10 @@ class PortableRelay(Relay):
 class _Side(asyncio.Protocol):
     """One socket of a flow. `early` holds what came before the other side could take it."""
 
+    flow: _Flow
     twin: _Side
 
-    def __init__(self, flow: _Flow, sock: socket.socket) -> None:
-        self.flow = flow
+    def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.transport: asyncio.Transport | None = None
         self.early = b""
@@ -98,6 +131,10 @@ class _Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass bytes on."""
         self.count += len(data)
+        self.pass_on(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Hand bytes to the other side, once it can take them."""
         if self.flow.is_started and self.twin.transport is not None:
             self.twin.transport.write(data)
         else:
@@ -145,16 +182,43 @@ class _Side(asyncio.Protocol):
         self.transport.abort()
 
 
+class _StreamSide(_Side):
+    """The side of a flow that is a stream."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._unframer = Unframer()
+
+    def data_received(self, data: bytes) -> None:
+        """See `_Side.data_received`."""
+        try:
+            parts = self._unframer.feed(memoryview(data))
+        except WireError:
+            self.reset()
+            return
+        for part in parts:
+            super().data_received(bytes(part))
+        if self._unframer.is_ended and not self.at_end:
+            super().eof_received()
+
+    def eof_received(self) -> bool:
+        """See `_Side.eof_received`. A stream that ends without a word has lost the flow."""
+        if self._unframer.is_raw:
+            return super().eof_received()
+        if not self._unframer.is_ended:
+            self.reset()
+        return True
+
+
 class _Flow(Flow):
     """Two sides, and how the flow ends."""
 
     def __init__(
         self,
         relay: PortableRelay,
-        first: socket.socket,
-        second: socket.socket,
+        first: _Side,
+        second: _Side,
         on_end: Callable[[Flow], None],
-        to_second: bytes,
     ) -> None:
         self.relay = relay
         self.ended: asyncio.Future[None] = relay.loop.create_future()
@@ -164,21 +228,19 @@ class _Flow(Flow):
         self._is_orderly = False
         self._is_aborted = False
         self._connecting: asyncio.Future[None] | None = None
-        self._first = _Side(self, first)
-        self._second = _Side(self, second)
-        self._first.twin, self._second.twin = self._second, self._first
-        self._first.early = to_second
-        self._first.count = len(to_second)
+        self.first, self.second = first, second
+        first.twin, second.twin = second, first
+        first.flow = second.flow = self
 
     @property
     def from_first(self) -> int:
         """See `Flow`."""
-        return self._first.count
+        return self.first.count
 
     @property
     def from_second(self) -> int:
         """See `Flow`."""
-        return self._second.count
+        return self.second.count
 
     async def start(self) -> None:
         """Connect both sides to the loop, and hand over what came early.
@@ -188,7 +250,7 @@ class _Flow(Flow):
         """
         try:
             await self._wait_connected()
-            for side in (self._second, self._first):
+            for side in (self.second, self.first):
                 if self._is_aborted:
                     break
                 await self.relay.loop.create_connection(lambda side=side: side, sock=side.sock)  # type: ignore[misc]
@@ -198,10 +260,12 @@ class _Flow(Flow):
             self.abort()
             return
         self.is_started = True
-        for side in (self._first, self._second):
+        sides = (self.first, self.second)
+        for side in sides:
             early, side.early = side.early, b""
             if early and side.twin.transport is not None:
                 side.twin.transport.write(early)
+        for side in sides:
             if side.at_end:
                 self.pass_end(side)
 
@@ -212,13 +276,13 @@ class _Flow(Flow):
             if not self._connecting.done():
                 self._connecting.set_result(None)
             return
-        self._first.reset()
-        self._second.reset()
+        self.first.reset()
+        self.second.reset()
         self._end_if_closed()
 
     async def _wait_connected(self) -> None:
         """Until the second socket's connect has ended. Raises OSError if it failed."""
-        sock = self._second.sock
+        sock = self.second.sock
         self._connecting = waiting = self.relay.loop.create_future()
         self.relay.loop.add_writer(
             sock.fileno(), lambda: None if waiting.done() else waiting.set_result(None)
@@ -245,7 +309,9 @@ class _Flow(Flow):
 
     def side_closed(self, side: _Side) -> None:
         """Called by a side whose socket is gone."""
-        if not self._is_orderly and not side.twin.is_closed and not self._deadline:
+        if not self.is_started:
+            self._is_aborted = True  # and `start` sees to the rest
+        elif not self._is_orderly and not side.twin.is_closed and not self._deadline:
             self._deadline = self.relay.loop.time() + RESET_FLUSH_SECONDS
             self._reset_when_flushed(side.twin)
         self._end_if_closed()
@@ -259,7 +325,7 @@ class _Flow(Flow):
             self.relay.loop.call_later(FLUSH_CHECK_SECONDS, self._reset_when_flushed, side)
 
     def _end_if_closed(self) -> None:
-        if self._first.is_closed and self._second.is_closed and not self.ended.done():
+        if self.first.is_closed and self.second.is_closed and not self.ended.done():
             self.ended.set_result(None)
             self.relay.forget(self)
             self._on_end(self)

@@ -1,4 +1,6 @@
-"""The one interface of this room: join two sockets into a flow.
+"""The one interface of this room: join a socket and a stream into a flow.
+
+    client ─▶ forward ══ stream ══▶ serve ─▶ server        frames in the stream: `frames.py`
 
 Guarantees of every relay, proven by `tests/contract/test_relays.py`:
 
@@ -6,7 +8,8 @@ Guarantees of every relay, proven by `tests/contract/test_relays.py`:
 - a reset on one side is a reset on the other, after what was read before it was delivered
   (bounded by `RESET_FLUSH_SECONDS`); a dial that fails is a reset for the other side;
 - a reader that does not read costs bounded memory and holds up nobody else;
-- the end of a flow is told exactly once, with both sockets closed by then.
+- the end of a flow is told exactly once, with its sockets closed by then, but for a `Stream`
+  that is whole and has a home: that goes there, and carries another flow.
 """
 
 from __future__ import annotations
@@ -18,13 +21,26 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["LINGER_NOW", "RESET_FLUSH_SECONDS", "Flow", "Relay", "reset_socket"]
+from link.readiness import Readiness
+
+__all__ = ["LINGER_NOW", "RESET_FLUSH_SECONDS", "Flow", "Relay", "StreamGoneError", "reset_socket"]
 
 RESET_FLUSH_SECONDS: Final = 1.0
 """How long bytes read before a reset may still take to be delivered before the reset follows."""
 
 LINGER_NOW: Final = struct.pack("ii", 1, 0)
 """struct linger {on, 0 s}: close() sends a reset instead of end-of-file (socket(7), tcp(7))."""
+
+
+class StreamGoneError(Exception):
+    """The stream had ended before a flow could begin: the client waits for another.
+
+    `early` has been read from the client meanwhile.
+    """
+
+    def __init__(self, early: bytes) -> None:
+        super().__init__("the stream ended while it was idle")
+        self.early = early
 
 
 def reset_socket(sock: socket.socket) -> None:
@@ -55,23 +71,38 @@ class Flow(abc.ABC):
 
 
 class Relay(abc.ABC):
-    """Owns flows. Belongs to the event loop it was made in."""
+    """Owns flows. Belongs to the event loop it was made in.
+
+    Attributes:
+        readiness: what watches its sockets; streams that are not in a flow, too.
+    """
 
     name: str
+    readiness: Readiness
 
     @abc.abstractmethod
-    def join(
+    def forward(
         self,
-        first: socket.socket,
-        second: socket.socket,
+        client: socket.socket,
+        stream: socket.socket,
+        opening: bytes,
         on_end: Callable[[Flow], None],
-        *,
-        to_second: bytes = b"",
+        early: bytes = b"",
     ) -> Flow:
-        """Make a flow; the relay owns both sockets from now on, even if this raises OSError.
+        """Say `opening` on an idle stream and make a flow of `client` (first) and it (second).
 
-        Both are non-blocking; `second` may still be connecting. `to_second` was already read
-        from `first`.
+        Both are non-blocking. `early` was read from the client before. The relay owns both from
+        now on, even if this raises OSError. Raises StreamGoneError: the client is the caller's
+        again, and the stream is closed.
+        """
+
+    @abc.abstractmethod
+    def serve(
+        self, stream: socket.socket, server: socket.socket, on_end: Callable[[Flow], None]
+    ) -> Flow:
+        """Make a flow of an opened stream (first) and `server` (second), which may be connecting.
+
+        The relay owns both from now on, even if this raises OSError.
         """
 
     @property

@@ -17,14 +17,19 @@ from typing import Any, Final
 import pytest
 import uvloop
 
+from link.loop import DirectLoop
 from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run, until
+from tests.contract.relay_stage import make_ends, run_on_loop
 from tests.contract.udp_world import Story, Tell, world
+
+__all__ = ["make_ends", "run_on_loop"]
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 LOOPS: Final = [
     pytest.param(asyncio.new_event_loop, id="asyncio"),
     pytest.param(uvloop.new_event_loop, id="uvloop"),
+    pytest.param(DirectLoop, id="direct"),
 ]
 """Every event loop that the project may meet."""
 

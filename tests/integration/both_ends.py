@@ -46,7 +46,7 @@ class Desktop:
 
     def __init__(self, transport: Transport, secret: bytes = SECRET) -> None:
         self.relay = SpliceRelay()
-        self.pool = StreamPool(lambda: self.link.need())
+        self.pool = StreamPool(lambda: self.link.need(), self.relay.readiness)
         self.link = AgentLink(transport, secret, self.pool, self)
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.target: tuple[str, int] | None = None

@@ -41,6 +41,7 @@ PURE: Final = (
     "link.maturity",
     "link.messages",
     "link.polling",
+    "link.relay.frames",
     "link.session",
     "link.version",
     "link.wire",

@@ -191,3 +191,18 @@ def test_what_a_udp_mirror_drops_or_evicts_is_said_in_its_row() -> None:
     assert "3 flows evicted" in reason
     assert "maxUdpFlows" in reason
     assert "7 datagrams dropped" in reason
+
+
+def test_who_watches_a_mirror_that_went_and_came_again_counts_for_the_new_one() -> None:
+    traffic = Traffic()
+    watch = traffic.watch(MIRROR)
+    first, second = Counted(1, 2), Counted(10, 20)
+    watch.started(first)
+    watch.ended(first)
+    traffic.forget(MIRROR)
+    assert traffic.of(MIRROR) == Counts()
+    watch.started(second)
+    assert traffic.of(MIRROR) == Counts(1, bytes_in=20, bytes_out=10)
+    watch.ended(second)
+    assert traffic.of(MIRROR) == Counts(0, bytes_in=20, bytes_out=10)
+    assert traffic.total() == Counts(0, bytes_in=22, bytes_out=11)

@@ -13,6 +13,7 @@ from link import acceptor as acceptor_module
 from link import pool as pool_module
 from link.acceptor import Acceptor, listen_tcp
 from link.pool import StreamPool
+from link.stream import Stream
 
 PATIENCE = 10.0
 
@@ -31,26 +32,97 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_the_longest_idle_stream_goes_first_and_the_longest_waiting_taker_too() -> None:
+def test_the_stream_used_last_is_used_first_and_who_waits_longest_is_served_first() -> None:
     async def story() -> None:
-        needs: list[int] = []
-        pool = StreamPool(lambda: needs.append(pool.waiting))
-        pairs = [socket.socketpair() for _ in range(3)]
+        pool = StreamPool(lambda: None)
+        pairs = [socket.socketpair() for _ in range(4)]
         taken: list[tuple[int, socket.socket | None]] = []
         pool.put(pairs[0][0])
         pool.put(pairs[1][0])
         assert pool.idle == 2
-        for number in range(3):
+        for number in range(4):
             pool.take(lambda stream, number=number: taken.append((number, stream)))  # type: ignore[misc]
-        assert taken == [(0, pairs[0][0]), (1, pairs[1][0])]
-        assert needs == [0, 0, 1]
+        assert taken == [(0, pairs[1][0]), (1, pairs[0][0])]
         pool.put(pairs[2][0])
-        assert taken[2] == (2, pairs[2][0])
+        pool.put(pairs[3][0])
+        assert taken[2:] == [(2, pairs[2][0]), (3, pairs[3][0])]
         assert (pool.idle, pool.waiting) == (0, 0)
         pool.close()
         for pair in pairs:
             for end in pair:
                 end.close()
+
+    run(story)
+
+
+def test_need_is_told_when_a_taker_waits_or_fewer_are_idle_than_is_enough() -> None:
+    async def story() -> None:
+        needs: list[tuple[int, int]] = []
+        pool = StreamPool(lambda: needs.append((pool.idle, pool.waiting)))
+        pairs = [socket.socketpair() for _ in range(3)]
+        for near, _ in pairs:
+            pool.put(near)
+        pool.enough = 2
+        drawn = [pool.draw(), pool.draw()]
+        assert needs == [(1, 0)]
+        drawn.append(pool.draw())
+        assert pool.draw() is None
+        pool.wait(drawn.append)
+        assert needs == [(1, 0), (0, 0), (0, 1)]
+        pool.close()
+        assert drawn == [pairs[2][0], pairs[1][0], pairs[0][0], None]
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+    run(story)
+
+
+def test_a_drawn_stream_comes_home_and_one_whose_link_is_gone_does_not() -> None:
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        for is_link_gone in (False, True):
+            near, far = socket.socketpair()
+            pool.put(Stream.of(near))
+            stream = pool.draw()
+            assert isinstance(stream, Stream)
+            assert stream.home is not None
+            if is_link_gone:
+                pool.clear()
+            stream.home(stream)
+            assert pool.idle == (0 if is_link_gone else 1)
+            pool.clear()
+            assert far.recv(1) == b""
+            far.close()
+
+    run(story)
+
+
+def test_no_more_streams_are_kept_than_may_be_needed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "MAX_IDLE", 1)
+
+    async def story() -> None:
+        pool = StreamPool(lambda: None)
+        fars = []
+        drawn = []
+        for _ in range(2):
+            near, far = socket.socketpair()
+            pool.put(Stream.of(near))
+            fars.append(far)
+        for _ in range(2):
+            stream = pool.draw()
+            assert isinstance(stream, Stream)
+            drawn.append(stream)
+        for stream in drawn:
+            assert stream.home is not None
+            stream.home(stream)
+        assert pool.idle == 1
+        assert drawn[1].fileno() == -1
+        pool.close()
+        for far in fars:
+            far.close()
 
     run(story)
 

@@ -1,0 +1,412 @@
+"""One direction of a flow, as the splice relay moves it.
+
+    source ──copy (small) or splice through a pipe (bulk)──▶ sink
+    ToStream puts the bytes into frames, FromStream takes them out again; Half does neither, as
+    both do once the direction is RAW
+
+Rules:
+- A half reads only while nothing it read before is waiting for its sink: that is the whole of
+  back-pressure, and bounds a flow's memory to one buffer or one pipe each way.
+- Edge-triggered: a half reads until less than asked for came, and until end-of-file or error
+  once the kernel has hinted at one, since no second edge may come.
+- A half with bulk to move does so `later`, TURN_BYTES at a time: what is small overtakes it.
+- An idle half holds neither buffer nor pipe.
+- A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
+- Nothing is read beyond END: after our own END that may be followed by the next opening.
+
+Counterpart: `splice.py`, which owns the sockets and says how a flow ends.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from link.readiness import ENDING, READABLE, WRITABLE
+from link.relay.frames import END, HEADER, RAW, Unframer
+from link.relay.kernel import PIPE_SIZE, splice
+from link.relay.relay import StreamGoneError
+from link.wire import OPEN_SIZE, WireError
+
+if TYPE_CHECKING:
+    from link.relay.splice import SpliceFlow, SpliceRelay
+
+__all__ = ["COPY_SIZE", "FromStream", "Half", "ToStream"]
+
+COPY_SIZE: Final = 1 << 16
+"""Bytes of one read. One that is full makes its half a bulk one, which splices, once it may."""
+RAW_AFTER: Final = 1 << 19
+"""Bytes of a flow in one direction after which the stream is given up for splicing them: by then
+a stream dialled anew costs little beside moving them."""
+BULK_ENDS_BELOW: Final = 1 << 14
+"""A turn that moves fewer bytes than this ends bulk: a copy is two calls, a splice is more."""
+TURN_BYTES: Final = 1 << 19
+"""Bytes a half may move before the others have their turn. Half of it costs a tenth more CPU."""
+
+_BROKEN: Final = 0x008
+"""EPOLLERR, linux/eventpoll.h"""
+_END: Final = HEADER.pack(END)
+
+
+class Half:
+    """One direction, unframed.
+
+    Attributes:
+        ending: the kernel has hinted at the source's end.
+        is_raw: nothing of it is in frames.
+        is_blocked: something that was read waits for the sink, or the sink connects.
+        is_ended: nothing more will be read.
+        is_done: the sink was told so.
+    """
+
+    __slots__ = (
+        "bulk",
+        "count",
+        "ending",
+        "flow",
+        "in_pipe",
+        "is_blocked",
+        "is_done",
+        "is_ended",
+        "is_queued",
+        "is_raw",
+        "pending",
+        "pipe",
+        "relay",
+        "sink",
+        "source",
+        "twin",
+    )
+    flow: SpliceFlow
+    twin: Half
+
+    def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
+        self.relay = relay
+        self.source = source
+        self.sink = sink
+        self.pending = b""
+        self.pipe: tuple[int, int] | None = None
+        self.in_pipe = 0
+        self.count = 0
+        self.bulk = self.ending = False
+        self.is_raw = self.is_blocked = self.is_queued = self.is_ended = self.is_done = False
+
+    @property
+    def is_through(self) -> bool:
+        """True once the sink has all, and knows that it is all."""
+        return self.is_done and not self.is_blocked
+
+    def on_event(self, mask: int) -> None:
+        """The source (and so the twin's sink) has news."""
+        if mask & WRITABLE and not mask & _BROKEN and self.twin.is_blocked:
+            self.twin.flush()
+        if mask & ENDING:
+            self.ending = True
+        if mask & (READABLE | ENDING):
+            self.advance()
+
+    def advance(self) -> None:
+        """Move what the source has, unless the sink is behind."""
+        while not self.is_blocked and not self.is_ended:
+            if self.bulk:
+                self._queue()
+                return
+            if not self.copy():
+                return
+
+    def copy(self) -> bool:
+        """Move one small read. True if there may be more at once."""
+        size = self.receive(self.relay.payload)
+        if not size:
+            return False
+        self.count += size
+        self.deliver(self.relay.payload[:size])
+        self.bulk = size == COPY_SIZE
+        return self.bulk or self.ending
+
+    def receive(self, room: memoryview) -> int:
+        """Bytes read; 0 if there are none now, or never will be."""
+        try:
+            size = self.source.recv_into(room)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.flow.source_failed(self)
+            return 0
+        if not size:
+            self.at_end_of_file()
+        return size
+
+    def deliver(self, data: memoryview | bytes) -> None:
+        """Hand bytes to the sink; what it does not take waits."""
+        if self.is_blocked:
+            self.pending += data
+            return
+        try:
+            sent = self.sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return
+        if sent < len(data):
+            self.pending = bytes(data[sent:])
+            self.wait_for_sink()
+
+    def wait_for_sink(self) -> None:
+        """Read nothing more until the sink has room."""
+        self.is_blocked = True
+        self.relay.readiness.watch_room(self.sink.fileno())
+
+    def flush(self) -> None:
+        """The sink takes bytes again."""
+        self.is_blocked = False
+        if self.in_pipe and not self._empty():
+            return
+        if self.pending:
+            data, self.pending = self.pending, b""
+            self.deliver(data)
+            if self.pending:
+                return
+        if self.is_ended:
+            self.pass_end()
+        else:
+            self.advance()
+
+    def at_end_of_file(self) -> None:
+        """The source says end-of-file."""
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self.is_ended = True
+        if not self.is_blocked:
+            self.pass_end()
+
+    def pass_end(self) -> None:
+        """The sink has all that came before the end: tell it, or finish."""
+        if self.flow.is_failing or self.flow.is_over:
+            return
+        if self.twin.is_through:
+            self.flow.finish()
+            return
+        try:
+            self.sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.flow.sink_failed(self)
+            return
+        self.is_done = True
+
+    def discard(self) -> None:
+        """Forget what waits; nothing more will be read."""
+        self.is_ended = True
+        self.is_blocked = False
+        self.pending = b""
+        self.in_pipe = 0
+        if self.pipe is not None:
+            self.relay.pipes.discard(self.pipe)
+            self.pipe = None
+
+    def _queue(self) -> None:
+        if not self.is_queued:
+            self.is_queued = True
+            self.relay.readiness.later(self._pump)
+
+    def _pump(self) -> None:
+        """Move up to TURN_BYTES through a pipe."""
+        self.is_queued = False
+        if self.is_blocked or self.is_ended:
+            return
+        if self.pipe is None:
+            try:
+                self.pipe = self.relay.pipes.take()
+            except OSError:
+                self.bulk = False  # copying needs none
+                self.advance()
+                return
+        moved = 0
+        while moved < TURN_BYTES:
+            size = self._fill()
+            if size <= 0:
+                self._pause(moved, is_at_end=size == 0)
+                return
+            moved += size
+            if not self._empty():
+                return
+        self._free_pipe()
+        self._queue()
+
+    def _pause(self, moved: int, *, is_at_end: bool) -> None:
+        """The source has no more for now, or for good."""
+        self._free_pipe()
+        self.bulk = moved >= BULK_ENDS_BELOW
+        if is_at_end:
+            self.at_end_of_file()
+
+    def _fill(self) -> int:
+        """Bytes moved from the source to the pipe; 0 at its end; -1 if none are there."""
+        try:
+            size = splice(self.source.fileno(), self._pipe_end(1), PIPE_SIZE)
+        except BlockingIOError:
+            return -1
+        except OSError:
+            self.flow.source_failed(self)
+            return -1
+        self.count += size
+        self.in_pipe += size
+        return size
+
+    def _empty(self) -> bool:
+        """Move the pipe's bytes to the sink. False if some have to wait, or the sink is gone."""
+        try:
+            source, sink = self._pipe_end(0), self.sink.fileno()
+            while self.in_pipe:
+                self.in_pipe -= splice(source, sink, self.in_pipe)
+        except BlockingIOError:
+            self.wait_for_sink()
+            return False
+        except OSError:
+            self.flow.sink_failed(self)
+            return False
+        return True
+
+    def _pipe_end(self, end: int) -> int:
+        if self.pipe is None:
+            raise RuntimeError("a half without a pipe cannot splice")
+        return self.pipe[end]
+
+    def _free_pipe(self) -> None:
+        if self.pipe is not None and not self.in_pipe:
+            self.relay.pipes.give_back(self.pipe)
+            self.pipe = None
+
+
+class ToStream(Half):
+    """The direction into the stream: frames, until it is bulk."""
+
+    __slots__ = ()
+
+    def begin(self, opening: bytes, early: bytes) -> None:
+        """Send the opening, and with it what the client has said already.
+
+        Raises StreamGoneError if the stream does not take it, OSError if the client is gone.
+        """
+        relay = self.relay
+        size = len(early)
+        if early:
+            relay.payload[:size] = early
+        else:
+            try:
+                size = self.source.recv_into(relay.payload)
+            except BlockingIOError:
+                size = 0  # it may want the server to speak first
+        relay.opening[:OPEN_SIZE] = opening
+        data = relay.opening[:OPEN_SIZE]
+        if size:
+            HEADER.pack_into(relay.frame, 0, size)
+            data = relay.opening[: OPEN_SIZE + HEADER.size + size]
+        self.count = size
+        try:
+            sent = self.sink.send(data)
+        except OSError as error:
+            raise StreamGoneError(bytes(relay.payload[:size])) from error
+        if sent < len(data):
+            self.pending = bytes(data[sent:])
+            self.wait_for_sink()
+
+    def copy(self) -> bool:
+        """See `Half.copy`."""
+        if self.is_raw:
+            return super().copy()
+        relay = self.relay
+        size = self.receive(relay.payload)
+        if not size:
+            return False
+        self.count += size
+        is_full = size == COPY_SIZE
+        if is_full and self.count >= RAW_AFTER:
+            self.is_raw = self.bulk = True
+        HEADER.pack_into(relay.frame, 0, RAW if self.is_raw else size)
+        self.deliver(relay.frame[: HEADER.size + size])
+        return is_full or self.ending
+
+    def pass_end(self) -> None:
+        """See `Half.pass_end`: without a reset or bulk the stream outlives the flow."""
+        if self.is_raw:
+            super().pass_end()
+            return
+        if self.flow.is_failing or self.flow.is_over:
+            return
+        if not self.is_done:
+            self.is_done = True
+            self.deliver(_END)
+        if self.is_through and self.twin.is_through and not self.flow.is_failing:
+            self.flow.finish()
+
+
+class FromStream(Half):
+    """The direction out of the stream.
+
+    Attributes:
+        is_drained: the last read left nothing behind.
+        is_whole: the end came in a frame, so the stream may carry another flow.
+    """
+
+    __slots__ = ("_unframer", "is_drained", "is_whole")
+
+    def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
+        super().__init__(relay, source, sink)
+        self._unframer: Unframer | None = None
+        self.is_drained = True
+        self.is_whole = False
+
+    def copy(self) -> bool:
+        """See `Half.copy`."""
+        if self.is_raw:
+            return super().copy()
+        room = self.relay.payload
+        if self.twin.is_ended and self.flow.is_served:
+            room = room[: self._unframer.needed if self._unframer else HEADER.size]
+        size = self.receive(room)
+        if not size:
+            return False
+        self.is_drained = size < len(room)
+        payload = size - HEADER.size
+        if self._unframer is None and payload >= 0 and HEADER.unpack_from(room)[0] == payload:
+            # One whole frame, as of a question, an answer or an end.
+            if payload:
+                self.count += payload
+                self.deliver(room[HEADER.size : size])
+            else:
+                self.is_whole = True
+                self.end()
+        else:
+            self._unframe(room[:size])
+        return not self.is_drained or self.ending
+
+    def at_end_of_file(self) -> None:
+        """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""
+        if self.is_raw:
+            self.end()
+        else:
+            self.flow.source_failed(self)
+
+    def _unframe(self, data: memoryview) -> None:
+        """Deliver what is in frames, or parts of them."""
+        if self._unframer is None:
+            self._unframer = Unframer()
+        try:
+            parts = self._unframer.feed(data)
+        except WireError:
+            self.flow.source_failed(self)
+            return
+        for part in parts:
+            self.count += len(part)
+            self.deliver(part)
+        if self._unframer.is_raw:
+            self.is_raw = self.bulk = True
+        elif self._unframer.is_ended:
+            self.is_whole = True
+            self.end()
+        elif self._unframer.is_between_frames:
+            self._unframer = None

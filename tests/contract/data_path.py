@@ -1,0 +1,80 @@
+"""The whole way of a flow in one loop, without the rules of either end: what it costs is ours.
+
+    client ─▶ Acceptor ─▶ Forwarder ═ pool, streams ═ OpenReader ─▶ answer ─▶ server
+
+Clients and servers belong to other threads. Counterpart: `test_costs.py`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from link.acceptor import Acceptor, listen_tcp
+from link.opening import Forwarder, OpenReader, answer
+from link.pool import StreamPool
+from link.relay.relay import Flow
+from link.relay.splice import SpliceRelay
+from link.stream import Stream
+from link.wire import OpenRequest
+from tests.contract.relay_stage import streams
+
+__all__ = ["DataPath"]
+
+STREAMS: Final = 4
+"""Kept ahead; more are made for those who wait."""
+
+
+class DataPath:
+    """Leads from `address` to a server on loopback. Make it in the running loop."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self.opener, self.listener = SpliceRelay(), SpliceRelay()
+        self.pool = StreamPool(self._add_streams, self.opener.readiness)
+        self.made = 0
+        self._readers: set[OpenReader] = set()
+        self._forwarder = Forwarder(self.pool, self.opener)
+        self._request = OpenRequest(*server)
+        for _ in range(STREAMS):
+            self._add_stream()
+        self._acceptor = Acceptor(listen_tcp("127.0.0.1", 0), self._accepted)
+        self.address = self._acceptor.address
+
+    @property
+    def flows(self) -> int:
+        """Flows now, at either end."""
+        return self.opener.count + self.listener.count
+
+    async def aclose(self) -> None:
+        """End everything."""
+        self._acceptor.close()
+        self.pool.close()
+        for reader in self._readers:
+            reader.close()
+        await self.opener.aclose()
+        await self.listener.aclose()
+
+    def _accepted(self, client: socket.socket) -> None:
+        self._forwarder.forward(client, self._request, _ignore, _ignore)
+
+    def _add_streams(self) -> None:
+        while self.pool.waiting:
+            self._add_stream()
+
+    def _add_stream(self) -> None:
+        self.made += 1
+        near, far = streams()
+        far.home = self._await_opening
+        self._await_opening(far)
+        self.pool.put(near)
+
+    def _await_opening(self, stream: Stream) -> None:
+        readiness = self.listener.readiness
+        self._readers.add(OpenReader(stream, self._opened, self._readers.discard, readiness))
+
+    def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        answer(self.listener, stream, request.address, request.port, _ignore)
+
+
+def _ignore(_flow: Flow) -> None:
+    """Nobody counts flows here."""

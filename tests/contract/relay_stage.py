@@ -1,0 +1,243 @@
+"""Where the tests of relays play: a client and a server, and a flow between them in a stream.
+
+    client ─▶ Ends.opener ─ forward ══ stream ══▶ OpenReader ─ serve ─ Ends.listener ─▶ server
+
+Both relays run in the test's loop; every pair of relays is a variant, on every loop that a relay
+may meet. Counterparts: `test_relays.py`, `test_relay_sizes.py`, `test_relay_streams.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
+
+import pytest
+import uvloop
+
+from link.loop import DirectLoop
+from link.opening import OpenReader
+from link.relay.kernel import unsent_bytes
+from link.relay.portable import PortableRelay
+from link.relay.relay import Flow, Relay
+from link.relay.splice import SpliceRelay
+from link.stream import Stream
+from link.wire import OpenRequest
+
+__all__ = [
+    "LOOPS",
+    "OPENING",
+    "PAIRS",
+    "PATIENCE",
+    "Ends",
+    "Joined",
+    "MakeEnds",
+    "Run",
+    "is_reset",
+    "joined",
+    "make_ends",
+    "receive",
+    "receive_all",
+    "receive_exactly",
+    "run_on_loop",
+    "send",
+    "streams",
+    "tcp_pair",
+]
+
+PATIENCE: Final = 10.0
+STORY_SECONDS: Final = 60.0
+OPENING: Final = OpenRequest("127.0.0.1", 80).encode()
+
+MakeRelay = Callable[[], Relay]
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+RELAYS: Final[dict[str, MakeRelay]] = {
+    "splice": SpliceRelay,
+    "portable": lambda: PortableRelay(unsent_bytes),
+}
+LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+    "direct": DirectLoop,
+}
+
+
+class Ends:
+    """The relays of both ends."""
+
+    def __init__(self, opener: Relay, listener: Relay) -> None:
+        self.opener = opener
+        self.listener = listener
+
+    @property
+    def count(self) -> int:
+        """Flows at either end."""
+        return self.opener.count + self.listener.count
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.opener.aclose()
+        await self.listener.aclose()
+
+
+MakeEnds = Callable[[], Ends]
+
+
+def _pair(opener: MakeRelay, listener: MakeRelay) -> MakeEnds:
+    return lambda: Ends(opener(), listener())
+
+
+PAIRS: Final[dict[str, MakeEnds]] = {
+    f"{first}-{second}": _pair(RELAYS[first], RELAYS[second])
+    for first, second in itertools.product(RELAYS, RELAYS)
+}
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that do not block."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    near.setblocking(False)
+    far.setblocking(False)
+    return near, far
+
+
+@pytest.fixture(params=list(PAIRS.values()), ids=list(PAIRS))
+def make_ends(request: pytest.FixtureRequest) -> MakeEnds:
+    """Makes the relays of both ends, inside the running loop."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
+def run_on_loop(request: pytest.FixtureRequest) -> Run:
+    """Runs a story on each loop, for a bounded time."""
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = request.param
+
+    def run(story: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(asyncio.wait_for(story, STORY_SECONDS))
+
+    return run
+
+
+class Joined:
+    """A client and a server with a flow between them.
+
+    Attributes:
+        flow: the opener's.
+        served: the listener's, once the opening is there.
+        home: streams that came home, by end: "near" is the opener's.
+    """
+
+    def __init__(
+        self,
+        ends: Ends,
+        stream: tuple[Stream, Stream] | None = None,
+        server: tuple[socket.socket, socket.socket] | None = None,
+    ) -> None:
+        self.ends = ends
+        self.client, first = tcp_pair()
+        self.second, self.server = server or tcp_pair()
+        self.near, self.far = stream or streams()
+        self.told: list[Flow] = []
+        self.ended = asyncio.Event()
+        self.served_ended = asyncio.Event()
+        self.served: Flow | None = None
+        self.home: dict[str, Stream] = {}
+        self.near.home = lambda stream: self.home.update(near=stream)
+        self.far.home = lambda stream: self.home.update(far=stream)
+        self._reader = OpenReader(self.far, self._opened, _ignore, ends.listener.readiness)
+        ends.opener.readiness.watch(self.near.fileno(), _ignore)
+        self.flow = ends.opener.forward(first, self.near, OPENING, self._end)
+
+    def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        assert request.encode() == OPENING
+        self.served = self.ends.listener.serve(stream, self.second, self._served_end)
+
+    def _end(self, flow: Flow) -> None:
+        self.told.append(flow)
+        self.ended.set()
+
+    def _served_end(self, flow: Flow) -> None:
+        assert flow is self.served
+        assert not self.served_ended.is_set()
+        self.served_ended.set()
+
+    async def wait_end(self) -> None:
+        """Until either end has told its owner, once, that the flow is over."""
+        await asyncio.wait_for(self.ended.wait(), PATIENCE)
+        await asyncio.wait_for(self.served_ended.wait(), PATIENCE)
+        assert self.told == [self.flow]
+
+    def close(self) -> None:
+        """Close what is the test's."""
+        for end, stream in self.home.items():
+            relay = self.ends.opener if end == "near" else self.ends.listener
+            relay.readiness.forget(stream.fileno())
+            stream.close()
+        self.client.close()
+        self.server.close()
+
+
+def streams() -> tuple[Stream, Stream]:
+    """Both ends of a stream, authenticated as it were."""
+    near, far = tcp_pair()
+    return Stream.of(near), Stream.of(far)
+
+
+def _ignore(_: object) -> None:
+    """Nobody cares."""
+
+
+@contextlib.asynccontextmanager
+async def joined(make_ends: MakeEnds) -> AsyncIterator[Joined]:
+    """One flow, and afterwards none."""
+    ends = make_ends()
+    flow = Joined(ends)
+    try:
+        yield flow
+    finally:
+        await ends.aclose()
+        flow.close()
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    """Send all of it."""
+    await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(sock, data), PATIENCE)
+
+
+async def receive(sock: socket.socket, size: int = 1 << 16) -> bytes:
+    """What comes next; b"" at end-of-file."""
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, size), PATIENCE)
+
+
+async def receive_exactly(sock: socket.socket, size: int) -> bytes:
+    """So many bytes."""
+    data = bytearray()
+    while len(data) < size:
+        part = await receive(sock, size - len(data))
+        assert part, f"end-of-file after {len(data)} of {size} bytes"
+        data += part
+    return bytes(data)
+
+
+async def receive_all(sock: socket.socket) -> bytes:
+    """Everything, to end-of-file."""
+    data = bytearray()
+    while part := await receive(sock, 1 << 18):
+        data += part
+    return bytes(data)
+
+
+async def is_reset(sock: socket.socket) -> bool:
+    """True if the connection ends with a reset."""
+    with contextlib.suppress(ConnectionResetError):
+        while await receive(sock):
+            pass
+        return False
+    return True

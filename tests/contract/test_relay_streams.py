@@ -1,0 +1,240 @@
+"""What becomes of a stream when its flow is over: it carries another, or is no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+from typing import Final
+
+import pytest
+
+from link.opening import OpenReader
+from link.relay.frames import END, HEADER, MAX_PAYLOAD
+from link.relay.halves import RAW_AFTER
+from link.relay.relay import Flow, StreamGoneError, reset_socket
+from link.stream import Stream
+from link.wire import OpenRequest
+from tests.contract.relay_stage import (
+    OPENING,
+    PAIRS,
+    PATIENCE,
+    Ends,
+    Joined,
+    MakeEnds,
+    Run,
+    is_reset,
+    joined,
+    receive,
+    receive_all,
+    receive_exactly,
+    send,
+    tcp_pair,
+)
+
+SPLICE: Final = PAIRS["splice-splice"]
+
+
+def _ignore(_: object) -> None:
+    """Nobody cares."""
+
+
+async def close_in_order(flow: Joined, first: str) -> None:
+    """Both sides close, one after the other or at once."""
+    if first != "server":
+        flow.client.shutdown(socket.SHUT_WR)
+    if first == "client":
+        assert await receive(flow.server) == b""
+    flow.server.shutdown(socket.SHUT_WR)
+    if first == "server":
+        assert await receive(flow.client) == b""
+        flow.client.shutdown(socket.SHUT_WR)
+    await flow.wait_end()
+
+
+def home_of(flow: Joined) -> tuple[Stream, Stream] | None:
+    """Both ends of the stream if both came home, None if neither did."""
+    if not flow.home:
+        return None
+    return flow.home.pop("near"), flow.home.pop("far")
+
+
+@pytest.mark.parametrize("first", ["client", "server", "both"])
+def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
+    first: str, run_on_loop: Run
+) -> None:
+    async def story() -> None:
+        ends = SPLICE()
+        stream: tuple[Stream, Stream] | None = None
+        for number in range(20):
+            flow = Joined(ends, stream)
+            question, answer = b"question %d" % number, b"answer %d" % number
+            await send(flow.client, question)
+            assert await receive_exactly(flow.server, len(question)) == question
+            await send(flow.server, answer)
+            assert await receive_exactly(flow.client, len(answer)) == answer
+            await close_in_order(flow, first)
+            stream = home_of(flow)
+            assert stream is not None
+            flow.close()
+        for end in stream or ():
+            end.close()
+        await ends.aclose()
+
+    run_on_loop(story())
+
+
+def test_the_next_opening_may_come_right_behind_the_end_of_the_last_flow(run_on_loop: Run) -> None:
+    """The opener's end is the last word of a flow that the server ended first."""
+
+    async def story() -> None:
+        ends = SPLICE()
+        last = Joined(ends)
+        client, first = tcp_pair()
+        second, server = tcp_pair()
+        await send(client, b"the next question")
+        over: list[Flow] = []
+
+        def begin(stream: Stream) -> None:
+            ends.opener.forward(first, stream, OPENING, over.append)
+
+        def opened(stream: socket.socket, _request: OpenRequest) -> None:
+            ends.listener.serve(stream, second, over.append)
+
+        def await_opening(stream: Stream) -> None:
+            OpenReader(stream, opened, _ignore, ends.listener.readiness)
+
+        last.near.home, last.far.home = begin, await_opening
+        await send(last.client, b"the last question")
+        last.server.shutdown(socket.SHUT_WR)
+        assert await receive(last.client) == b""
+        last.client.shutdown(socket.SHUT_WR)
+        assert await receive_all(last.server) == b"the last question"
+        assert await receive(server) == b"the next question"
+        await ends.aclose()
+        assert len(over) == 2
+        last.close()
+        client.close()
+        server.close()
+
+    run_on_loop(story())
+
+
+def test_after_bulk_or_a_reset_a_stream_is_no_more(run_on_loop: Run) -> None:
+    async def story() -> None:
+        async with joined(SPLICE) as flow:
+            size = 4 * RAW_AFTER
+            sent = asyncio.create_task(send(flow.client, bytes(size)))
+            assert await receive_exactly(flow.server, size) == bytes(size)
+            await sent
+            await close_in_order(flow, "client")
+            assert not flow.home
+        async with joined(SPLICE) as flow:
+            await send(flow.client, b"hello")
+            assert await receive_exactly(flow.server, 5) == b"hello"
+            reset_socket(flow.server)
+            assert await is_reset(flow.client)
+            await flow.wait_end()
+            assert not flow.home
+
+    run_on_loop(story())
+
+
+class Half:
+    """A relay's end of a flow, whose other end the test moves by hand.
+
+    `peer` is the program that the relay serves: a client if `is_opener`, or else a server.
+    """
+
+    def __init__(self, ends: Ends, *, is_opener: bool) -> None:
+        self._ends = ends
+        self.peer, its = tcp_pair()
+        near, self.far = tcp_pair()
+        self.ended = asyncio.Event()
+        self.home: list[Stream] = []
+        stream = Stream.of(near)
+        stream.home = self.home.append
+        if is_opener:
+            ends.opener.readiness.watch(stream.fileno(), _ignore)
+            ends.opener.forward(its, stream, OPENING, lambda _flow: self.ended.set())
+        else:
+            ends.listener.serve(stream, its, lambda _flow: self.ended.set())
+
+    async def aclose(self) -> None:
+        """End it."""
+        for stream in self.home:
+            self._ends.opener.readiness.forget(stream.fileno())
+            stream.close()
+        await self._ends.aclose()
+        self.peer.close()
+        self.far.close()
+
+
+@pytest.mark.parametrize("is_opener", [True, False], ids=["opener", "listener"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        HEADER.pack(9) + b"part",
+        HEADER.pack(4)[:2],
+        HEADER.pack(MAX_PAYLOAD + 1),
+        HEADER.pack(END) + b"x",
+    ],
+    ids=["nothing", "part of a frame", "part of a header", "too much", "more than all"],
+)
+def test_a_stream_that_breaks_off_or_breaks_the_rules_is_a_reset(
+    make_ends: MakeEnds, run_on_loop: Run, said: bytes, is_opener: bool
+) -> None:
+    async def story() -> None:
+        half = Half(make_ends(), is_opener=is_opener)
+        await send(half.far, said)
+        with contextlib.suppress(OSError):  # the relay may have reset it by now
+            half.far.shutdown(socket.SHUT_WR)
+        assert await is_reset(half.peer)
+        await asyncio.wait_for(half.ended.wait(), PATIENCE)
+        await half.aclose()
+
+    run_on_loop(story())
+
+
+def test_a_stream_that_ends_with_its_flow_does_not_come_home(run_on_loop: Run) -> None:
+    async def story() -> None:
+        half = Half(SPLICE(), is_opener=True)
+        half.peer.shutdown(socket.SHUT_WR)
+        assert await receive_exactly(half.far, len(OPENING) + HEADER.size)
+        await send(half.far, HEADER.pack(END))
+        half.far.close()
+        assert await receive(half.peer) == b""
+        await asyncio.wait_for(half.ended.wait(), PATIENCE)
+        for stream in half.home:  # it was before the end was to be seen
+            assert stream.recv(1) == b""
+        await half.aclose()
+
+    run_on_loop(story())
+
+
+def test_what_a_client_has_said_survives_a_stream_that_is_gone(
+    make_ends: MakeEnds, run_on_loop: Run
+) -> None:
+    async def story() -> None:
+        ends = make_ends()
+        client, first = tcp_pair()
+        await send(client, b"patience")
+        gone, far = tcp_pair()
+        ends.opener.readiness.watch(gone.fileno(), _ignore)
+        reset_socket(far)
+        assert select.select([gone], [], [], PATIENCE)[0]
+        with pytest.raises(StreamGoneError) as caught:
+            ends.opener.forward(first, gone, OPENING, _ignore)
+        assert gone.fileno() == -1
+        near, far = tcp_pair()
+        ends.opener.readiness.watch(near.fileno(), _ignore)
+        ends.opener.forward(first, near, OPENING, _ignore, caught.value.early)
+        assert await receive_exactly(far, len(OPENING)) == OPENING
+        assert (await receive_exactly(far, HEADER.size + 8)).endswith(b"patience")
+        await ends.aclose()
+        client.close()
+        far.close()
+
+    run_on_loop(story())

@@ -1,0 +1,89 @@
+"""Frames of a flow in a stream: whatever pieces they come in, the flow's bytes come out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
+from link.wire import WireError
+
+
+def frame(payload: bytes) -> bytes:
+    return HEADER.pack(len(payload)) + payload
+
+
+def feed(unframer: Unframer, data: bytes, cuts: list[int]) -> bytes:
+    """Feed `data` in pieces of these sizes, the rest in one."""
+    taken = b""
+    for cut in cuts:
+        taken += b"".join(unframer.feed(memoryview(data[:cut])))
+        data = data[cut:]
+    return taken + b"".join(unframer.feed(memoryview(data)))
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(0, 9)), st.data()
+)
+def test_the_bytes_come_out_whatever_the_pieces(
+    payloads: list[bytes], cuts: list[int], data: st.DataObject
+) -> None:
+    ending = data.draw(st.sampled_from([b"", HEADER.pack(END), HEADER.pack(RAW) + b"raw" * 9]))
+    unframer = Unframer()
+    taken = feed(unframer, b"".join(map(frame, payloads)) + ending, cuts)
+    assert taken == b"".join(payloads) + ending[HEADER.size :]
+    assert unframer.is_ended == (ending == HEADER.pack(END))
+    assert unframer.is_raw == (len(ending) > HEADER.size)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1), st.binary(min_size=1))
+def test_who_takes_what_is_needed_never_takes_what_follows_the_end(
+    payloads: list[bytes], next_opening: bytes
+) -> None:
+    unframer = Unframer()
+    data = b"".join(map(frame, payloads)) + HEADER.pack(END) + next_opening
+    taken = b""
+    while not unframer.is_ended:
+        needed = unframer.needed
+        assert needed > 0
+        taken += b"".join(unframer.feed(memoryview(data[:needed])))
+        data = data[needed:]
+    assert taken == b"".join(payloads)
+    assert data == next_opening
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 9)))
+def test_noise_is_refused_or_taken_but_breaks_nothing(noise: bytes, cuts: list[int]) -> None:
+    unframer = Unframer()
+    try:
+        taken = feed(unframer, noise, cuts)
+    except WireError:
+        return
+    assert len(taken) <= len(noise)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEADER.pack(MAX_PAYLOAD + 1),
+        HEADER.pack(END) + b"x",
+        frame(b"whole") + HEADER.pack(END) + frame(b"more"),
+    ],
+)
+def test_too_large_a_frame_or_more_after_the_end_is_an_error(data: bytes) -> None:
+    with pytest.raises(WireError):
+        Unframer().feed(memoryview(data))
+
+
+def test_a_frame_may_be_as_large_as_the_limit() -> None:
+    unframer = Unframer()
+    assert unframer.feed(memoryview(frame(bytes(MAX_PAYLOAD)))) == [bytes(MAX_PAYLOAD)]
+    assert unframer.needed == HEADER.size
+
+
+def test_nothing_is_taken_after_the_end_though_it_looks_like_a_frame() -> None:
+    unframer = Unframer()
+    unframer.feed(memoryview(HEADER.pack(END)))
+    with pytest.raises(WireError):
+        unframer.feed(memoryview(frame(b"x")))
