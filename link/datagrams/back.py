@@ -11,15 +11,23 @@ is told to the client, and tried again with the next datagram. Counterpart: `fro
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
 
 from link.datagrams.flow import DatagramFlow, Watch
 from link.datagrams.flows import FlowTable, Limits
-from link.datagrams.frames import Frame, Kind
-from link.datagrams.sockets import Connected, DatagramSockets, Train
+from link.datagrams.frames import DATA, Kind
+from link.datagrams.sockets import (
+    Buffer,
+    ClientKey,
+    Connected,
+    DatagramSockets,
+    Train,
+    datagrams_in,
+)
 from link.datagrams.stream import DatagramStream
 
 __all__ = ["Back"]
@@ -47,14 +55,13 @@ class Back:
         watch: Watch,
         on_end: Callable[[Back], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._server = address, port
         self._watch = watch
         self._on_end = on_end
         self._is_short = False
         self._flows: FlowTable[int, _BackFlow] = FlowTable(limits)
-        self._stream = DatagramStream(self._frames, self._stream_ended)
+        self._stream = DatagramStream(self._asked, self._told, self._stream_ended)
         self._stream.attach(stream)
 
     @property
@@ -82,71 +89,63 @@ class Back:
         self._stream.close()
         self._end_flows(self._flows.take_all())
 
-    def _frames(self, frames: list[Frame]) -> None:
-        now = self._loop.time()
-        for frame in frames:
-            if frame.kind == Kind.DATA:
-                self._data(frame, now)
-            elif frame.kind in (Kind.END, Kind.EVICTED):
-                self._end(frame)
-
-    def _end(self, frame: Frame) -> None:
-        flow = self._flows.remove(frame.flow)
-        if flow is not None:
-            self._end_flows([flow])
-            if frame.kind == Kind.EVICTED:
-                self._watch.evicted(1)
-
-    def _data(self, frame: Frame, now: float) -> None:
-        flow = self._flows.get(frame.flow)
+    def _asked(self, number: int, segment: int, payload: memoryview) -> None:
+        now = monotonic()
+        flow = self._flows.heard(number, now) or self._begin(number, now)
         if flow is None:
-            flow = self._begin(frame.flow, now)
-            if flow is None:
-                self._stream.lose(frame.datagrams)
-                return
-        else:
-            self._flows.touch(frame.flow, now)
-        flow.first_bytes += len(frame.payload)
-        unsent = flow.socket.send(frame.payload, frame.segment)
+            self._stream.lose(datagrams_in(len(payload), segment))
+            return
+        flow.first_bytes += len(payload)
+        unsent = flow.socket.send(payload, segment)
         if unsent:
             self._stream.lose(unsent)
 
+    def _told(self, kind: int, number: int) -> None:
+        """The other end says what has become of a flow."""
+        flow = self._flows.remove(number) if kind in (Kind.END, Kind.EVICTED) else None
+        if flow is not None:
+            self._end_flows([flow])
+            if kind == Kind.EVICTED:
+                self._watch.evicted(1)
+
     def _begin(self, number: int, now: float) -> _BackFlow | None:
+        if not self._stream.is_attached:
+            return None
         flow = _BackFlow(number)
         try:
             flow.socket = self._sockets.connect(
-                *self._server,
-                lambda trains: self._replied(flow, trains),
-                lambda: self._refused(flow),
+                *self._server, partial(self._replied, flow), partial(self._refused, flow)
             )
         except OSError as error:
             if not self._is_short:
                 log.warning("no socket to %s port %d: %s", *self._server, error)
             self._is_short = True
             return None
+        flow.socket.on_lone = partial(self._pass, flow)
         self._is_short = False
         evicted = self._flows.add(number, flow, now)
-        for each in evicted:
-            self._stream.add(Kind.END, each.number)
-        self._end_flows(evicted)
         if evicted:
-            self._stream.flush()
+            self._stream.send_words(Kind.END, [each.number for each in evicted])
+            self._end_flows(evicted)
             self._watch.evicted(len(evicted))
         self._watch.started(flow)
         return flow
 
     def _replied(self, flow: _BackFlow, trains: Sequence[Train]) -> None:
-        if self._flows.get(flow.number) is not flow:
-            return
-        self._flows.touch(flow.number, self._loop.time())
-        for train in trains:
-            flow.second_bytes += train.size
-            self._stream.add(Kind.DATA, flow.number, train.parts, train.size, train.segment)
+        self._stream.hold()
+        for key, parts, size, segment in trains:
+            self._pass(flow, key, parts, size, segment)
         self._stream.flush()
 
+    def _pass(
+        self, flow: _BackFlow, _key: ClientKey, parts: Sequence[Buffer], size: int, segment: int
+    ) -> None:
+        if self._flows.heard(flow.number, monotonic()) is flow:
+            flow.second_bytes += size
+            self._stream.send(DATA, flow.number, parts, size, segment)
+
     def _refused(self, flow: _BackFlow) -> None:
-        self._stream.add(Kind.REFUSED, flow.number)
-        self._stream.flush()
+        self._stream.send(Kind.REFUSED, flow.number)
 
     def _end_flows(self, flows: Sequence[_BackFlow]) -> None:
         for flow in flows:

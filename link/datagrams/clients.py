@@ -2,6 +2,7 @@
 
     key     IPv4: family, port, address (the first 8 bytes of sockaddr_in) | our address (4)
             IPv6: sockaddr_in6 (28 bytes) | our address (16)
+            without our address where the socket has but one
 
 Rules: pure. Layouts are those of linux/in.h, linux/in6.h and cmsg(3), with the machine's word
 size. For a datagram that came by broadcast, "our address" is the one the kernel would answer
@@ -26,7 +27,15 @@ from link.datagrams.kernel import (
 )
 from link.datagrams.sockets import Peer
 
-__all__ = ["Address", "Client", "Control", "Layout", "local_address", "merged_segment"]
+__all__ = [
+    "Address",
+    "Client",
+    "Control",
+    "Layout",
+    "leave_from",
+    "local_address",
+    "merged_segment",
+]
 
 Address = Union[tuple[str, int], tuple[str, int, int, int]]
 Control = list[tuple[int, int, bytes]]
@@ -53,15 +62,23 @@ class Client(Peer):
 
 
 class Layout:
-    """Where things are in the name and control bytes of one address family."""
+    """Where things are in the name and control bytes of one address family.
 
-    def __init__(self, family: int) -> None:
+    `bound` is the address that the socket is bound to. One that is bound to all ("") is told with
+    each message which address it came to; for another that is no question, and replies leave from
+    there by themselves.
+    """
+
+    def __init__(self, family: int, bound: str = "") -> None:
         self.is_ipv4 = family == socket.AF_INET
+        self.bound = bound
         self.name_size = 8 if self.is_ipv4 else NAME_SIZE
-        self.address_size = 4 if self.is_ipv4 else 16
         # in_pktinfo: interface, our address, the datagram's; in6_pktinfo: address, interface
         self.address_at = _HEADER.size + (4 if self.is_ipv4 else 0)
-        self.plain_size = _HEADER.size + _aligned(12 if self.is_ipv4 else 20)
+        self.address_size = 0 if bound else 4 if self.is_ipv4 else 16
+        self.plain_size = 0 if bound else _HEADER.size + _aligned(12 if self.is_ipv4 else 20)
+        self._first_name = slice(0, self.name_size)
+        self._first_address = slice(self.address_at, self.address_at + self.address_size)
 
     def key(self, names: bytearray, controls: bytearray, index: int, control_size: int) -> bytes:
         """The key of message `index` of a batch."""
@@ -70,31 +87,55 @@ class Layout:
         at = index * CONTROL_SIZE + control_size - self.plain_size + self.address_at
         return bytes(names[name : name + self.name_size] + controls[at : at + self.address_size])
 
+    def first_key(self, names: bytearray, controls: bytearray) -> bytes:
+        """The key of a batch's first message, which is not merged."""
+        return bytes(names[self._first_name] + controls[self._first_address])
+
+    def repeats(self, names: bytearray, controls: bytearray, count: int) -> bool:
+        """True if the first `count` messages are of one client; none of them is merged."""
+        if not _repeats(names, NAME_SIZE, count):
+            return False
+        return bool(self.bound) or _repeats(controls, CONTROL_SIZE, count)
+
     def client(self, key: bytes) -> Client:
         """The client that a key stands for."""
-        local = key[self.name_size :]
+        address: Address
         if self.is_ipv4:
             port, packed = _NAME4.unpack_from(key)
-            info = struct.pack("=I4s4x", 0, local)
-            control = [(socket.IPPROTO_IP, IP_PKTINFO, info)]
-            text = socket.inet_ntop(socket.AF_INET, local)
-            return Client((socket.inet_ntop(socket.AF_INET, packed), port), text, control)
-        port, packed = _NAME6.unpack_from(key)
-        (scope,) = _SCOPE.unpack_from(key)
-        control = []
-        if local[0] != _MULTICAST:
-            control = [(socket.IPPROTO_IPV6, IPV6_PKTINFO, local + bytes(4))]
-        address = (socket.inet_ntop(socket.AF_INET6, packed), port, 0, scope)
-        return Client(address, socket.inet_ntop(socket.AF_INET6, local), control)
+            address = (socket.inet_ntop(socket.AF_INET, packed), port)
+        else:
+            port, packed = _NAME6.unpack_from(key)
+            (scope,) = _SCOPE.unpack_from(key)
+            address = (socket.inet_ntop(socket.AF_INET6, packed), port, 0, scope)
+        if self.bound:
+            return Client(address, self.bound, [])
+        local = key[self.name_size :]
+        family = socket.AF_INET if self.is_ipv4 else socket.AF_INET6
+        return Client(address, socket.inet_ntop(family, local), leave_from(local))
 
 
 def local_address(key: bytes) -> bytes:
-    """The packed address of ours that the client of a key spoke to."""
+    """The packed address of ours that the client of a key spoke to, on a wildcard's socket."""
     return key[-4:] if len(key) < NAME_SIZE else key[NAME_SIZE:]
 
 
+def leave_from(local: bytes) -> Control:
+    """What makes a datagram leave from a packed address of ours."""
+    if len(local) == _IPV4_SIZE:
+        return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4x", 0, local))]
+    if local[0] == _MULTICAST:
+        return []
+    return [(socket.IPPROTO_IPV6, IPV6_PKTINFO, local + bytes(4))]
+
+
+_IPV4_SIZE: Final = 4
 _MULTICAST: Final = 0xFF
 """First byte of an IPv6 multicast address (RFC 4291, 2.7)."""
+
+
+def _repeats(rows: bytearray, width: int, count: int) -> bool:
+    """True if the first `count` rows are all the same."""
+    return rows[: width * count] == rows[:width] * count
 
 
 def _aligned(size: int) -> int:

@@ -50,10 +50,13 @@ class FlowTable(Generic[_Key, _Flow]):
         """The flow of a key."""
         return self._flows.get(key)
 
-    def touch(self, key: _Key, now: float) -> None:
-        """A datagram passed. Raises KeyError for a flow that is not there."""
-        self._flows.move_to_end(key)
-        self._flows[key].last_heard = now
+    def heard(self, key: _Key, now: float) -> _Flow | None:
+        """The flow of a key, of which a datagram passed."""
+        flow = self._flows.get(key)
+        if flow is not None:
+            flow.last_heard = now
+            self._flows.move_to_end(key)
+        return flow
 
     def add(self, key: _Key, flow: _Flow, now: float) -> list[_Flow]:
         """Take a new flow in. Those returned had to make room and are no longer there."""

@@ -16,15 +16,29 @@ has the opening.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from link.datagrams.sockets import LARGEST_DATAGRAM, MOST_SEGMENTS
+from link.datagrams.sockets import LARGEST_DATAGRAM, MOST_SEGMENTS, datagrams_in
 from link.wire import WireError
 
-__all__ = ["HEADER_SIZE", "MAX_FLOW", "MAX_FRAME", "Frame", "Kind", "cut", "header"]
+__all__ = [
+    "DATA",
+    "HEADER_SIZE",
+    "MAX_FLOW",
+    "MAX_FRAME",
+    "Frame",
+    "Kind",
+    "OnData",
+    "OnWord",
+    "cut",
+    "header",
+    "scan",
+]
 
 _HEADER: Final = struct.Struct("!IHHB3x")
+_unpack: Final = _HEADER.unpack_from
 HEADER_SIZE: Final = _HEADER.size
 MAX_FRAME: Final = HEADER_SIZE + LARGEST_DATAGRAM
 MAX_FLOW: Final = 2**32 - 1
@@ -40,6 +54,10 @@ class Kind(IntEnum):
     EVICTED = 5
 
 
+DATA: Final = int(Kind.DATA)
+"""The kind of nearly all frames, as the plain number that costs least to compare."""
+
+
 class Frame(NamedTuple):
     """One frame. `payload` is a view into what `cut` was given."""
 
@@ -51,12 +69,40 @@ class Frame(NamedTuple):
     @property
     def datagrams(self) -> int:
         """How many datagrams it carries."""
-        return -(-len(self.payload) // self.segment) if self.segment else 1
+        return datagrams_in(len(self.payload), self.segment) if self.kind == DATA else 0
+
+
+OnData = Callable[[int, int, memoryview], None]
+"""Told of DATA: the flow, bytes of each datagram, and those of all; see `Frame`."""
+OnWord = Callable[[int, int], None]
+"""Told of another frame: its kind, and the flow or number."""
 
 
 def header(kind: int, flow: int, size: int = 0, segment: int = 0) -> bytes:
     """The bytes that come before the payload."""
     return _HEADER.pack(flow, size, segment, kind)
+
+
+def scan(data: memoryview, on_data: OnData, on_word: OnWord) -> int:
+    """Hand on the whole frames at the start of `data`, in order; how many bytes they take.
+
+    Raises WireError for the first that breaks the rules.
+    """
+    have = len(data)
+    start, begin = 0, HEADER_SIZE
+    while begin <= have:
+        flow, size, segment, kind = _unpack(data, start)
+        if size != segment or kind != DATA or size > LARGEST_DATAGRAM:
+            _check(kind, size, segment)
+        end = begin + size
+        if end > have:
+            break
+        if kind == DATA:
+            on_data(flow, segment, data[begin:end])
+        else:
+            on_word(kind, flow)
+        start, begin = end, end + HEADER_SIZE
+    return start
 
 
 def cut(data: memoryview) -> tuple[list[Frame], int]:
@@ -65,23 +111,18 @@ def cut(data: memoryview) -> tuple[list[Frame], int]:
     Raises WireError for the first that breaks the rules.
     """
     frames: list[Frame] = []
-    start, last = 0, len(data) - HEADER_SIZE
-    while start <= last:
-        flow, size, segment, kind = _HEADER.unpack_from(data, start)
-        is_train = kind == Kind.DATA and 0 < segment <= size <= segment * MOST_SEGMENTS
-        if not is_train or size > LARGEST_DATAGRAM:
-            _check(kind, size, segment)
-        end = start + HEADER_SIZE + size
-        if end > len(data):
-            break
-        frames.append(Frame(kind, flow, segment, data[start + HEADER_SIZE : end]))
-        start = end
-    return frames, start
+    used = scan(
+        data,
+        lambda flow, segment, payload: frames.append(Frame(DATA, flow, segment, payload)),
+        lambda kind, flow: frames.append(Frame(kind, flow, 0, data[:0])),
+    )
+    return frames, used
 
 
 def _check(kind: int, size: int, segment: int) -> None:
-    """Judge a frame that is no ordinary train."""
-    if not Kind.DATA <= kind <= Kind.EVICTED:
+    """Judge a frame."""
+    if not DATA <= kind <= Kind.EVICTED:
         raise WireError(f"a frame of unknown kind {kind}")
-    if size or segment:
+    is_train = 0 < segment <= size <= min(segment * MOST_SEGMENTS, LARGEST_DATAGRAM)
+    if (size or segment) and not (is_train and kind == DATA):
         raise WireError(f"a frame of kind {kind} with {size} bytes in datagrams of {segment}")

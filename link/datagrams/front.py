@@ -16,12 +16,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final
 
 from link.datagrams.flow import DatagramFlow, Watch
 from link.datagrams.flows import FlowTable, Limits
-from link.datagrams.frames import MAX_FLOW, Frame, Kind
-from link.datagrams.sockets import ClientKey, DatagramSockets, Peer, Train
+from link.datagrams.frames import DATA, MAX_FLOW, Kind
+from link.datagrams.sockets import Buffer, ClientKey, DatagramSockets, Peer, Train
 from link.datagrams.stream import DatagramStream
 from link.pool import StreamPool
 from link.wire import OpenRequest
@@ -72,8 +73,9 @@ class Front:
         self._is_waiting = False
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
-        self._stream = DatagramStream(self._frames, self._stream_ended)
+        self._stream = DatagramStream(self._answered, self._told, self._stream_ended)
         self._listening = sockets.listen(address, port, self._arrived)
+        self._listening.on_lone = self._pass
 
     @property
     def inodes(self) -> frozenset[int]:
@@ -107,19 +109,20 @@ class Front:
     # ---- from clients
 
     def _arrived(self, trains: Sequence[Train]) -> None:
-        now = self._loop.time()
-        for train in trains:
-            flow = self._flows.get(train.key)
-            if flow is None:
-                flow = self._begin(train.key, now)
-                if flow is None:
-                    continue
-            else:
-                self._flows.touch(train.key, now)
-            flow.first_bytes += train.size
-            self._stream.add(Kind.DATA, flow.number, train.parts, train.size, train.segment)
-        self._draw()
+        self._stream.hold()
+        for key, parts, size, segment in trains:
+            self._pass(key, parts, size, segment)
         self._stream.flush()
+
+    def _pass(self, key: ClientKey, parts: Sequence[Buffer], size: int, segment: int) -> None:
+        now = monotonic()
+        flow = self._flows.heard(key, now) or self._begin(key, now)
+        if flow is None:
+            return
+        if not self._stream.is_attached:
+            self._draw()
+        flow.first_bytes += size
+        self._stream.send(DATA, flow.number, parts, size, segment)
 
     def _begin(self, key: ClientKey, now: float) -> _FrontFlow | None:
         peer = self._listening.peer(key)
@@ -154,11 +157,10 @@ class Front:
         self._request = request
 
     def _draw(self) -> None:
-        """Have a stream, now or soon, if there is anything for one."""
-        if self._stream.is_attached or self._is_waiting or self._request is None:
-            return
-        self._is_waiting = True
-        self._pool.take(self._attach)
+        """Have a stream, now or soon, if there is anything for one. There is none."""
+        if not self._is_waiting and self._request is not None:
+            self._is_waiting = True
+            self._pool.take(self._attach)
 
     def _attach(self, stream: socket.socket | None) -> None:
         self._is_waiting = False
@@ -180,24 +182,25 @@ class Front:
 
     # ---- from the other end
 
-    def _frames(self, frames: list[Frame]) -> None:
-        now = self._loop.time()
-        for frame in frames:
-            flow = self._by_number.get(frame.flow)
-            if flow is None:
-                continue
-            if frame.kind == Kind.DATA:
-                self._flows.touch(flow.key, now)
-                flow.second_bytes += len(frame.payload)
-                unsent = self._listening.send(flow.peer, frame.payload, frame.segment)
-                if unsent:
-                    self._stream.lose(unsent)
-            elif frame.kind == Kind.REFUSED:
-                self._listening.refuse(flow.peer)
-            else:
-                self._flows.remove(flow.key)
-                self._end_flows([flow])  # said there, too: what was on its way began it anew
-        self._stream.flush()
+    def _answered(self, number: int, segment: int, payload: memoryview) -> None:
+        flow = self._by_number.get(number)
+        if flow is None:
+            return
+        self._flows.heard(flow.key, monotonic())
+        flow.second_bytes += len(payload)
+        unsent = self._listening.send(flow.peer, payload, segment)
+        if unsent:
+            self._stream.lose(unsent)
+
+    def _told(self, kind: int, number: int) -> None:
+        flow = self._by_number.get(number)
+        if flow is None:
+            return
+        if kind == Kind.REFUSED:
+            self._listening.refuse(flow.peer)
+        else:
+            self._flows.remove(flow.key)
+            self._end_flows([flow])  # said there, too: what was on its way began it anew
 
     def _stream_ended(self, reason: str) -> None:
         """Flows live on; the next datagram draws another stream."""
@@ -208,20 +211,18 @@ class Front:
 
     def _end_flows(self, flows: Sequence[_FrontFlow], kind: Kind = Kind.END) -> None:
         """End flows that are no longer in the table."""
+        self._stream.send_words(kind, [flow.number for flow in flows])
         for flow in flows:
             del self._by_number[flow.number]
-            self._stream.add(kind, flow.number)
             self._watch.ended(flow)
 
     def _sweep(self) -> None:
         self._timer = None
-        self._end_flows(self._flows.take_silent(self._loop.time()))
-        self._stream.flush()
+        self._end_flows(self._flows.take_silent(monotonic()))
         self._arm()
 
     def _arm(self) -> None:
         deadline = self._flows.deadline()
         if self._timer is None and deadline is not None:
-            now = self._loop.time()
-            at = min(max(deadline, now + SWEEP_SECONDS[0]), now + SWEEP_SECONDS[1])
-            self._timer = self._loop.call_at(at, self._sweep)
+            delay = min(max(deadline - monotonic(), SWEEP_SECONDS[0]), SWEEP_SECONDS[1])
+            self._timer = self._loop.call_later(delay, self._sweep)

@@ -5,7 +5,8 @@ of struct mmsghdr (recvmmsg(2)), struct msghdr (recvmsg(2)) and cmsg(3); ctypes 
 machine's word size.
 
 Rules: Linux, standard library. A `Batch` is filled by one call and read before the next; its
-payload memory may be shared by all batches of an event loop, since each is used up at once.
+payload memory may be shared by all batches of an event loop, since each is used up at once. One
+batch serves sockets of one family: the kernel leaves room for a name of that family only.
 Counterpart: `linux.py`.
 """
 
@@ -80,19 +81,11 @@ class _Header(ctypes.Structure):
 
 _WORDS: Final = ctypes.sizeof(_Header) // 4
 _RECEIVED: Final = _Header.received.offset // 4
-_NAME_LENGTH: Final = _Message.name_length.offset // 4
 _SIZES: Final = ctypes.sizeof(_Header) // ctypes.sizeof(ctypes.c_size_t)
 _CONTROL_LENGTH: Final = _Message.control_length.offset // ctypes.sizeof(ctypes.c_size_t)
 
 _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
-_recvmmsg.restype = ctypes.c_int
-_recvmmsg.argtypes = (
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_uint,
-    ctypes.c_int,
-    ctypes.c_void_p,
-)
+"""Without `argtypes`, which cost a conversion each: ints are C's, and pointers come as such."""
 
 
 def segment_option(segment: int) -> tuple[int, int, bytes]:
@@ -111,13 +104,17 @@ class Slots:
 
 
 class Batch:
-    """Room for what one `recvmmsg` takes; `names` and `controls` are BATCH fields in a row each.
+    """Room for what one `recvmmsg` takes. A connected socket needs it not `with_peers`.
 
-    Both are kept only if `with_peers`, since a connected socket needs neither.
+    Attributes:
+        views, first: memory of each payload, and of the first.
+        names, controls: BATCH fields in a row each; without peers there are no names.
+        sizes, control_lengths: bytes of each message of the last call, and of its controls.
     """
 
     def __init__(self, slots: Slots, *, with_peers: bool) -> None:
         self.views = slots.views
+        self.first = slots.views[0]
         self.names = bytearray(BATCH * NAME_SIZE)
         self.controls = bytearray(BATCH * CONTROL_SIZE)
         self._vectors = (_Vector * BATCH)()
@@ -133,34 +130,29 @@ class Batch:
             message.control = controls + i * CONTROL_SIZE
             if with_peers:
                 message.name, message.name_length = names + i * NAME_SIZE, NAME_SIZE
-        self._at = ctypes.addressof(self._headers)
+        self._reference = ctypes.byref(self._headers)
         memory = memoryview(self._headers).cast("B")
-        self._received = memory.cast("I")[_RECEIVED::_WORDS]
-        self._name_room = memory.cast("I")[_NAME_LENGTH::_WORDS]
-        self._room = memory.cast("L")[_CONTROL_LENGTH::_SIZES]
-        self._full_name_room = memoryview(array("I", [NAME_SIZE] * BATCH))
-        self._full_room = memoryview(array("L", [CONTROL_SIZE] * BATCH))
+        self.sizes = memory.cast("I")[_RECEIVED::_WORDS]
+        self.control_lengths = memory.cast("L")[_CONTROL_LENGTH::_SIZES]
+        self._room = memoryview(array("L", [CONTROL_SIZE] * BATCH))
         self._used = BATCH
 
-    def receive(self, descriptor: int) -> list[int]:
-        """Take what is there, without waiting: the bytes of each message. Raises OSError."""
-        used = self._used
+    def receive(self, descriptor: int) -> int:
+        """Take what is there, without waiting: how many messages. Raises OSError."""
         # The kernel wrote what it used of each room, and would take that for the room next time.
-        self._name_room[:used] = self._full_name_room[:used]
-        self._room[:used] = self._full_room[:used]
-        count = int(_recvmmsg(descriptor, self._at, BATCH, _MSG_DONTWAIT, None))
+        if self._used == 1:
+            self.control_lengths[0] = CONTROL_SIZE
+        else:
+            self.control_lengths[: self._used] = self._room[: self._used]
+        count: int = _recvmmsg(descriptor, self._reference, BATCH, _MSG_DONTWAIT, None)
         if count < 0:
             self._used = 0
             number = ctypes.get_errno()
             if number in _NOTHING:
-                return []
+                return 0
             raise OSError(number, os.strerror(number))
         self._used = count
-        return self._received[:count].tolist()
-
-    def control_lengths(self, count: int) -> list[int]:
-        """Bytes of control messages of each message of the last call."""
-        return self._room[:count].tolist()
+        return count
 
     def clear_controls(self) -> None:
         """Forget control messages: the rest of a longer one would show beside a shorter one."""

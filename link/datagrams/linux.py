@@ -5,14 +5,11 @@ flood on one port leaves the others their turn. Datagrams of one client and one 
 side by side become one train; a train the kernel merged itself (UDP_GRO) stays one. What the
 kernel will not cut up (a device without checksums, a size over its MTU) is sent one by one.
 
-All sockets share an epoll that is nested in the event loop: to watch one costs a system call and
-a dictionary's entry, and an error on one is told again and again, where uvloop would stop looking.
-
 Limits: kernel 5.0 for merging and cutting; older ones are served one datagram at a time. A
 client is told of a refusal only where raw sockets are allowed (CAP_NET_RAW).
 
-Counterparts: `kernel.py` has the calls, `clients.py` the addresses, `unreachable.py` the
-refusals; `front.py` and `back.py` use it.
+Counterparts: `kernel.py` has the calls, `link.readiness` wakes, `clients.py` knows addresses,
+`unreachable.py` refusals; `front.py` and `back.py` use it.
 """
 
 from __future__ import annotations
@@ -21,21 +18,24 @@ import asyncio
 import errno
 import logging
 import os
-import select
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final, Union, cast
 
-from link.datagrams.clients import Address, Client, Control, Layout, merged_segment
+from link.datagrams.clients import (
+    Address,
+    Client,
+    Control,
+    Layout,
+    merged_segment,
+)
 from link.datagrams.grouping import group, group_alike
 from link.datagrams.kernel import (
     BATCH,
-    CONTROL_SIZE,
     IP_PKTINFO,
     IPV6_RECVPKTINFO,
-    NAME_SIZE,
     SOL_UDP,
     UDP_GRO,
     Batch,
@@ -47,11 +47,16 @@ from link.datagrams.sockets import (
     Connected,
     DatagramSockets,
     Listening,
+    OnTrain,
     OnTrains,
     Peer,
+    Train,
+    datagrams_in,
 )
 from link.datagrams.unreachable import Refuser
 from link.dial import require_loopback
+from link.loop import open_epoll_readiness
+from link.readiness import READABLE
 
 __all__ = ["LinuxDatagramSockets", "Option"]
 
@@ -62,7 +67,6 @@ BUFFER_BYTES: Final = 4 << 20
 """Asked for, each way, per socket. The kernel gives what net.core.rmem_max and wmem_max allow, and
 uses it only while datagrams wait."""
 BATCHES_PER_TURN: Final = 8
-EVENTS_PER_TURN: Final = 256
 
 _SO_RCVBUFFORCE: Final = 33
 """asm-generic/socket.h; beyond rmem_max, for root."""
@@ -74,6 +78,11 @@ _UNCUTTABLE: Final = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.E
 _STALE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """An earlier datagram's fate, told to the next call (udp(7)), whose own has not been sent."""
 
+_NO_CONTROL: Final[Control] = []
+_TELL_OUR_ADDRESS: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, IPV6_RECVPKTINFO),
+}
 _MEMINFO: Final = struct.Struct("=9I")
 
 log = logging.getLogger(__name__)
@@ -85,10 +94,8 @@ class LinuxDatagramSockets(DatagramSockets):
     name = "linux"
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
-        self._loop.add_reader(self._epoll.fileno(), self._turn)
+        self.loop = asyncio.get_running_loop()
+        self.readiness, self._close_readiness = open_epoll_readiness()
         self.refuser = Refuser()
         slots = Slots()
         # One per family, so that rows alike are alike to the last byte.
@@ -111,9 +118,8 @@ class LinuxDatagramSockets(DatagramSockets):
                 sock.setsockopt(level, name, value)
             if sock.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+            if ip_address(address).is_unspecified:
+                sock.setsockopt(*_TELL_OUR_ADDRESS[sock.family], 1)
             sock.bind((address, port))
         except OSError:
             sock.close()
@@ -136,26 +142,7 @@ class LinuxDatagramSockets(DatagramSockets):
     def close(self) -> None:
         """See `DatagramSockets.close`."""
         self.refuser.close()
-        if not self._epoll.closed:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
-
-    def watch(self, descriptor: int, reader: Callable[[], None]) -> None:
-        """Call `reader` whenever something has arrived, or an error."""
-        self._epoll.register(descriptor, select.EPOLLIN)
-        self._readers[descriptor] = reader
-
-    def forget(self, descriptor: int) -> None:
-        """Watch it no more; it is about to be closed, which takes it out of the epoll."""
-        del self._readers[descriptor]
-
-    def _turn(self) -> None:
-        if self._epoll.closed:
-            return
-        for descriptor, _mask in self._epoll.poll(0, EVENTS_PER_TURN):
-            reader = self._readers.get(descriptor)
-            if reader is not None:
-                reader()
+        self._close_readiness()
 
 
 def _socket(address: str) -> socket.socket:
@@ -176,28 +163,34 @@ def _socket(address: str) -> socket.socket:
 class _Socket:
     """A socket in the loop: read by batches, written by trains. `close` may be called twice."""
 
-    def __init__(self, owner: LinuxDatagramSockets, sock: socket.socket, batch: Batch) -> None:
+    def __init__(
+        self, sock: socket.socket, batch: Batch, layout: Layout | None, on_trains: OnTrains
+    ) -> None:
         self.sock = sock
-        self._owner = owner
         self.descriptor = sock.fileno()
-        self.batch = batch
+        self._batch = batch
+        self._layout = layout
+        self._plain_size = layout.plain_size if layout else 0
+        self._on_trains = on_trains
+        self.on_lone: OnTrain | None = None
         self._dropped = 0
-        owner.watch(self.descriptor, self.drain)
 
-    def drain(self) -> None:
+    def drain(self, _mask: int = 0) -> None:
         """See `Listening.drain`."""
         for _ in range(BATCHES_PER_TURN):
             if self.descriptor < 0:
                 return
             try:
-                sizes = self.batch.receive(self.descriptor)
+                count = self._batch.receive(self.descriptor)
             except OSError as error:
                 # An earlier datagram's fate (udp(7)): what has arrived is behind it.
                 self.failed(error)
                 continue
-            if sizes:
-                self.received(sizes)
-            if len(sizes) < BATCH:
+            if count == 1:
+                self._hand_on_lone()
+            elif count:
+                self._on_trains(self._trains(count))
+            if count < BATCH:
                 return
 
     @property
@@ -214,125 +207,142 @@ class _Socket:
     def close(self) -> None:
         """See `Listening.close`."""
         if self.descriptor >= 0:
-            self._owner.forget(self.descriptor)
+            self.forget()
             self.descriptor = -1
             self.sock.close()
 
-    def received(self, sizes: list[int]) -> None:
-        """The batch holds messages of these sizes."""
+    def forget(self) -> None:
+        """Take it out of the loop."""
         raise NotImplementedError
 
     def failed(self, error: OSError) -> None:
         """A call failed for what an earlier datagram met, or for want of memory."""
         raise NotImplementedError
 
+    def _hand_on_lone(self) -> None:
+        batch, layout = self._batch, self._layout
+        if self.on_lone is None or batch.control_lengths[0] != self._plain_size:
+            self._on_trains(self._trains(1))
+            return
+        size = batch.sizes[0]
+        key = layout.first_key(batch.names, batch.controls) if layout else None
+        self.on_lone(key, (batch.first[:size],), size, size)
+
+    def _trains(self, count: int) -> Sequence[Train]:
+        """What the batch holds."""
+        batch, layout = self._batch, self._layout
+        sizes, lengths = batch.sizes[:count].tolist(), batch.control_lengths[:count].tolist()
+        are_plain = lengths.count(self._plain_size) == count
+        are_alike = are_plain and sizes.count(sizes[0]) == count
+        if are_alike and (layout is None or layout.repeats(batch.names, batch.controls, count)):
+            key = layout.first_key(batch.names, batch.controls) if layout else None
+            return group_alike(key, batch.views, count, sizes[0])
+        trains = list(group(self._messages(sizes, lengths)))
+        if layout and not are_plain:
+            batch.clear_controls()
+        return trains
+
+    def _messages(
+        self, sizes: list[int], lengths: list[int]
+    ) -> Iterator[tuple[ClientKey, memoryview, int]]:
+        batch, layout = self._batch, self._layout
+        for index, (size, length) in enumerate(zip(sizes, lengths)):
+            segment = size
+            if length > self._plain_size:
+                segment = merged_segment(batch.controls, index) or size
+            key = layout.key(batch.names, batch.controls, index, length) if layout else None
+            yield key, batch.views[index][:size], segment
+
     def send_train(
-        self, payload: memoryview, segment: int, control: Control, address: Address | None
+        self,
+        payload: memoryview,
+        segment: int,
+        control: Control = _NO_CONTROL,
+        address: Address | None = None,
     ) -> int:
         """Send datagrams, in one call if the kernel cuts them; the number not sent."""
-        size = len(payload)
-        if size <= segment or not segment:
-            return 1 if self._attempt(payload, control, address) else 0
-        number = self._attempt(payload, [segment_option(segment), *control], address)
-        if not number:
-            return 0
-        if number not in _UNCUTTABLE:
-            return -(-size // segment)
-        pieces = (payload[start : start + segment] for start in range(0, size, segment))
-        return sum(bool(self._attempt(piece, control, address)) for piece in pieces)
+        if 0 < segment < len(payload):
+            return self._send_cut(payload, segment, control, address)
+        try:
+            self.sock.sendmsg((payload,), control, 0, address)
+        except OSError as error:
+            return 1 if self._fails_again(error, payload, control, address) else 0
+        return 0
 
-    def _attempt(self, payload: memoryview, control: Control, address: Address | None) -> int:
-        """One call, once more if it only told of an earlier one: 0, or its errno."""
-        number = 0
-        for _ in range(2):
+    def _send_cut(
+        self, payload: memoryview, segment: int, control: Control, address: Address | None
+    ) -> int:
+        cutting = [segment_option(segment), *control]
+        try:
+            self.sock.sendmsg((payload,), cutting, 0, address)
+        except OSError as error:
+            number = self._fails_again(error, payload, cutting, address)
+            if number in _UNCUTTABLE:
+                starts = range(0, len(payload), segment)
+                pieces = (payload[start : start + segment] for start in starts)
+                return sum(self.send_train(each, segment, control, address) for each in pieces)
+            return datagrams_in(len(payload), segment) if number else 0
+        return 0
+
+    def _fails_again(
+        self, error: OSError, payload: memoryview, control: Control, address: Address | None
+    ) -> int:
+        """One more call if the first told of an earlier one only: 0, or the errno of the last."""
+        if error.errno in _STALE:
+            self.failed(error)
             try:
-                self._send(payload, control, address)
-            except OSError as error:
-                number = error.errno or errno.EIO
-                if number not in _STALE or self.descriptor < 0:
-                    break
-                self.failed(error)
+                self.sock.sendmsg((payload,), control, 0, address)
+            except OSError as another:
+                error = another
             else:
                 return 0
-        return number
-
-    def _send(self, payload: memoryview, control: Control, address: Address | None) -> None:
-        if address is not None:
-            self.sock.sendmsg((payload,), control, 0, address)
-        elif control:
-            self.sock.sendmsg((payload,), control)
-        else:
-            self.sock.send(payload)
+        return error.errno or errno.EIO
 
 
 class _Listening(_Socket, Listening):
-    """See `Listening`."""
+    """See `Listening`. The loop watches it itself: it has no errors, nor are there many."""
 
     def __init__(
         self, owner: LinuxDatagramSockets, sock: socket.socket, on_trains: OnTrains
     ) -> None:
-        super().__init__(owner, sock, owner.with_peers[sock.family])
+        self._port: int
+        address, self._port = sock.getsockname()[:2]
+        is_wildcard = ip_address(address).is_unspecified
+        self._peers = Layout(sock.family, "" if is_wildcard else address)
+        super().__init__(sock, owner.with_peers[sock.family], self._peers, on_trains)
         self.inodes = frozenset({os.fstat(self.descriptor).st_ino})
-        self._port = int(sock.getsockname()[1])
-        self._layout = Layout(sock.family)
         self._refuser = owner.refuser
-        self._on_trains = on_trains
+        self._loop = owner.loop
+        self._loop.add_reader(self.descriptor, self.drain)
 
     def peer(self, key: ClientKey) -> Peer:
         """See `Listening.peer`."""
-        return self._layout.client(cast("bytes", key))
+        return self._peers.client(cast("bytes", key))
 
     def send(self, peer: Peer, payload: memoryview, segment: int) -> int:
         """See `Listening.send`."""
-        client = cast("Client", peer)
+        client: Client = peer  # type: ignore[assignment]
         return self.send_train(payload, segment, client.control, client.address)
 
     def refuse(self, peer: Peer) -> None:
         """See `Listening.refuse`."""
         self._refuser.refuse(cast("Client", peer), self._port)
 
+    def forget(self) -> None:
+        """See `_Socket.forget`."""
+        self._loop.remove_reader(self.descriptor)
+
     def failed(self, error: OSError) -> None:
-        """See `_Socket.failed`."""
+        """See `_Socket.failed`. Of a socket with an error some loops, uvloop's, tell but once."""
         log.debug("UDP port %d: %s", self._port, error)
-
-    def received(self, sizes: list[int]) -> None:
-        """See `_Socket.received`."""
-        count = len(sizes)
-        lengths = self.batch.control_lengths(count)
-        if self._is_alike(sizes, lengths):
-            key = self._layout.key(self.batch.names, self.batch.controls, 0, lengths[0])
-            self._on_trains(group_alike(key, self.batch.views, count, sizes[0]))
-        else:
-            self._on_trains(list(group(self._messages(sizes, lengths))))
-            if lengths.count(self._layout.plain_size) < count:
-                self.batch.clear_controls()
-
-    def _is_alike(self, sizes: list[int], lengths: list[int]) -> bool:
-        """True if all datagrams are of one client and one size, and none is a merged train."""
-        count = len(sizes)
-        plain = self._layout.plain_size
-        if count == 1:
-            return lengths[0] == plain
-        if sizes.count(sizes[0]) < count or lengths.count(plain) < count:
-            return False
-        return _repeats(self.batch.names, NAME_SIZE, count) and _repeats(
-            self.batch.controls, CONTROL_SIZE, count
-        )
-
-    def _messages(
-        self, sizes: list[int], lengths: list[int]
-    ) -> Iterable[tuple[ClientKey, memoryview, int]]:
-        batch, layout = self.batch, self._layout
-        for index, (size, length) in enumerate(zip(sizes, lengths)):
-            segment = size
-            if length > layout.plain_size:
-                segment = merged_segment(batch.controls, index) or size
-            key = layout.key(batch.names, batch.controls, index, length)
-            yield key, batch.views[index][:size], segment
+        self._loop.remove_reader(self.descriptor)
+        self._loop.add_reader(self.descriptor, self.drain)
 
 
 class _Connected(_Socket, Connected):
-    """See `Connected`."""
+    """See `Connected`. Its server answers nobody else, so it sends as it is."""
+
+    send = _Socket.send_train
 
     def __init__(
         self,
@@ -341,36 +351,16 @@ class _Connected(_Socket, Connected):
         on_trains: OnTrains,
         on_refused: Callable[[], None],
     ) -> None:
-        super().__init__(owner, sock, owner.without_peers)
-        self._on_trains = on_trains
+        super().__init__(sock, owner.without_peers, None, on_trains)
+        self._readiness = owner.readiness
         self._on_refused = on_refused
+        self._readiness.watch_level(self.descriptor, self.drain, READABLE)
 
-    def send(self, payload: memoryview, segment: int) -> int:
-        """See `Connected.send`."""
-        return self.send_train(payload, segment, [], None)
+    def forget(self) -> None:
+        """See `_Socket.forget`."""
+        self._readiness.forget(self.descriptor)
 
     def failed(self, error: OSError) -> None:
         """See `_Socket.failed`."""
         if error.errno in _STALE:
             self._on_refused()
-
-    def received(self, sizes: list[int]) -> None:
-        """See `_Socket.received`."""
-        count = len(sizes)
-        lengths = self.batch.control_lengths(count)
-        if sizes.count(sizes[0]) == count and not any(lengths):
-            self._on_trains(group_alike(None, self.batch.views, count, sizes[0]))
-        else:
-            self._on_trains(list(group(self._messages(sizes, lengths))))
-
-    def _messages(
-        self, sizes: list[int], lengths: list[int]
-    ) -> Iterable[tuple[ClientKey, memoryview, int]]:
-        for index, (size, length) in enumerate(zip(sizes, lengths)):
-            segment = merged_segment(self.batch.controls, index) if length else 0
-            yield None, self.batch.views[index][:size], segment or size
-
-
-def _repeats(rows: bytearray, width: int, count: int) -> bool:
-    """True if the first `count` rows are all the same."""
-    return rows[: width * count] == rows[:width] * count

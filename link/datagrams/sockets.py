@@ -21,13 +21,16 @@ from typing import Final, NamedTuple, Union
 __all__ = [
     "LARGEST_DATAGRAM",
     "MOST_SEGMENTS",
+    "Buffer",
     "ClientKey",
     "Connected",
     "DatagramSockets",
     "Listening",
+    "OnTrain",
     "OnTrains",
     "Peer",
     "Train",
+    "datagrams_in",
 ]
 
 LARGEST_DATAGRAM: Final = 65_527
@@ -40,6 +43,11 @@ MOST_SEGMENTS: Final = 64
 Buffer = Union[bytes, memoryview]
 ClientKey = Hashable
 """Tells clients of a Listening socket apart: their address, and the address they spoke to."""
+
+
+def datagrams_in(size: int, segment: int) -> int:
+    """How many datagrams of `segment` bytes make `size`; the last may be shorter."""
+    return -(-size // segment) if segment else 1
 
 
 class Train(NamedTuple):
@@ -60,11 +68,13 @@ class Train(NamedTuple):
     @property
     def datagrams(self) -> int:
         """How many datagrams."""
-        return -(-self.size // self.segment) if self.segment else 1
+        return datagrams_in(self.size, self.segment)
 
 
 OnTrains = Callable[[Sequence[Train]], None]
 """Told what one look at a socket found, in the order of arrival."""
+OnTrain = Callable[[ClientKey, Sequence[Buffer], int, int], None]
+"""Told of one train, by what would be its attributes."""
 
 
 class Peer:
@@ -78,6 +88,8 @@ class Listening(abc.ABC):
 
     inodes: frozenset[int]
     """The sockets it is made of, so that nobody mirrors them; empty where there are none."""
+    on_lone: OnTrain | None = None
+    """If set, an implementation may tell this of a train that a look found alone."""
 
     @property
     @abc.abstractmethod
@@ -107,6 +119,9 @@ class Listening(abc.ABC):
 
 class Connected(abc.ABC):
     """A socket connected to a real server, with a port of its own for the life of a flow."""
+
+    on_lone: OnTrain | None = None
+    """See `Listening.on_lone`."""
 
     @property
     @abc.abstractmethod

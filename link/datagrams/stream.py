@@ -1,13 +1,17 @@
 """A stream that carries datagrams: frames out in few writes, frames in from few reads.
 
-    add, add, … flush ─▶ one sendmsg ─▶ stream
-                             └─ what it does not take waits: at most BACKLOG_BYTES,
-                                the oldest frames are dropped first, and counted
+    send, or hold, send, … flush ─▶ one sendmsg ─▶ stream
+                                        └─ what it does not take waits: at most BACKLOG_BYTES,
+                                           the oldest frames are dropped first, and counted
 
 Rules: without a stream attached frames wait in the same bounded queue. A frame that was begun is
 finished before another, and never dropped. Each end tells the other how many datagrams it has
 dropped, at most once in REPORT_SECONDS; that is read here and not handed on. Payloads
-given to `add` need to live until `flush` only.
+given to `send` need to live until it returns, or until `flush` if frames are held.
+
+A lone frame costs one system call: it is sent at once, and a read that brings less than it could
+have is not followed by another. Of an end that comes with the last bytes (a reset) some loops,
+uvloop's, tell but once: so there is one more read a while after the last.
 
 Limits: any asyncio loop with add_reader and add_writer; Python 3.9.
 
@@ -19,10 +23,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Union
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
-from link.datagrams.frames import HEADER_SIZE, MAX_FRAME, Frame, Kind, cut, header
+from link.datagrams.frames import (
+    HEADER_SIZE,
+    MAX_FRAME,
+    Kind,
+    OnData,
+    OnWord,
+    cut,
+    header,
+    scan,
+)
+from link.datagrams.sockets import Buffer
 from link.wire import WireError
 
 __all__ = ["BACKLOG_BYTES", "DatagramStream"]
@@ -31,91 +45,91 @@ BACKLOG_BYTES: Final = 1 << 18
 """Bytes of frames that may wait for the stream. More would be old by the time it arrives."""
 READ_BYTES: Final = 1 << 17
 READS_PER_TURN: Final = 4
+SECOND_LOOK_SECONDS: Final = 1.0
+"""After a read, until one that makes sure that nothing was missed."""
 REPORT_SECONDS: Final = 1.0
 MOST_BUFFERS: Final = 512
 """Buffers in one sendmsg; the kernel takes 1024 (UIO_MAXIOV, linux/uio.h)."""
-
-Buffer = Union[bytes, memoryview]
 
 _buffers: list[memoryview] = []
 """Memory to read into, kept for whoever reads next: one is in use at a time, but for a stream that
 is drained while another's frames are handed on."""
 
 
-class _Outgoing(NamedTuple):
-    """A frame on its way: its bytes in pieces, how many those are, and the datagrams in it.
+class _Waiting(NamedTuple):
+    """A frame that waits for the stream: what that has not got of it, and the datagrams in it.
 
     Of one that `is_begun` the stream has some bytes already.
     """
 
-    buffers: Sequence[Buffer]
-    size: int
+    data: bytes
     datagrams: int
-    is_begun: bool = False
+    is_begun: bool
 
 
 class DatagramStream:
     """See the module. `close` before dropping it.
 
     Attributes:
+        is_attached: true while there is a stream.
         dropped_here: datagrams that this end did not pass on so far.
         dropped_there: the same of the other ends so far, as they told.
     """
 
-    def __init__(
-        self, on_frames: Callable[[list[Frame]], None], on_end: Callable[[str], None]
-    ) -> None:
+    def __init__(self, on_data: OnData, on_word: OnWord, on_end: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._on_frames = on_frames
+        self._on_data = on_data
+        self._on_word = on_word
         self._on_end = on_end
         self._socket: socket.socket | None = None
+        self.is_attached = False
         self._rest = b""
-        self._fresh: list[_Outgoing] = []
-        self._backlog: deque[_Outgoing] = deque()
+        self._held: list[Buffer] = []
+        self._held_bytes = 0
+        self._is_holding = False
+        self._backlog: deque[_Waiting] = deque()
         self._backlog_bytes = 0
         self._is_writing = False
+        self._is_reading = False
         self.dropped_here = 0
         self.dropped_there = 0
         self._dropped_earlier = 0
         self._reported = 0
         self._report: asyncio.TimerHandle | None = None
-
-    @property
-    def is_attached(self) -> bool:
-        """True while there is a stream."""
-        return self._socket is not None
+        self._second_look: asyncio.TimerHandle | None = None
 
     def attach(self, sock: socket.socket) -> None:
         """Use this stream, which is owned from now on; what waits is sent."""
         self._socket = sock
+        self.is_attached = True
         self._rest = b""
         self._dropped_earlier = self.dropped_there
         self._reported = 0
         self._loop.add_reader(sock.fileno(), self._read)
-        self._write()
+        self._write_waiting()
         self._tell_later()
 
-    def add(
-        self, kind: Kind, flow: int, parts: Sequence[Buffer] = (), size: int = 0, segment: int = 0
+    def send(
+        self, kind: int, flow: int, parts: Sequence[Buffer] = (), size: int = 0, segment: int = 0
     ) -> None:
-        """Send a frame with the next `flush`."""
-        count = 0 if kind is not Kind.DATA else -(-size // segment) if segment else 1
-        buffers = (header(kind, flow, size, segment), *parts)
-        self._fresh.append(_Outgoing(buffers, HEADER_SIZE + size, count))
+        """Send a frame: now, or while frames are held with the next `flush`."""
+        self._add((header(kind, flow, size, segment), *parts), HEADER_SIZE + size)
+
+    def send_words(self, kind: int, flows: Iterable[int]) -> None:
+        """`send` a frame without payload for each of these flows."""
+        words = [header(kind, flow) for flow in flows]
+        self._add(words, HEADER_SIZE * len(words))
+
+    def hold(self) -> None:
+        """Hold frames from now on, so that they go out together."""
+        self._is_holding = True
 
     def flush(self) -> None:
-        """Send what was added, or keep what the stream does not take."""
-        fresh, self._fresh = self._fresh, []
-        if not fresh:
-            return
-        if self._socket is not None and not self._backlog:
-            fresh = self._send(fresh)
-            if not fresh:
-                return
-        for outgoing in fresh:
-            self._keep(outgoing)
-        self._trim()
-        self._watch()
+        """Send what was held, and hold no more."""
+        self._is_holding = False
+        held, self._held = self._held, []
+        size, self._held_bytes = self._held_bytes, 0
+        self._add(held, size)
 
     def lose(self, datagrams: int) -> None:
         """Count datagrams that this end could not pass on."""
@@ -129,7 +143,7 @@ class DatagramStream:
     def close(self) -> None:
         """End the stream and forget what waits. No call-back comes any more."""
         self.detach()
-        self._fresh.clear()
+        self._is_holding, self._held, self._held_bytes = False, [], 0
         self._backlog.clear()
         self._backlog_bytes = 0
         if self._report is not None:
@@ -138,19 +152,23 @@ class DatagramStream:
 
     def drop_waiting(self) -> None:
         """Give up on what waits."""
-        self.lose(sum(outgoing.datagrams for outgoing in self._backlog))
+        self.lose(sum(waiting.datagrams for waiting in self._backlog))
         self._backlog.clear()
         self._backlog_bytes = 0
 
     def detach(self) -> None:
         """Close the stream only."""
         sock, self._socket = self._socket, None
+        self.is_attached = False
         if sock is None:
             return
         self._loop.remove_reader(sock.fileno())
         if self._is_writing:
             self._loop.remove_writer(sock.fileno())
             self._is_writing = False
+        if self._second_look is not None:
+            self._second_look.cancel()
+            self._second_look = None
         sock.close()
         if self._backlog and self._backlog[0].is_begun:
             self._forget_oldest()  # its beginning went with the old stream
@@ -164,8 +182,7 @@ class DatagramStream:
         self._report = None
         if self._socket is not None:
             self._reported = self.dropped_here
-            self.add(Kind.DROPPED, self._reported % 2**32)
-            self.flush()
+            self.send(Kind.DROPPED, self._reported % 2**32)
 
     def _end(self, reason: str) -> None:
         self.detach()
@@ -173,44 +190,44 @@ class DatagramStream:
 
     # ---- out
 
-    def _send(self, frames: Sequence[_Outgoing]) -> list[_Outgoing]:
-        """Send frames, the first of which may have been begun; what is left of them."""
-        buffers = [buffer for outgoing in frames for buffer in outgoing.buffers]
-        sent = self._send_buffers(buffers)
-        if sent == sum([outgoing.size for outgoing in frames]):
-            return []
-        left: list[_Outgoing] = []
-        for outgoing in frames:
-            if sent >= outgoing.size:
-                sent -= outgoing.size
-            elif sent > 0:
-                rest = b"".join(outgoing.buffers)[sent:]
-                left.append(_Outgoing((rest,), len(rest), outgoing.datagrams, True))
-                sent = 0
-            else:
-                left.append(outgoing)
-        return left
+    def _add(self, buffers: Sequence[Buffer], size: int) -> None:
+        if self._is_holding:
+            self._held += buffers
+            self._held_bytes += size
+            return
+        sent = 0 if self._backlog or not size else self._write(buffers)
+        if sent < size:
+            self._keep(buffers, sent)
 
-    def _send_buffers(self, buffers: Sequence[Buffer]) -> int:
-        """Bytes that the stream took; its failure shows when it is read."""
+    def _write(self, buffers: Sequence[Buffer]) -> int:
+        """Bytes that the stream took."""
         if self._socket is None:
             return 0
-        total = 0
-        for start in range(0, len(buffers), MOST_BUFFERS):
-            part = buffers[start : start + MOST_BUFFERS]
-            try:
-                sent = self._socket.sendmsg(part)
-            except OSError:
-                break
-            total += sent
-            if len(part) == MOST_BUFFERS and sent < sum(map(len, part)):
-                break
-        return total
+        if len(buffers) > MOST_BUFFERS:
+            first, rest = buffers[:MOST_BUFFERS], buffers[MOST_BUFFERS:]
+            sent = self._write(first)
+            return sent if sent < sum(map(len, first)) else sent + self._write(rest)
+        try:
+            return self._socket.sendmsg(buffers)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._loop.call_soon(self._read)  # which tells of the end
+            return 0
 
-    def _keep(self, outgoing: _Outgoing) -> None:
-        data = b"".join(outgoing.buffers)
-        self._backlog.append(outgoing._replace(buffers=(data,)))
-        self._backlog_bytes += len(data)
+    def _keep(self, buffers: Sequence[Buffer], sent: int) -> None:
+        """Let frames wait, whose first `sent` bytes the stream has got."""
+        data = b"".join(buffers)
+        start = 0
+        for frame in cut(memoryview(data))[0]:
+            end = start + HEADER_SIZE + len(frame.payload)
+            if end > sent:
+                rest = data[max(start, sent) : end]
+                self._backlog.append(_Waiting(rest, frame.datagrams, is_begun=start < sent))
+                self._backlog_bytes += len(rest)
+            start = end
+        self._trim()
+        self._watch()
 
     def _trim(self) -> None:
         """Drop the oldest frames over the limit, but for one that was begun."""
@@ -224,7 +241,7 @@ class DatagramStream:
 
     def _forget_oldest(self) -> None:
         oldest = self._backlog.popleft()
-        self._backlog_bytes -= oldest.size
+        self._backlog_bytes -= len(oldest.data)
         self.lose(oldest.datagrams)
 
     def _watch(self) -> None:
@@ -233,37 +250,45 @@ class DatagramStream:
             return
         self._is_writing = not self._is_writing
         if self._is_writing:
-            self._loop.add_writer(self._socket.fileno(), self._write)
+            self._loop.add_writer(self._socket.fileno(), self._write_waiting)
         else:
             self._loop.remove_writer(self._socket.fileno())
 
-    def _write(self) -> None:
-        waiting, self._backlog = self._backlog, deque()
-        self._backlog_bytes = 0
-        for outgoing in self._send(waiting):
-            self._keep(outgoing)
+    def _write_waiting(self) -> None:
+        sent = self._write([waiting.data for waiting in self._backlog]) if self._backlog else 0
+        self._backlog_bytes -= sent
+        while sent:
+            data, datagrams, _ = self._backlog.popleft()
+            if sent < len(data):
+                self._backlog.appendleft(_Waiting(data[sent:], datagrams, is_begun=True))
+            sent -= min(sent, len(data))
         self._watch()
 
     # ---- in
 
     def _read(self) -> None:
-        for _ in range(READS_PER_TURN):
-            if self._socket is None:
-                return
-            buffer = _buffers.pop() if _buffers else memoryview(bytearray(READ_BYTES + MAX_FRAME))
-            try:
-                if not self._receive(self._socket, buffer):
+        if self._is_reading:
+            return
+        self._is_reading = True
+        buffer = _buffers.pop() if _buffers else memoryview(bytearray(READ_BYTES + MAX_FRAME))
+        try:
+            for _ in range(READS_PER_TURN):
+                if not self._receive(buffer):
                     return
-            finally:
-                _buffers.append(buffer)
+        finally:
+            _buffers.append(buffer)
+            self._is_reading = False
         self._look_again()
 
-    def _receive(self, sock: socket.socket, buffer: memoryview) -> bool:
-        """One read, and what it brings. False if there is nothing more."""
-        have = len(self._rest)
-        buffer[:have] = self._rest
+    def _receive(self, buffer: memoryview) -> bool:
+        """Read once, and hand on what that brings. True if there may be more."""
+        sock, left = self._socket, len(self._rest)
+        if sock is None:
+            return False
+        if left:
+            buffer[:left] = self._rest
         try:
-            size = sock.recv_into(buffer[have : have + READ_BYTES])
+            size = sock.recv_into(buffer[left:] if left else buffer, READ_BYTES)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -272,8 +297,33 @@ class DatagramStream:
         if not size:
             self._end("the other end closed the stream")
             return False
-        self._take(buffer[: have + size])
-        return True
+        if self._second_look is None:
+            self._second_look = self._loop.call_later(SECOND_LOOK_SECONDS, self._look_twice)
+        self._take(sock, buffer[: left + size])
+        return size == READ_BYTES
+
+    def _take(self, sock: socket.socket, data: memoryview) -> None:
+        """Hand on the frames in what was read, and keep what is left of them."""
+        try:
+            used = scan(data, self._on_data, self._word)
+        except WireError as error:
+            self._end(f"protocol error: {error}")
+            return
+        except Exception:
+            self._end("what it carried could not be handled")  # and where it goes on is not known
+            raise
+        if self._socket is sock:
+            self._rest = bytes(data[used:]) if used < len(data) else b""
+
+    def _word(self, kind: int, flow: int) -> None:
+        if kind == Kind.DROPPED:
+            self.dropped_there = self._dropped_earlier + flow
+        else:
+            self._on_word(kind, flow)
+
+    def _look_twice(self) -> None:
+        self._second_look = None
+        self._read()
 
     def _look_again(self) -> None:
         """Be told anew of what is left: of an end (reset) some loops, uvloop's, tell but once."""
@@ -285,19 +335,4 @@ class DatagramStream:
             self._loop.remove_writer(descriptor)
         self._loop.add_reader(descriptor, self._read)
         if self._is_writing:
-            self._loop.add_writer(descriptor, self._write)
-
-    def _take(self, data: memoryview) -> None:
-        """Hand on the frames in what was read, and keep what is left of them."""
-        try:
-            frames, used = cut(data)
-        except WireError as error:
-            self._end(f"protocol error: {error}")
-            return
-        heard = [frame for frame in frames if frame.kind != Kind.DROPPED]
-        if len(heard) < len(frames):
-            told = [frame.flow for frame in frames if frame.kind == Kind.DROPPED]
-            self.dropped_there = self._dropped_earlier + told[-1]
-        self._rest = bytes(data[used:])
-        if heard:
-            self._on_frames(heard)
+            self._loop.add_writer(descriptor, self._write_waiting)

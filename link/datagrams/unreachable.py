@@ -20,7 +20,7 @@ import struct
 from ipaddress import ip_address
 from typing import Final
 
-from link.datagrams.clients import Client
+from link.datagrams.clients import Client, leave_from
 
 __all__ = ["Refuser", "refusal"]
 
@@ -75,8 +75,9 @@ class Refuser:
             return
         message = refusal(client.address[:2], (client.local, port))
         address = (client.address[0], 0, *client.address[2:])
+        control = leave_from(ip_address(client.local).packed)
         try:
-            sock.sendmsg((message,), client.control, socket.MSG_DONTWAIT, address)
+            sock.sendmsg((message,), control, socket.MSG_DONTWAIT, address)
         except OSError as error:
             log.debug("a refusal could not be sent to %s: %s", client.address[0], error)
 

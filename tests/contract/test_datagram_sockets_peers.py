@@ -9,6 +9,8 @@ Counterparts: `link/datagrams/sockets.py` promises it; `datagram_ends.py` and `c
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from link.datagrams.linux import LinuxDatagramSockets
@@ -77,6 +79,40 @@ def test_a_server_that_is_not_there_is_told_and_heard_when_it_comes(
                 assert await one.inbox.wait() == [b"here I am"]
 
     run(story())
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_a_server_that_goes_after_a_long_conversation_is_told_and_heard_when_it_comes_back(
+    make_sockets: MakeSockets, run: Run, address: str
+) -> None:
+    rounds = 50
+
+    async def story() -> None:
+        with plain(address) as server:
+            port = server.getsockname()[1]
+            async with dialled(make_sockets, address, port) as one:
+                await converse(one, server, rounds)
+                server.close()
+                for number in (1, 2):
+                    one.send(b"lost")
+                    await until(lambda number=number: one.refusals >= number)  # type: ignore[misc]
+                one.send(b"lost, too")
+                assert one.send(b"told of by the next call") == 0
+                with plain(address, port) as again:
+                    await converse(one, again, rounds)
+
+    run(story())
+
+
+async def converse(one: Dialled, server: socket.socket, rounds: int) -> None:
+    """Question and answer, one after the other."""
+    for question in numbered(rounds):
+        before = len(one.inbox.datagrams)
+        one.send(question)
+        payload, sender = await receive(server)
+        assert payload == question
+        server.sendto(b"answer to " + question, sender)
+        assert (await one.inbox.wait(before + 1))[before:] == [b"answer to " + question]
 
 
 def test_datagrams_sent_together_to_a_server_that_has_just_come_all_arrive(

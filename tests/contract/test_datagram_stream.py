@@ -12,11 +12,13 @@ import uvloop
 
 from link.datagrams.frames import Kind, header
 from link.datagrams.stream import DatagramStream
+from link.loop import DirectLoop
 from link.relay.relay import reset_socket
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
+    "direct": DirectLoop,
 }
 PATIENCE: Final = 5.0
 FRAME: Final = header(Kind.DATA, 1, 1000, 1000) + bytes(1000)
@@ -39,7 +41,8 @@ def test_an_end_right_behind_the_last_frames_is_noticed(loop: str, count: int, e
         heard: list[int] = []
         ended = asyncio.Event()
         stream = DatagramStream(
-            lambda frames: heard.extend(frame.flow for frame in frames),
+            lambda flow, _segment, _payload: heard.append(flow),
+            lambda _kind, _flow: None,
             lambda _reason: ended.set(),
         )
         stream.attach(near)

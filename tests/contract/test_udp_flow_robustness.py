@@ -189,6 +189,19 @@ def test_a_peer_that_begins_flows_without_end_costs_no_more_than_the_limit(tell:
     tell(story, limits=Limits(most_flows=most))
 
 
+def test_a_servers_end_that_is_closed_by_its_first_flow_begins_no_other(tell: Tell) -> None:
+    async def story(one: World) -> None:
+        peer = one.reach_back()
+        one.at_back.on_start = one.backs[0].close
+        words = b"".join(header(Kind.DATA, flow, 2, 2) + b"hi" for flow in range(1, 4))
+        await asyncio.get_running_loop().sock_sendall(peer, words)
+        assert await asyncio.get_running_loop().sock_recv(peer, 1) == b""
+        assert len(one.at_back.started) == len(one.at_back.ended) == 1
+        assert one.backs[0].count == 0
+
+    tell(story)
+
+
 def test_the_end_of_flows_without_end_is_no_burden(tell: Tell) -> None:
     async def story(one: World) -> None:
         peer = one.reach_back()

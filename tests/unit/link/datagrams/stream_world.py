@@ -91,13 +91,17 @@ class World:
     def __init__(self) -> None:
         self.received: list[Read] = []
         self.ends: list[str] = []
-        self.on_frames: Callable[[], None] = lambda: None
-        self.stream = DatagramStream(self._frames, self.ends.append)
+        self.on_frame: Callable[[], None] = lambda: None
+        self.stream = DatagramStream(self._data, self._word, self.ends.append)
         self.peers: list[Peer] = []
 
-    def _frames(self, frames: list[Frame]) -> None:
-        self.received += read(frames)
-        self.on_frames()
+    def _data(self, flow: int, segment: int, payload: memoryview) -> None:
+        self.received.append(Read(Kind.DATA, flow, segment, bytes(payload)))
+        self.on_frame()
+
+    def _word(self, kind: int, flow: int) -> None:
+        self.received.append(Read(kind, flow, 0, b""))
+        self.on_frame()
 
     def attach(self, *, is_small: bool = False) -> Peer:
         near, far = socket.socketpair()
@@ -113,9 +117,10 @@ class World:
         return self.stream.is_attached
 
     def send(self, *payloads: bytes, first: int = 0) -> None:
-        """Send datagrams, each of the flow of its place."""
+        """Send datagrams together, each of the flow of its place."""
+        self.stream.hold()
         for flow, payload in enumerate(payloads, first):
-            self.stream.add(Kind.DATA, flow, (payload,), len(payload), len(payload))
+            self.stream.send(Kind.DATA, flow, (payload,), len(payload), len(payload))
         self.stream.flush()
 
     async def all_sent(self, peer: Peer) -> None:

@@ -47,8 +47,8 @@ class Mirror:
 
     def keys(self) -> list[bytes]:
         """The keys of everything that has come."""
-        count = len(self.batch.receive(self.sock.fileno()))
-        lengths = self.batch.control_lengths(count)
+        count = self.batch.receive(self.sock.fileno())
+        lengths = self.batch.control_lengths[:count].tolist()
         return [
             self.layout.key(self.batch.names, self.batch.controls, i, length)
             for i, length in enumerate(lengths)
@@ -127,7 +127,7 @@ def test_a_merged_train_has_the_key_of_its_client_and_its_segment(address: str) 
         sock.send(b"plain")
         plain, train, again = here.keys()
         assert plain == train == again
-        lengths = here.batch.control_lengths(3)
+        lengths = here.batch.control_lengths[:3].tolist()
         assert lengths[0] == lengths[2] == here.layout.plain_size < lengths[1] <= CONTROL_SIZE
         segments = [merged_segment(here.batch.controls, i) for i in range(3)]
         assert segments == [0, 100, 0]

@@ -35,8 +35,8 @@ def test_a_full_table_gives_up_the_quarter_that_has_been_silent_longest(
 
 def test_a_flow_that_speaks_is_not_among_the_oldest() -> None:
     table = table_of(16, Limits(most_flows=16))
-    table.touch(0, 100.0)
-    table.touch(2, 101.0)
+    table.heard(0, 100.0)
+    table.heard(2, 101.0)
     assert numbers(table.add(16, DatagramFlow(16), 102.0)) == [1, 3, 4, 5]
 
 
@@ -76,7 +76,7 @@ def test_a_shorter_silence_holds_at_once() -> None:
 
 def test_silence_ends_a_flow_at_its_limit_and_not_before() -> None:
     table = table_of(1, Limits(idle_seconds=90))
-    table.touch(0, 10.0)
+    table.heard(0, 10.0)
     assert table.deadline() == 100.0
     assert table.take_silent(99.999) == []
     assert numbers(table.take_silent(100.0)) == [0]
@@ -127,13 +127,14 @@ class AgainstAModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_datagram_passes(self, data: st.DataObject) -> None:
         number, _ = data.draw(st.sampled_from(self.model))
-        self.table.touch(number, self.now)
+        flow = self.table.heard(number, self.now)
+        assert flow is not None
+        assert (flow.number, flow.last_heard) == (number, self.now)
         self.model = [*self.model_without(number), (number, self.now)]
 
     @rule()
-    def a_datagram_of_no_flow_is_an_error(self) -> None:
-        with pytest.raises(KeyError):
-            self.table.touch(self.made, self.now)
+    def a_datagram_of_no_flow_finds_none(self) -> None:
+        assert self.table.heard(self.made, self.now) is None
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())

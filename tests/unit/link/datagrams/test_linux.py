@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable, Sequence
 
 import pytest
+import uvloop
 
 from link.datagrams import linux
 from link.datagrams.grouping import group_alike
 from link.datagrams.kernel import segment_option
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import Train
+from tests.contract.datagram_ends import free_port
 from tests.private_network import private_network
 from tests.unit.link.datagrams.loopback import add_address, speaker
+from tests.unit.machines.until import until
 
 Before = Callable[[LinuxDatagramSockets, "linux._Listening"], None]
+
+
+def drop(_: object) -> None:
+    """Take no notice."""
 
 
 def port_of(listening: object) -> int:
@@ -72,11 +82,74 @@ def expect_alike(patch: pytest.MonkeyPatch, address: str, before: Before) -> Non
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
 def test_merged_trains_leave_nothing_behind_by_which_later_datagrams_differ(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     expect_alike(monkeypatch, address, merged_trains_came)
+
+
+def bound_mirrors_clients_came(sockets: LinuxDatagramSockets, here: linux._Listening) -> None:
+    """Clients speak to a mirror of one address, and to one of all, in turn."""
+    beside = sockets.listen("0.0.0.0" if "." in here.sock.getsockname()[0] else "::", 0, drop)
+    address = here.sock.getsockname()[0]
+    for _ in range(20):
+        for mirror in (beside, here):
+            with speaker((address, port_of(mirror)), address) as sock:
+                sock.send(b"plain")
+    beside.drain()
+    here.drain()
+    beside.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_mirrors_of_one_address_and_of_all_leave_each_other_alike_datagrams(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    expect_alike(monkeypatch, address, bound_mirrors_clients_came)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_mirror_whose_socket_an_administrator_destroyed_serves_on(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], address: str
+) -> None:
+    """Its error (ss(8), --kill) is the only one that an unconnected socket has by itself."""
+
+    async def story() -> None:
+        sockets = LinuxDatagramSockets()
+        heard: list[bytes] = []
+        here = sockets.listen(
+            address,
+            free_port(address),  # one that the kernel chose would be lost with the error
+            lambda trains: heard.extend(bytes(each.parts[0]) for each in trains),
+        )
+        assert isinstance(here, linux._Listening)
+        try:
+            for number in range(3):
+                if not await asyncio.to_thread(is_destroyed, here.sock):
+                    pytest.skip("sockets cannot be destroyed here")
+                with speaker((address, port_of(here)), address) as sock:
+                    sock.send(b"%d" % number)
+                await until(lambda number=number: len(heard) > number)  # type: ignore[misc]
+            assert heard == [b"0", b"1", b"2"]
+        finally:
+            here.close()
+            sockets.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(story())
+
+
+def is_destroyed(sock: socket.socket) -> bool:
+    """Destroy a socket; False where that is not allowed."""
+    program = shutil.which("ss", path="/usr/bin:/usr/sbin:/bin:/sbin")
+    if program is None:
+        return False
+    address, port = sock.getsockname()[:2]
+    source = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    command = [program, "--kill", "--udp", "--all", "--numeric", "src", source]
+    return str(port) in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @private_network

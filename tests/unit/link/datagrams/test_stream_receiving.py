@@ -174,7 +174,8 @@ def test_a_close_ends_the_stream_forgets_what_waited_and_may_come_twice() -> Non
         async with world() as one:
             peer = one.attach(is_small=True)
             one.send(*[bytes(10_000)] * 20)
-            one.stream.add(Kind.END, 20)
+            one.stream.hold()
+            one.stream.send(Kind.END, 20)
             one.stream.close()
             one.stream.close()
             peer.take_all()
@@ -194,7 +195,7 @@ def test_a_stream_may_be_closed_by_what_it_hands_on() -> None:
     async def story() -> None:
         async with world() as one:
             peer = one.attach()
-            one.on_frames = one.stream.close
+            one.on_frame = one.stream.close
             peer.sock.send(frame(1, b"enough") + frame(2, b"cut short")[:-1])
             await until(lambda: one.received)
             peer.take_all()
@@ -205,15 +206,121 @@ def test_a_stream_may_be_closed_by_what_it_hands_on() -> None:
     run(story())
 
 
+def test_a_stream_that_is_drained_by_what_it_hands_on_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    payloads = [b"one", b"two", b"three"]
+    text = b"".join(frame(flow, payload) for flow, payload in enumerate(payloads))
+    monkeypatch.setattr(stream_module, "READ_BYTES", len(frame(0, b"one")) + 3)
+
+    async def story() -> None:
+        async with world() as one:
+            peer = one.attach()
+            one.on_frame = one.stream.drain
+            peer.sock.send(text)
+            await until(lambda: len(one.received) == len(payloads) or one.ends)
+            assert [each.payload for each in one.received] == payloads
+            assert one.ends == []
+
+    run(story())
+
+
+def test_what_is_left_of_a_stream_is_not_kept_for_one_that_was_attached_meanwhile() -> None:
+    async def story() -> None:
+        async with world() as one:
+
+            def attach_another() -> None:
+                one.on_frame = lambda: None
+                one.stream.detach()
+                one.attach()
+
+            one.on_frame = attach_another
+            one.attach().sock.send(frame(1, b"one") + frame(2, b"cut short")[:-1])
+            await until(lambda: len(one.peers) == 2)
+            one.peers[1].sock.send(frame(3, b"whole"))
+            await until(lambda: len(one.received) == 2 or one.ends)
+            assert [each.payload for each in one.received] == [b"one", b"whole"]
+            assert one.ends == []
+
+    run(story())
+
+
+def test_a_write_that_fails_tells_of_an_end_that_the_loop_did_not_tell() -> None:
+    async def story() -> None:
+        async with world() as one:
+            near, far = tcp_pair()
+            one.stream.attach(near)
+            asyncio.get_running_loop().remove_reader(near.fileno())
+            reset_socket(far)
+            one.send(b"into the void")
+            await until(lambda: one.ends)
+            assert len(one.ends) == 1
+
+    run(story())
+
+
+def test_a_stream_ends_with_what_cannot_be_handled_since_where_it_goes_on_is_not_known() -> None:
+    def fail() -> None:
+        raise LookupError("for the test")
+
+    async def story() -> None:
+        async with world() as one:
+            peer = one.attach()
+            peer.sock.send(frame(1, b"one") + frame(2, b"two") + frame(3, b"cut short")[:-1])
+            one.on_frame = fail
+            with pytest.raises(LookupError, match="for the test"):
+                one.stream.drain()
+            assert one.ends == ["what it carried could not be handled"]
+            assert not one.is_attached()
+            one.on_frame = lambda: None
+            one.attach().sock.send(frame(4, b"anew"))
+            await until(lambda: len(one.received) == 2)
+            assert one.received[1].payload == b"anew"
+
+    run(story())
+
+
+def test_what_a_stream_brings_is_taken_by_one_read() -> None:
+    async def story() -> None:
+        async with world() as one:
+            peer = one.attach()
+            near = one.stream._socket
+            assert near is not None
+            counted = CountedReads(near)
+            one.stream._socket = counted  # type: ignore[assignment]
+            for number in range(1, 4):
+                peer.sock.send(frame(1, b"short"))
+                await until(lambda number=number: len(one.received) == number)  # type: ignore[misc]
+                assert counted.reads == number
+
+    run(story())
+
+
+class CountedReads:
+    """A socket that counts."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.reads = 0
+
+    def recv_into(self, buffer: memoryview, size: int) -> int:
+        self.reads += 1
+        return self._sock.recv_into(buffer, size)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+
 def test_nothing_keeps_a_closed_stream() -> None:
     async def story() -> None:
-        stream = DatagramStream(lambda _: None, lambda _: None)
+        stream = DatagramStream(lambda *_: None, lambda *_: None, lambda _: None)
         near, far = socket.socketpair()
         near.setblocking(False)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         stream.attach(near)
-        stream.add(Kind.DATA, 1, (bytes(60_000),), 60_000, 60_000)
-        stream.flush()
+        far.send(frame(1))
+        stream.drain()
+        stream.send(Kind.DATA, 1, (bytes(60_000),), 60_000, 60_000)
         stream.lose(1)
         stream.close()
         far.close()

@@ -30,30 +30,49 @@ def test_frames_pass_both_ways_in_order() -> None:
     async def story() -> None:
         async with world() as one, world() as other:
             join(one, other)
-            one.stream.add(Kind.DATA, 1, (b"ab", b"cd", b"e"), 5, 2)
-            one.stream.add(Kind.DATA, 2)
-            one.stream.add(Kind.END, 1)
-            assert other.received == []
-            one.stream.flush()
+            one.stream.send(Kind.DATA, 1, (b"ab", b"cd", b"e"), 5, 2)
+            one.stream.send(Kind.DATA, 2)
+            one.stream.send_words(Kind.END, [1, 3])
             other.send(b"", b"reply", first=7)
-            await until(lambda: len(one.received) == 2 and len(other.received) == 3)
+            await until(lambda: len(one.received) == 2 and len(other.received) == 4)
             assert other.received == [
                 (Kind.DATA, 1, 2, b"abcde"),
                 (Kind.DATA, 2, 0, b""),
                 (Kind.END, 1, 0, b""),
+                (Kind.END, 3, 0, b""),
             ]
             assert one.received == [(Kind.DATA, 7, 0, b""), (Kind.DATA, 8, 5, b"reply")]
 
     run(story())
 
 
-def test_what_was_added_goes_out_in_one_write() -> None:
+def test_a_frame_goes_out_at_once() -> None:
     async def story() -> None:
         async with world() as one:
             peer = one.attach()
-            one.send(b"a", b"b", b"c")
+            for flow in range(3):
+                one.stream.send(Kind.DATA, flow, (b"a",), 1, 1)
+                peer.take()
+                assert peer.flows == list(range(flow + 1))
+
+    run(story())
+
+
+def test_what_was_held_goes_out_together_and_later_frames_at_once_again() -> None:
+    async def story() -> None:
+        async with world() as one:
+            peer = one.attach()
+            one.stream.hold()
+            one.stream.send(Kind.DATA, 0, (b"a",), 1, 1)
+            one.stream.send_words(Kind.END, [1, 2])
+            peer.take()
+            assert peer.data == b""
+            one.stream.flush()
             peer.take()
             assert peer.flows == [0, 1, 2]
+            one.stream.send(Kind.END, 3)
+            peer.take()
+            assert peer.flows == [0, 1, 2, 3]
 
     run(story())
 
@@ -107,8 +126,7 @@ def test_memory_of_the_caller_may_be_used_again_after_the_flush() -> None:
             memory = bytearray(b"a" * 60_000)
             one.send(bytes(memory[:1]))
             for flow in range(3):
-                one.stream.add(Kind.DATA, flow, (memoryview(memory),), len(memory), len(memory))
-                one.stream.flush()
+                one.stream.send(Kind.DATA, flow, (memoryview(memory),), len(memory), len(memory))
                 memory[:] = bytes([memory[0] + 1]) * len(memory)
             await one.all_sent(peer)
             last = [each.payload for each in peer.frames()][1:]
@@ -126,7 +144,8 @@ def test_a_peer_that_does_not_read_costs_bounded_memory_and_the_oldest_datagrams
             for flow in range(count):
                 one.send(bytes([flow]) * size, first=flow)
                 assert one.stream._backlog_bytes <= BACKLOG_BYTES
-                assert sum(each.size for each in one.stream._backlog) == one.stream._backlog_bytes
+                waiting = sum(len(each.data) for each in one.stream._backlog)
+                assert waiting == one.stream._backlog_bytes
             await one.all_sent(peer)
             kept = BACKLOG_BYTES // (size + HEADER_SIZE)
             missing = sorted(set(range(count)) - set(peer.flows))
@@ -142,10 +161,9 @@ def test_a_peer_that_does_not_read_costs_bounded_memory_and_the_oldest_datagrams
 def test_what_is_dropped_is_counted_by_datagrams() -> None:
     async def story() -> None:
         async with world() as one:
-            one.stream.add(Kind.DATA, 1, (bytes(95),), 95, 10)
-            one.stream.add(Kind.DATA, 2)
-            one.stream.add(Kind.END, 3)
-            one.stream.flush()
+            one.stream.send(Kind.DATA, 1, (bytes(95),), 95, 10)
+            one.stream.send(Kind.DATA, 2)
+            one.stream.send(Kind.END, 3)
             one.stream.drop_waiting()
             assert one.stream.dropped_here == 11
             peer = one.attach()

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from link.datagrams.clients import Client
 from link.datagrams.unreachable import Refuser, refusal
 
+IP_RECVERR = 11
+OFFENDER = slice(16, 32)
+"""ip(7), linux/errqueue.h: who sent an error, behind struct sock_extended_err."""
 PORTS = st.integers(0, 65535)
 
 
@@ -95,6 +98,19 @@ def test_the_next_call_of_a_refused_client_says_connection_refused(address: str)
         refuser.close()
 
 
+def test_a_refusal_comes_from_the_address_that_was_spoken_to() -> None:
+    need_raw_sockets()
+    with waiting_client("127.0.0.9") as (sock, client, port):
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        refuser = Refuser()
+        refuser.refuse(client, port)
+        refuser.close()
+        _, controls, _, _ = sock.recvmsg(100, 100, socket.MSG_ERRQUEUE)
+        ((level, kind, error),) = controls
+        assert (level, kind) == (socket.IPPROTO_IP, IP_RECVERR)
+        assert socket.inet_ntoa(error[OFFENDER][4:8]) == "127.0.0.9"
+
+
 def test_a_refusal_reaches_nobody_but_its_client() -> None:
     need_raw_sockets()
     with waiting_client("127.0.0.1") as (sock, client, port):
@@ -113,7 +129,7 @@ def test_a_refusal_reaches_nobody_but_its_client() -> None:
 def test_a_refusal_that_cannot_be_sent_is_no_error() -> None:
     need_raw_sockets()
     refuser = Refuser()
-    refuser.refuse(Client(("127.0.0.1", 9), "192.0.2.1", [(0, 8, b"too short")]), 9)
+    refuser.refuse(Client(("127.0.0.1", 9), "192.0.2.1", []), 9)
     refuser.close()
 
 

@@ -1,0 +1,97 @@
+"""What a lone datagram costs in work of the interpreter. Counts, not seconds.
+
+Every function that is called, Python's or C's, costs most of what it does again after a sleep,
+when the processor has forgotten it; a wake-up for one datagram is such a case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from link.datagrams.linux import LinuxDatagramSockets
+from tests.contract.udp_world import Client, World, world
+
+CALLS: Final = {"in": 20, "across": 25, "back": 20, "out": 28}
+"""Most that are called for one datagram, by leg: a few more than when this was written."""
+ROUNDS: Final = 2000
+BLOCKS: Final = 50
+"""Objects that ROUNDS datagrams may leave: what pools and caches hold."""
+
+
+class Legs:
+    """A conversation whose four legs are moved by hand."""
+
+    def __init__(self, one: World, client: Client) -> None:
+        flow = one.backs[0]._flows.all()[0]
+        self._client, self._server = client.sock, one.server.sock
+        self.legs: dict[str, Callable[[], None]] = {
+            "in": one.front._listening.drain,
+            "across": one.backs[0]._stream.drain,
+            "back": flow.socket.drain,
+            "out": one.front._stream.drain,
+        }
+
+    def round_trip(self, run: Callable[[str, Callable[[], None]], None]) -> None:
+        self._client.send(b"question")
+        run("in", self.legs["in"])
+        run("across", self.legs["across"])
+        question, sender = self._server.recvfrom(100)
+        assert question == b"question"
+        self._server.sendto(b"answer", sender)
+        run("back", self.legs["back"])
+        run("out", self.legs["out"])
+        assert self._client.recv(100) == b"answer"
+
+
+def converse(story: Callable[[Legs], None]) -> None:
+    async def told() -> None:
+        async with world(LinuxDatagramSockets) as one:
+            client = one.client()
+            await client.ask(b"the first makes a flow")
+            for endpoint in (client, one.server):
+                asyncio.get_running_loop().remove_reader(endpoint.sock.fileno())
+            story(Legs(one, client))
+
+    asyncio.run(told())
+
+
+def test_a_lone_datagram_is_passed_on_by_few_calls() -> None:
+    counts = dict.fromkeys(CALLS, 0)
+
+    def counted(name: str, leg: Callable[[], None]) -> None:
+        def count(_frame: FrameType, event: str, _argument: Any) -> None:
+            counts[name] += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            leg()
+        finally:
+            sys.setprofile(None)
+
+    def story(legs: Legs) -> None:
+        legs.round_trip(lambda _, leg: leg())
+        legs.round_trip(counted)
+
+    converse(story)
+    assert {name: count for name, count in counts.items() if not 5 < count <= CALLS[name]} == {}
+
+
+def test_datagrams_leave_nothing_behind() -> None:
+    def story(legs: Legs) -> None:
+        def round_trips() -> None:
+            for _ in range(ROUNDS):
+                legs.round_trip(lambda _, leg: leg())
+
+        round_trips()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        round_trips()
+        gc.collect()
+        assert sys.getallocatedblocks() - before < BLOCKS
+
+    converse(story)
