@@ -42,10 +42,10 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
     integrity  10 000 connections in a row, descriptors before and after; SHA-256 of 1 GiB each
                way; 30 000 connections in seconds, 16 at once, none of which may fail
     rest       CPU of daemon and agent while nothing happens
-    compared   beside direct and the peers, in turn (`contest.py`): TCP throughput, round trips
-               alone and beside 7 bulk flows, connections and HTTP requests per second; UDP round
-               trips, datagrams that arrive of one flow and of many; CPU per GiB and per million
-               datagrams
+    compared   beside direct, the peers and one hop of ours alone, in turn (`contest.py`): TCP
+               throughput, round trips alone and beside 7 bulk flows, connections and HTTP
+               requests per second; UDP round trips, datagrams that arrive of one flow and of many;
+               CPU per GiB and per million datagrams
     compared-host
                the other origin: connections per second, beside direct and docker-proxy
     start      of a daemon; of an agent, and until its first mirror

@@ -27,7 +27,7 @@ from tests.bench.chart import DIRECT, OURS, RATES
 from tests.bench.figures import Figure, Requirement, ratio
 from tests.bench.load import READY_SECONDS
 from tests.bench.others import Quiet, tree_seconds
-from tests.bench.peers import ADDRESS, DOCKER_PROXY, PEERS, REMEDY, Peer, started
+from tests.bench.peers import DOCKER_PROXY, PEERS, REMEDY, Peer, started
 from tests.bench.plan import Plan
 from tests.bench.stage import DatagramServer, Stage, say
 
@@ -68,7 +68,7 @@ def measure_compared_host(stage: Stage, plan: Plan) -> list[Figure]:
         ways = [
             Way(OURS, load, "127.0.0.1", mirrored),
             Way(DIRECT, load, desktop, direct),
-            Way(running.peer.name, load, ADDRESS, running.port),
+            Way(running.peer.name, load, running.address, running.port),
         ]
         _await_connections(ways[-1])
         figures = compare(ways, HOST, plan, plan.peer_rounds, quiet)
@@ -188,7 +188,8 @@ def _through(
         return
     orders: Path | None = route.orders if peer.is_own_namespace else server.orders
     cpu = _cpu(lambda: running.pids) if peer.tells_cpu else None
-    yield Way(peer.name, stage.load, ADDRESS, running.port, cpu, orders if peer.has_udp else None)
+    place = running.address, running.port
+    yield Way(peer.name, stage.load, *place, cpu, orders if peer.has_udp else None)
 
 
 def _cpu(pids: Callable[[], Sequence[int]]) -> Callable[[], float]:

@@ -36,8 +36,10 @@ host-networked container. Every way leads from a client on the desktop to such a
 - **docker-proxy**: one hop, what carries a published port of Docker Engine.
 - **socat** (a process per connection), **haproxy** (with splicing), **nginx** (stream): one hop,
   plain relays.
-- **pasta** (spliced), **rootlesskit** (builtin driver) and **slirp4netns** (started by
-  rootlesskit): one hop into a network namespace of their own, past the cable.
+- **pasta** (spliced; over its **tap** device), **rootlesskit** (builtin driver) and **slirp4netns**
+  (started by rootlesskit): one hop into a network namespace of their own, past the cable.
+- **one hop**: one relay of ours alone, on the daemon's event loop (uvloop) and on the agent's
+  (direct): what the second hop and the link add is the rest of samehost's.
 - **ssh -L**: two hops, with the default cipher.
 
 Ways take turns case by case, and each round begins with another one; a figure is the median of the

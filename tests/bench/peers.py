@@ -2,9 +2,11 @@
 
 Rules: each is one entry of PEERS: what it needs, what it carries, and the commands that start it.
 All listen on ADDRESS, an address of loopback that is not mirrored, and lead to the machine's
-address: their way is ours less the second hop. ssh has both hops: its server is in the machine.
-pasta, rootlesskit and slirp4netns (which rootlesskit starts) lead into a network namespace of their
-own, with servers of their own in it, as is their purpose. Settings are those for speed that the
+address: their way is ours less the second hop. "one hop" is a hop of ours alone, by either event
+loop. ssh has both hops: its server is in the machine. What pasta gets on loopback it splices; for
+its tap device it listens on the desktop's address on the cable. pasta, rootlesskit and slirp4netns
+(which rootlesskit starts) lead into a network namespace of their own, with servers of their own in
+it, as is their purpose. Settings are those for speed that the
 manuals name (TCP_NODELAY, splicing, a long queue of connections); all else is as it comes.
 
 A program that is not installed is looked for in `build/peers`, where `scripts/setup peers` unpacks
@@ -24,6 +26,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +34,7 @@ from pathlib import Path
 from typing import Final
 
 from desktop.errors import SamehostError
+from tests.bench.hop import VARIANTS
 from tests.bench.load import wait_for, wait_for_echo
 from tests.bench.signals import signals_wait
 
@@ -51,7 +55,8 @@ ADDRESS: Final = "127.0.0.2"
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; as the load program's server has it."""
 END_SECONDS: Final = 10.0
-UNPACKED: Final = Path(__file__).parents[2] / "build" / "peers"
+ROOT: Final = Path(__file__).parents[2]
+UNPACKED: Final = ROOT / "build" / "peers"
 REMEDY: Final = "scripts/setup peers"
 SEARCHED: Final = ("usr/bin", "usr/sbin")
 SYSTEM: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec/docker")
@@ -69,6 +74,7 @@ class Route:
         folder: for its files.
         port: where it is to listen, at ADDRESS.
         server: where the server is: an address.
+        desktop: the desktop's address on the cable to the machine.
         tcp_port: the server's.
         udp_port: the server's.
         load: the load program, for peers with servers of their own.
@@ -78,6 +84,7 @@ class Route:
     folder: Path
     port: int
     server: str
+    desktop: str
     tcp_port: int
     udp_port: int
     load: Path
@@ -101,6 +108,7 @@ class Peer:
         has_udp: it carries UDP; all carry TCP.
         is_own_namespace: its servers are its own, behind the same port as it listens on.
         tells_cpu: its CPU time can be known; not if it has processes end that it does not wait for.
+        is_on_cable: it listens on the desktop's address on the cable.
     """
 
     name: str
@@ -109,6 +117,11 @@ class Peer:
     has_udp: bool = False
     is_own_namespace: bool = False
     tells_cpu: bool = True
+    is_on_cable: bool = False
+
+    def address(self, route: Route) -> str:
+        """Where it listens."""
+        return route.desktop if self.is_on_cable else ADDRESS
 
     def missing(self) -> list[str]:
         """Which of its programs are not there."""
@@ -120,6 +133,7 @@ class Running:
     """A peer at work: where it listens, and its processes that were started first."""
 
     peer: Peer
+    address: str
     port: int
     pids: tuple[int, ...]
 
@@ -141,7 +155,8 @@ def started(peer: Peer, route: Route, within: Sequence[str] = ()) -> Iterator[Ru
             processes.append(process)
         if not within:
             _await(peer, route)
-        yield Running(peer, route.port, tuple(process.pid for process in processes))
+        pids = tuple(process.pid for process in processes)
+        yield Running(peer, peer.address(route), route.port, pids)
     finally:
         with signals_wait():
             for process in reversed(processes):
@@ -175,9 +190,9 @@ def _spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
 
 def _await(peer: Peer, route: Route) -> None:
     try:
-        wait_for(ADDRESS, route.port)
+        wait_for(peer.address(route), route.port)
         if peer.has_udp:
-            wait_for_echo(ADDRESS, route.port)
+            wait_for_echo(peer.address(route), route.port)
     except SamehostError as error:
         said = (route.folder / "log").read_text(errors="replace").strip()
         raise SamehostError(f"{peer.name} does not carry: {error.message}", said[-500:]) from error
@@ -267,14 +282,21 @@ stream {{
     return [["nginx", "-e", "stderr", "-p", str(route.folder), "-c", str(configuration)]]
 
 
+def _hop(options: Sequence[str], route: Route) -> list[Command]:
+    """A hop of ours; see `hop.py`."""
+    program = [sys.executable, "-m", "tests.bench.hop", *options]
+    ends = [ADDRESS, str(route.port), route.server, str(route.tcp_port)]
+    return [["env", f"PYTHONPATH={ROOT}", *program, *ends]]
+
+
 def _servers(route: Route) -> Command:
     """Both servers, on the port on which the peer listens outside."""
     script = '"$0" udp-server 0.0.0.0 "$1" "$2" & exec "$0" server 0.0.0.0 "$1"'
     return ["sh", "-c", script, str(route.load), str(route.port), str(route.orders)]
 
 
-def _pasta(route: Route) -> list[Command]:
-    port = f"{ADDRESS}/{route.port}"
+def _pasta(address: Callable[[Route], str], route: Route) -> list[Command]:
+    port = f"{address(route)}/{route.port}"
     ports = ("-t", port, "-u", port, "-T", "none", "-U", "none")
     unshare = ("unshare", "--user", "--map-root-user")
     return [[*unshare, "pasta", "--foreground", "--config-net", *ports, "--", *_servers(route)]]
@@ -340,13 +362,24 @@ PEERS: Final = (
     Peer("socat", ("socat",), _socat, has_udp=True, tells_cpu=False),
     Peer("haproxy", ("haproxy",), _haproxy),
     Peer("nginx", ("nginx",), _nginx, has_udp=True),
-    Peer("pasta", ("pasta", "unshare"), _pasta, has_udp=True, is_own_namespace=True),
+    Peer(
+        *("pasta", ("pasta", "unshare"), partial(_pasta, lambda _: ADDRESS)),
+        has_udp=True,
+        is_own_namespace=True,
+    ),
+    Peer(
+        *("pasta, tap", ("pasta", "unshare"), partial(_pasta, lambda route: route.desktop)),
+        has_udp=True,
+        is_own_namespace=True,
+        is_on_cable=True,
+    ),
     Peer(
         *("rootlesskit", _ROOTLESS, partial(_rootlesskit, "builtin")),
         has_udp=True,
         is_own_namespace=True,
     ),
     Peer("slirp4netns", _ROOTLESS, partial(_rootlesskit, "slirp4netns"), is_own_namespace=True),
+    *(Peer(name, (sys.executable,), partial(_hop, options)) for name, options in VARIANTS.items()),
     Peer("ssh -L", ("ssh", "sshd", "ssh-keygen", "nsenter"), _ssh),
 )
 """docker-proxy first: the others are compared with it."""

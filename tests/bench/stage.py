@@ -113,7 +113,8 @@ class Stage:
         """A peer's way to servers in the container, with a folder of that name."""
         folder = self.folder / "-".join(("peer", *name.split()))
         load, (_, agent) = self._share / "load", self.pids
-        return Route(folder, self.port(), self.addresses[0], tcp_port, udp_port, load, agent)
+        ends = self.port(), *self.addresses
+        return Route(folder, *ends, tcp_port, udp_port, load, agent)
 
     @property
     def keeper(self) -> Path:

@@ -30,7 +30,8 @@ while True:
 def route(tmp_path: Path) -> Route:
     folder = tmp_path / "peer"
     folder.mkdir()
-    return Route(folder, free_port(), "127.0.0.1", 5001, 5002, tmp_path / "load", os.getpid())
+    ends = free_port(), "127.0.0.1", "127.0.0.3"
+    return Route(folder, *ends, 5001, 5002, tmp_path / "load", os.getpid())
 
 
 def listening(route: Route) -> Iterator[list[str]]:
@@ -79,7 +80,7 @@ def test_what_a_peer_said_is_told_if_it_does_not_listen(
 def test_every_peer_is_told_where_to_listen_and_where_to_lead(peer: Peer, route: Route) -> None:
     words = " ".join(word for command in peer.commands(route) for word in command)
     words += " ".join(path.read_text() for path in sorted(route.folder.iterdir()))
-    assert ADDRESS in words
+    assert peer.address(route) in words
     assert str(route.port) in words
     if peer.is_own_namespace:
         assert str(route.orders) in words
@@ -87,6 +88,12 @@ def test_every_peer_is_told_where_to_listen_and_where_to_lead(peer: Peer, route:
         assert route.server in words
         assert str(route.tcp_port) in words
         assert (str(route.udp_port) in words) == peer.has_udp
+
+
+def test_what_is_on_the_cable_listens_on_the_desktops_address_there(route: Route) -> None:
+    on_cable = Peer("tap", (), listening, is_on_cable=True)
+    assert on_cable.address(route) == route.desktop
+    assert Peer("spliced", (), listening).address(route) == ADDRESS
 
 
 def test_the_first_peer_is_the_one_that_all_are_compared_with() -> None:
