@@ -77,8 +77,6 @@ class AgentConfig:
     """What the desktop hands the agent on its standard input."""
 
     secret: bytes
-    listen: tuple[str, int]
-    peer: str
     engine_sockets: tuple[str, ...]
     may_use_ebpf: bool = True
 
@@ -100,7 +98,7 @@ class Agent:
         self._stubs = self._redirect or OpenStubs(
             self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets)
         )
-        self._door = Door(config.secret, self._stream, config.peer)
+        self._door = Door(config.secret, self._stream)
         self._engine = EngineWatcher(
             config.engine_sockets, lambda: self._watcher.kick(), root=machines_root()
         )

@@ -97,7 +97,7 @@ class Both:
 
 @contextlib.asynccontextmanager
 async def both(kind: str) -> AsyncIterator[Both]:
-    agent = Agent(AgentConfig(SECRET, ("127.0.0.1", 0), "", ()))
+    agent = Agent(AgentConfig(SECRET, ()))
     acceptor = Acceptor(listen_tcp("127.0.0.1", 0), agent.adopt)
     transports: dict[str, Transport] = {
         "tcp": TcpTransport(*acceptor.address),
