@@ -83,7 +83,7 @@ class MuxPump:
         self._unsent: memoryview | bytes = b""
         self._is_writing = False
         self._is_ending = False
-        self._is_closed = False
+        self._is_finishing = self._is_closed = False
         signals.watch(pipe.source, self._pipe_event)
         if pipe.sink != pipe.source:
             signals.watch(pipe.sink, self._sink_event)
@@ -101,7 +101,7 @@ class MuxPump:
 
     def open(self) -> socket.socket:
         """The user's end of a new stream. Raises StreamLimitError, OSError."""
-        if self._is_closed:
+        if self._is_closed or self._is_finishing:
             raise ConnectionError("the pipe has ended")
         near, far = _socket_pair()
         try:
@@ -112,6 +112,11 @@ class MuxPump:
             raise
         self.write_soon()
         return far
+
+    def finish(self) -> None:
+        """Open no more streams; when the last has ended, so does the pipe. May be called twice."""
+        self._is_finishing = True
+        self.write_soon()
 
     def close(self, reason: str = "closed by this end") -> None:
         """End the pipe and all that is in it. May be called twice."""
@@ -128,7 +133,7 @@ class MuxPump:
 
     def write_soon(self) -> None:
         """There is something to send."""
-        if not self._is_writing:
+        if not self._is_writing and not self._is_closed:
             self._is_writing = True
             self.signals.later(self._write)
 
@@ -146,6 +151,8 @@ class MuxPump:
             return
         self._unsent = self._unsent or self._fill()
         if not self._unsent:
+            if self._is_finishing and not self._streams:
+                self.close("there are no more streams")
             return
         try:
             size = self._pipe.write(memoryview(self._unsent))
@@ -158,7 +165,7 @@ class MuxPump:
         if self._unsent:
             self.signals.await_room(self._pipe.sink)
             self._is_writing = True
-        elif self._session.has_control or self._turns.has_next:
+        elif self._session.has_control or self._turns.has_next or self._is_finishing:
             self.write_soon()
 
     def _room(self) -> None:
@@ -225,7 +232,7 @@ class MuxPump:
                 self.close("the other end has ended the pipe")
                 return
             self._take(self._arriving[:size])
-            if self._is_closed:
+            if self.is_closed:
                 return
             if size < READ_SIZE and not self._is_ending:
                 self.signals.await_bytes(self._pipe.source)
@@ -242,7 +249,7 @@ class MuxPump:
             if self._is_closed:
                 return
             self._serve(event)
-        if self._session.has_control:
+        if self._session.has_control or self._is_finishing:
             self.write_soon()
 
     def _serve(self, event: Event) -> None:

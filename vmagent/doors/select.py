@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from vmagent.doors.entrance import Entrance
+from vmagent.doors.stdio import StdioEntrance
 from vmagent.doors.tcp import TcpEntrance
 from vmagent.doors.unix import UnixEntrance
+from vmagent.doors.vsock import VsockEntrance
 
 __all__ = ["UnknownDoorError", "open_entrance"]
 
@@ -26,4 +28,8 @@ def open_entrance(door: Mapping[str, Any]) -> Entrance:
         return TcpEntrance(str(door["address"]), int(door["port"]), str(door["peer"]))
     if kind == "unix":
         return UnixEntrance(int(door["owner"]))
+    if kind == "vsock":
+        return VsockEntrance(int(door["port"]))
+    if kind == "stdio":
+        return StdioEntrance()
     raise UnknownDoorError(f"an agent of this version has no door of the kind {kind!r}")
