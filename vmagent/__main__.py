@@ -71,7 +71,7 @@ async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:
     except OSError as error:
         return _refuse(error, Outcome.NO_DOOR)
     try:
-        agent = Agent(config)
+        agent = Agent(config, carries_reset=entrance.carries_reset)
         _answer({"ready": True, "door": entrance.answer})
         entrance.begin(agent.adopt, agent.finish)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -82,10 +82,14 @@ class AgentConfig:
 
 
 class Agent:
-    """One agent, in the running loop. `run` until it should end."""
+    """One agent, in the running loop. `run` until it should end.
 
-    def __init__(self, config: AgentConfig) -> None:
+    `carries_reset` is False if a reset of the streams that it adopts is seen as their end.
+    """
+
+    def __init__(self, config: AgentConfig, *, carries_reset: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
+        self._carries_reset = carries_reset
         self._relay = SpliceRelay()
         self._pool = StreamPool(self._say_wanted, self._relay.readiness)
         self._forwarder = Forwarder(self._pool, self._relay)
@@ -194,12 +198,13 @@ class Agent:
     def _stream(self, stream: socket.socket, role: Role) -> None:
         if role is Role.CONTROL:
             _Session(self, stream)
-        elif role is Role.PARKED:
-            self._pool.put(Stream.of(stream))
+            return
+        carried = Stream.of(stream, may_be_raw=self._carries_reset)
+        if role is Role.PARKED:
+            self._pool.put(carried)
         else:
-            outbound = Stream.of(stream)
-            outbound.home = self._await_opening
-            self._await_opening(outbound)
+            carried.home = self._await_opening
+            self._await_opening(carried)
 
     def _await_opening(self, stream: Stream) -> None:
         readiness = self._relay.readiness

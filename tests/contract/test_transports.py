@@ -19,7 +19,7 @@ from desktop.transports.unix import UnixTransport
 from desktop.transports.vsock import MonitoredVsockTransport
 from link.relay.relay import reset_socket
 from tests.contract.datagram_ends import until
-from tests.contract.transport_ways import WAYS, Opened
+from tests.contract.transport_ways import WAYS, Opened, Program
 from tests.fake_hyperv import FakeHyperv
 
 PATIENCE = 10.0
@@ -209,13 +209,6 @@ def test_nobody_there_is_a_transport_error(tmp_path: Path) -> None:
                 await transport.open()
 
     run(story)
-
-
-class Program:
-    """A process as far as a transport looks at it."""
-
-    def __init__(self, stream: socket.socket) -> None:
-        self.stream = stream
 
 
 def test_a_program_that_has_ended_opens_no_streams() -> None:

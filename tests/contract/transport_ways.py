@@ -35,7 +35,7 @@ from link.mux.pump import MuxPump
 from link.mux.signals import open_signals
 from tests.fake_hyperv import FakeHyperv
 
-__all__ = ["WAYS", "Far", "Opened"]
+__all__ = ["WAYS", "Far", "Opened", "Program", "program_with_streams"]
 
 Far = asyncio.Queue[socket.socket]
 Opened = Callable[[], AbstractAsyncContextManager[tuple[Transport, Far]]]
@@ -93,9 +93,9 @@ async def unix() -> AsyncIterator[tuple[Transport, Far]]:
 @contextlib.asynccontextmanager
 async def stdio_socket() -> AsyncIterator[tuple[Transport, Far]]:
     """Both pumps in this process, over a socket pair."""
-    near, other = socket.socketpair()
-    with near, _pump(SocketPipe(other)) as far:
-        yield StdioTransport(_Program(near)), far
+    far: Far = asyncio.Queue()
+    with program_with_streams(far.put_nowait) as program:
+        yield StdioTransport(program), far
 
 
 @contextlib.asynccontextmanager
@@ -110,7 +110,8 @@ async def stdio_pipes() -> AsyncIterator[tuple[Transport, Far]]:
         # Opened for both, so as not to wait for the other end; it is there when bytes come.
         source = os.open(to_agent, os.O_RDONLY | os.O_NONBLOCK)
         sink = os.open(to_desktop, os.O_RDWR | os.O_NONBLOCK)
-        with _pump(DescriptorPipe(source, sink)) as far:
+        far: Far = asyncio.Queue()
+        with _pump(DescriptorPipe(source, sink), far.put_nowait):
             yield StdioTransport(process), far
         process.kill()
         await process.wait()
@@ -124,7 +125,8 @@ async def stdio_crumbs() -> AsyncIterator[tuple[Transport, Far]]:
             [sys.executable, "-I", "-c", CRUMBS], environment={"AGENT": f"{folder}/s"}
         )
         other, _ = await asyncio.get_running_loop().sock_accept(server)
-        with _pump(SocketPipe(other)) as far:
+        far: Far = asyncio.Queue()
+        with _pump(SocketPipe(other), far.put_nowait):
             yield StdioTransport(process), far
         process.kill()
         await process.wait()
@@ -154,7 +156,7 @@ async def hyperv() -> AsyncIterator[tuple[Transport, Far]]:
                 yield HypervTransport(MACHINE, SERVICE_PORT, sockets), far
 
 
-class _Program:
+class Program:
     """A process as far as a transport looks at it."""
 
     def __init__(self, stream: socket.socket) -> None:
@@ -162,18 +164,19 @@ class _Program:
 
 
 @contextlib.contextmanager
-def _pump(pipe: Pipe) -> Iterator[Far]:
+def program_with_streams(adopt: Callable[[socket.socket], None]) -> Iterator[Program]:
+    """One whose standard input and output carry streams, of which `adopt` gets the far ends."""
+    near, other = socket.socketpair()
+    with near, _pump(SocketPipe(other), adopt):
+        yield Program(near)
+
+
+@contextlib.contextmanager
+def _pump(pipe: Pipe, adopt: Callable[[socket.socket], None]) -> Iterator[None]:
     """An agent's end of a pipe."""
-    far: Far = asyncio.Queue()
-    pump = MuxPump(
-        pipe,
-        open_signals(),
-        opens=False,
-        on_stream=far.put_nowait,
-        on_end=lambda _reason: None,
-    )
+    pump = MuxPump(pipe, open_signals(), opens=False, on_stream=adopt, on_end=lambda _reason: None)
     try:
-        yield far
+        yield
     finally:
         pump.close()
 
