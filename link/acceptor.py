@@ -121,9 +121,9 @@ class Acceptor:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """Where it listens; the path and 0 if it is a Unix socket."""
         name = self._sock.getsockname()
-        return name[0], name[1]
+        return (name, 0) if isinstance(name, str) else (name[0], name[1])
 
     def close(self) -> None:
         """Stop and close; connections already handed on live on. May be called twice."""

@@ -1,11 +1,13 @@
-"""Start of the agent: configuration on standard input, one line of answer on standard output.
+"""Start of the agent: an order on standard input, one line of answer on standard output.
 
-    in    {"secret": hex, "listen": [address, port], "peer": address, "engine_sockets": [path…],
+    in    {"secret": hex, "door": {"kind", …}, "engine_sockets": [path…],
            "ebpf": whether to try (may be left out)}
-    out   {"ready": true, "ports": [N…]}  or  {"ready": false, "error": words}
+    out   {"ready": true, "door": {"kind", …}}
+          {"ready": false, "error": words, "code": word of `link.outcome`}
 
 Standard input stays open; its end is the end of the agent. Logs go to standard error. The
-secret never leaves this process: it is in no argument, environment or file.
+secret never leaves this process: it is in no argument, environment or file. Counterparts:
+`vmagent/doors/` are the doors, `desktop/machines/launch.py` gives the order.
 """
 
 from __future__ import annotations
@@ -14,27 +16,23 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
-from link.acceptor import Acceptor, listen_tcp
 from link.handshake import SECRET_SIZE
 from link.loop import run
+from link.outcome import Outcome
 from vmagent.agent import Agent, AgentConfig
+from vmagent.doors.select import UnknownDoorError, open_entrance
 from vmagent.watch.vantage import join_machines_cgroups
 
 __all__ = ["main"]
 
 MAX_CONFIG: Final = 1 << 16
 """Bytes of the configuration line."""
-
-PORTS: Final = 16
-"""Ports to listen on. A stream that has ended keeps its port on the desktop for a minute (tcp(7),
-TIME_WAIT), and the desktop has 28 232 of them for each of ours (ip(7), ip_local_port_range);
-finding a free one gets slow when half are taken."""
 
 
 def main() -> int:
@@ -43,54 +41,59 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        config = _configuration(sys.stdin.buffer.readline(MAX_CONFIG))
+        order = json.loads(sys.stdin.buffer.readline(MAX_CONFIG))
+        config = _configuration(order)
         join_machines_cgroups()
-        return run(_run(config))
-    except (ValueError, OSError) as error:
-        _answer({"ready": False, "error": str(error)})
-        return 1
+        return run(_run(config, order["door"]))
+    except UnknownDoorError as error:
+        return _refuse(error, Outcome.WRONG_VERSION)
+    except (ValueError, KeyError, TypeError) as error:
+        return _refuse(error, Outcome.DAMAGED)
+    except PermissionError as error:
+        return _refuse(error, Outcome.NO_PERMISSION)
+    except OSError as error:
+        return _refuse(error)
 
 
-def _configuration(line: bytes) -> AgentConfig:
-    raw = json.loads(line)
-    secret = bytes.fromhex(raw["secret"])
+def _configuration(order: Mapping[str, Any]) -> AgentConfig:
+    secret = bytes.fromhex(order["secret"])
     if len(secret) != SECRET_SIZE:
         raise ValueError("the secret has the wrong size")
-    address, port = raw["listen"]
-    sockets = tuple(str(path) for path in raw["engine_sockets"])
-    may_use_ebpf = bool(raw.get("ebpf", True))
-    return AgentConfig(secret, (str(address), int(port)), str(raw["peer"]), sockets, may_use_ebpf)
+    sockets = tuple(str(path) for path in order["engine_sockets"])
+    return AgentConfig(secret, sockets, bool(order.get("ebpf", True)))
 
 
-async def _run(config: AgentConfig) -> int:
+async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:
     _raise_file_limit()
     loop = asyncio.get_running_loop()
-    agent = Agent(config)
-    sockets = [listen_tcp(*config.listen, is_local=True) for _ in range(PORTS)]
-    acceptors = [Acceptor(sock, agent.adopt) for sock in sockets]
-    _answer({"ready": True, "ports": [acceptor.address[1] for acceptor in acceptors]})
-    loop.add_reader(sys.stdin.fileno(), _stdin_ended, agent)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, agent.finish, f"signal {number}")
-    gc.collect()
-    gc.freeze()
     try:
+        entrance = open_entrance(door)
+    except OSError as error:
+        return _refuse(error, Outcome.NO_DOOR)
+    try:
+        agent = Agent(config, carries_reset=entrance.carries_reset)
+        _answer({"ready": True, "door": entrance.answer})
+        entrance.begin(agent.adopt, agent.finish)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, agent.finish, f"signal {number}")
+        gc.collect()
+        gc.freeze()
         await agent.run()
     finally:
-        for acceptor in acceptors:
-            acceptor.close()
+        entrance.close()
     return 0
-
-
-def _stdin_ended(agent: Agent) -> None:
-    if not os.read(sys.stdin.fileno(), MAX_CONFIG):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        agent.finish("the desktop's daemon ended")
 
 
 def _raise_file_limit() -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _refuse(error: Exception, outcome: Outcome | None = None) -> int:
+    """Say why there is no agent; the exit status for it."""
+    words = f"{type(error).__name__}: {error}"
+    _answer({"ready": False, "error": words, "code": outcome.word if outcome else ""})
+    return outcome or 1
 
 
 def _answer(answer: dict[str, Any]) -> None:

@@ -77,17 +77,19 @@ class AgentConfig:
     """What the desktop hands the agent on its standard input."""
 
     secret: bytes
-    listen: tuple[str, int]
-    peer: str
     engine_sockets: tuple[str, ...]
     may_use_ebpf: bool = True
 
 
 class Agent:
-    """One agent, in the running loop. `run` until it should end."""
+    """One agent, in the running loop. `run` until it should end.
 
-    def __init__(self, config: AgentConfig) -> None:
+    `carries_reset` is False if a reset of the streams that it adopts is seen as their end.
+    """
+
+    def __init__(self, config: AgentConfig, *, carries_reset: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
+        self._carries_reset = carries_reset
         self._relay = SpliceRelay()
         self._pool = StreamPool(self._say_wanted, self._relay.readiness)
         self._forwarder = Forwarder(self._pool, self._relay)
@@ -100,7 +102,7 @@ class Agent:
         self._stubs = self._redirect or OpenStubs(
             self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets)
         )
-        self._door = Door(config.secret, self._stream, config.peer)
+        self._door = Door(config.secret, self._stream)
         self._engine = EngineWatcher(
             config.engine_sockets, lambda: self._watcher.kick(), root=machines_root()
         )
@@ -196,12 +198,13 @@ class Agent:
     def _stream(self, stream: socket.socket, role: Role) -> None:
         if role is Role.CONTROL:
             _Session(self, stream)
-        elif role is Role.PARKED:
-            self._pool.put(Stream.of(stream))
+            return
+        carried = Stream.of(stream, may_be_raw=self._carries_reset)
+        if role is Role.PARKED:
+            self._pool.put(carried)
         else:
-            outbound = Stream.of(stream)
-            outbound.home = self._await_opening
-            self._await_opening(outbound)
+            carried.home = self._await_opening
+            self._await_opening(carried)
 
     def _await_opening(self, stream: Stream) -> None:
         readiness = self._relay.readiness

@@ -1,11 +1,11 @@
 """The agent's door: takes streams from the desktop, and makes strangers cost next to nothing.
 
-    accept ─▶ peer's address ─▶ newcomer (handshake, time-limited, few at once) ─▶ on_stream
+    entrance ─▶ newcomer (handshake, time-limited, few at once) ─▶ on_stream
 
 Rules: any host-networked container shares the agent's network and can knock. It learns the
 protocol's number, may hold one of MAX_NEWCOMERS places for HANDSHAKE_SECONDS, and when they are
-all taken the oldest makes room. A peer address that is not the desktop's is closed unread.
-Counterpart: `link.handshake`, and the desktop's dialler.
+all taken the oldest makes room. Counterparts: `doors/` is where streams come in, `link.handshake`,
+and the desktop's dialler.
 """
 
 from __future__ import annotations
@@ -31,21 +31,16 @@ OnStream = Callable[[socket.socket, Role], None]
 
 
 class Door:
-    """Authenticates streams. `peer` is the only address to talk to; "" for any."""
+    """Authenticates streams."""
 
-    def __init__(self, secret: bytes, on_stream: OnStream, peer: str = "") -> None:
+    def __init__(self, secret: bytes, on_stream: OnStream) -> None:
         self._secret = secret
         self._on_stream = on_stream
-        self._peer = peer
         self._newcomers: dict[_Newcomer, None] = {}
         self.refused = 0
 
     def admit(self, stream: socket.socket) -> None:
         """Begin the handshake on a new stream, which this owns until it is authenticated."""
-        if self._peer and _peer_address(stream) != self._peer:
-            self.refused += 1
-            stream.close()
-            return
         if len(self._newcomers) >= MAX_NEWCOMERS:
             next(iter(self._newcomers)).refuse("too many are at the door")
         newcomer = _Newcomer(stream, AgentHandshake(self._secret, os.urandom(NONCE_SIZE)), self)
@@ -63,13 +58,6 @@ class Door:
         """Send every newcomer away."""
         for newcomer in list(self._newcomers):
             newcomer.refuse("the agent ends")
-
-
-def _peer_address(stream: socket.socket) -> str:
-    try:
-        return str(stream.getpeername()[0])
-    except OSError:
-        return "gone"
 
 
 class _Newcomer:

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from desktop.daemon.link import AgentLink, LinkEvents
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.machines.process import Process
 from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE, HandshakeError
 from link.messages import Bye
@@ -224,8 +225,7 @@ async def _end_agent(handle: AgentHandle) -> None:
     """Close the agent's standard input, which ends it; kill it if it does not."""
     await handle.transport.aclose()
     process = handle.process
-    if process.stdin is not None:
-        process.stdin.close()
+    process.end_input()
     try:
         async with asyncio.timeout(GOODBYE_SECONDS):
             await process.wait()
@@ -235,12 +235,10 @@ async def _end_agent(handle: AgentHandle) -> None:
         await process.wait()
 
 
-async def _log_lines(process: asyncio.subprocess.Process) -> None:
-    if process.stderr is None:
-        return
+async def _log_lines(process: Process) -> None:
     while True:
         try:
-            line = await process.stderr.readline()
+            line = await process.errors.readline()
         except ValueError:
             continue
         if not line:

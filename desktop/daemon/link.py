@@ -187,12 +187,13 @@ class AgentLink:
     def _place(self, role: Role, stream: socket.socket) -> None:
         if is_reserved(stream.fileno()):
             stream.close()  # the next that is needed is tried again
-        elif role is Role.OUTBOUND:
-            self._pool.put(Stream.of(stream))
+            return
+        carried = Stream.of(stream, may_be_raw=self._transport.carries_reset)
+        if role is Role.OUTBOUND:
+            self._pool.put(carried)
         else:
-            parked = Stream.of(stream)
-            parked.home = self._park
-            self._park(parked)
+            carried.home = self._park
+            self._park(carried)
 
     def _park(self, stream: Stream) -> None:
         """Wait until the agent has a client for it."""

@@ -7,10 +7,10 @@ inside knows nothing of the kind.
 from __future__ import annotations
 
 import abc
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from desktop.machines.process import Process
 from desktop.transports.transport import Transport
 
 __all__ = ["AgentHandle", "Machine", "MachineState", "Progress"]
@@ -26,10 +26,10 @@ Progress = Callable[[str], None]
 class AgentHandle:
     """A started agent: its process, seen from here, and how streams to it are opened.
 
-    Closing the process's standard input ends the agent.
+    The end of the process's standard input ends the agent.
     """
 
-    process: asyncio.subprocess.Process
+    process: Process
     transport: Transport
 
 

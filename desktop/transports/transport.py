@@ -2,8 +2,8 @@
 
 Guarantees, proven for every transport by `tests/contract/test_transports.py`: a stream is a
 connected, non-blocking kernel stream socket; bytes arrive in order and whole; end-of-file,
-close and reset (SO_LINGER with time 0) are three different things at the other end; streams do
-not block one another.
+close and, where `carries_reset`, reset (SO_LINGER with time 0) are three different things at the
+other end; streams do not block one another.
 """
 
 from __future__ import annotations
@@ -19,9 +19,16 @@ class TransportError(Exception):
 
 
 class Transport(abc.ABC):
-    """Opens streams to one agent."""
+    """Opens streams to one agent.
+
+    Attributes:
+        name: of the way, as `status` shows it.
+        carries_reset: False where a reset of a stream is seen as its end at the other, so that a
+            flow's own has to be told in the stream.
+    """
 
     name: str
+    carries_reset: bool = True
 
     @abc.abstractmethod
     async def open(self) -> socket.socket:

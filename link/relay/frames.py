@@ -6,8 +6,9 @@
 
 Rules: bytes in, values out; no I/O, no clock. Each direction is framed by itself. Nothing follows
 END until the next opening. RAW is for bulk: the kernel moves it unseen, and end-of-file of the
-stream is that of the flow; such a stream carries no other flow afterwards. A stream that ends
-between its frames has lost the flow, since whoever ends one in order says so.
+stream is that of the flow; such a stream carries no other flow afterwards. Where a stream may not
+be RAW, that is against the rules. A stream that ends between its frames has lost the flow, since
+whoever ends one in order says so.
 
 Counterparts: `splice.py` and `portable.py` send and take them, `opening.py` begins a flow.
 """
@@ -29,16 +30,17 @@ MAX_PAYLOAD: Final = 1 << 20
 
 
 class Unframer:
-    """Cuts what a stream brings into the flow's bytes.
+    """Cuts what a stream brings into the flow's bytes. RAW is an error unless it `may_be_raw`.
 
     Attributes:
         is_ended: END came. Nothing more is taken.
         is_raw: RAW came. There are no frames any more.
     """
 
-    __slots__ = ("_header", "_left", "is_ended", "is_raw")
+    __slots__ = ("_header", "_left", "_may_be_raw", "is_ended", "is_raw")
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_raw: bool = True) -> None:
+        self._may_be_raw = may_be_raw
         self._header = b""
         self._left = 0
         self.is_ended = False
@@ -84,7 +86,7 @@ class Unframer:
         (size,) = HEADER.unpack(header)
         if size == END:
             self.is_ended = True
-        elif size == RAW:
+        elif size == RAW and self._may_be_raw:
             self.is_raw = True
         elif size > MAX_PAYLOAD:
             raise WireError(f"a frame of {size} bytes is over the limit of {MAX_PAYLOAD}")

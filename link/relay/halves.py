@@ -26,6 +26,7 @@ from link.readiness import ENDING, READABLE, WRITABLE
 from link.relay.frames import END, HEADER, RAW, Unframer
 from link.relay.kernel import PIPE_SIZE, splice
 from link.relay.relay import StreamGoneError
+from link.stream import may_be_raw
 from link.wire import OPEN_SIZE, WireError
 
 if TYPE_CHECKING:
@@ -213,10 +214,28 @@ class Half:
             self.relay.readiness.later(self._pump)
 
     def _pump(self) -> None:
-        """Move up to TURN_BYTES through a pipe."""
+        """Move up to TURN_BYTES."""
         self.is_queued = False
         if self.is_blocked or self.is_ended:
             return
+        if self.is_raw:
+            self._splice_turn()
+        else:
+            self._copy_turn()
+
+    def _copy_turn(self) -> None:
+        """Move bulk that is in frames, which the kernel knows nothing of."""
+        enough = self.count + TURN_BYTES
+        while self.copy():
+            if self.is_blocked or self.is_ended:
+                return
+            if self.count >= enough or self.is_raw:
+                self._queue()
+                return
+        self.bulk = False
+
+    def _splice_turn(self) -> None:
+        """Move bulk through a pipe."""
         if self.pipe is None:
             try:
                 self.pipe = self.relay.pipes.take()
@@ -282,7 +301,7 @@ class Half:
 
 
 class ToStream(Half):
-    """The direction into the stream: frames, until it is bulk."""
+    """The direction into the stream: frames, until it is bulk and the stream may be RAW."""
 
     __slots__ = ()
 
@@ -324,8 +343,8 @@ class ToStream(Half):
             return False
         self.count += size
         is_full = size == COPY_SIZE
-        if is_full and self.count >= RAW_AFTER:
-            self.is_raw = self.bulk = True
+        self.bulk = is_full and self.count >= RAW_AFTER
+        self.is_raw = self.bulk and may_be_raw(self.sink)
         HEADER.pack_into(relay.frame, 0, RAW if self.is_raw else size)
         self.deliver(relay.frame[: HEADER.size + size])
         return is_full or self.ending
@@ -371,6 +390,7 @@ class FromStream(Half):
         if not size:
             return False
         self.is_drained = size < len(room)
+        self.bulk = not self.is_drained and self.count >= RAW_AFTER
         payload = size - HEADER.size
         if self._unframer is None and payload >= 0 and HEADER.unpack_from(room)[0] == payload:
             # One whole frame, as of a question, an answer or an end.
@@ -394,7 +414,7 @@ class FromStream(Half):
     def _unframe(self, data: memoryview) -> None:
         """Deliver what is in frames, or parts of them."""
         if self._unframer is None:
-            self._unframer = Unframer()
+            self._unframer = Unframer(may_be_raw=may_be_raw(self.source))
         try:
             parts = self._unframer.feed(data)
         except WireError:

@@ -6,7 +6,8 @@ unsent pauses the other side's reading: that bounds a flow's memory. Bytes that 
 other side's transport exists are kept, since uvloop ignores pause_reading inside
 connection_made (asyncio honours it since gh-103607).
 
-What it puts into a stream is RAW from its first byte, so a stream carries one flow only.
+What it puts into a stream is RAW from its first byte, or in frames to the last where a stream may
+not be RAW. Either way a stream carries one flow only.
 
 Limits: when writing to a side fails, the loop closes it, and what its peer said just before is
 lost with it; `splice.py` reads that first. Counterpart: `splice.py`, for Linux.
@@ -15,22 +16,22 @@ lost with it; `splice.py` reads that first. Counterpart: `splice.py`, for Linux.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import Callable
 from typing import Final, cast
 
 from link.readiness import LoopReadiness, Readiness
-from link.relay.frames import HEADER, RAW, Unframer
+from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
 from link.relay.relay import (
-    LINGER_NOW,
     RESET_FLUSH_SECONDS,
     Flow,
     Relay,
     StreamGoneError,
+    linger_not,
     reset_socket,
 )
+from link.stream import may_be_raw
 from link.wire import WireError
 
 __all__ = ["PortableRelay"]
@@ -68,7 +69,7 @@ class PortableRelay(Relay):
         self.readiness.unwatch(stream.fileno())
         try:
             # Few bytes into an empty send buffer always fit.
-            stream.send(opening + HEADER.pack(RAW))
+            stream.send(opening + _first_word(stream))
         except OSError as error:
             stream.close()
             raise StreamGoneError(early) from error
@@ -82,7 +83,7 @@ class PortableRelay(Relay):
     ) -> Flow:
         """See `Relay.serve`."""
         flow = _Flow(self, _StreamSide(stream), _Side(server), on_end)
-        flow.second.early = HEADER.pack(RAW)
+        flow.second.early = _first_word(stream)
         return self._start(flow)
 
     def _start(self, flow: _Flow) -> Flow:
@@ -136,9 +137,19 @@ class _Side(asyncio.Protocol):
     def pass_on(self, data: bytes) -> None:
         """Hand bytes to the other side, once it can take them."""
         if self.flow.is_started and self.twin.transport is not None:
-            self.twin.transport.write(data)
+            self.twin.write(data)
         else:
             self.early += data
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the flow to our peer."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def write_end(self) -> None:
+        """Tell our peer that these were all."""
+        if self.transport is not None:
+            self.transport.write_eof()
 
     def eof_received(self) -> bool:
         """Pass end-of-file on; True keeps our own writing half open."""
@@ -156,6 +167,11 @@ class _Side(asyncio.Protocol):
         """Our peer caught up."""
         if self.twin.transport is not None and not self.twin.transport.is_closing():
             self.twin.transport.resume_reading()
+
+    def close(self) -> None:
+        """Close in order, once all is sent."""
+        if self.transport is not None:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The loop closes the socket: in order, or because of an error."""
@@ -177,8 +193,7 @@ class _Side(asyncio.Protocol):
             self.is_closed = True
             reset_socket(self.sock)
             return
-        with contextlib.suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+        linger_not(self.sock)
         self.transport.abort()
 
 
@@ -187,7 +202,32 @@ class _StreamSide(_Side):
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
-        self._unframer = Unframer()
+        self._is_framed = not may_be_raw(sock)
+        self._has_said_end = False
+        self._unframer = Unframer(may_be_raw=may_be_raw(sock))
+
+    def write(self, data: bytes) -> None:
+        """See `_Side.write`."""
+        if not self._is_framed or self.transport is None:
+            super().write(data)
+            return
+        for start in range(0, len(data), MAX_PAYLOAD):  # what came early may be longer
+            part = data[start : start + MAX_PAYLOAD]
+            self.transport.writelines((HEADER.pack(len(part)), part))
+
+    def write_end(self) -> None:
+        """See `_Side.write_end`."""
+        self._has_said_end = True
+        if self._is_framed and self.transport is not None:
+            self.transport.write(HEADER.pack(END))
+        else:
+            super().write_end()
+
+    def close(self) -> None:
+        """See `_Side.close`, which is an end only where there are no frames."""
+        if self._is_framed and not self._has_said_end and not self.is_closed:
+            self.write_end()
+        super().close()
 
     def data_received(self, data: bytes) -> None:
         """See `_Side.data_received`."""
@@ -263,8 +303,8 @@ class _Flow(Flow):
         sides = (self.first, self.second)
         for side in sides:
             early, side.early = side.early, b""
-            if early and side.twin.transport is not None:
-                side.twin.transport.write(early)
+            if early:
+                side.twin.write(early)
         for side in sides:
             if side.at_end:
                 self.pass_end(side)
@@ -302,10 +342,10 @@ class _Flow(Flow):
             return
         if side.twin.at_end:
             self._is_orderly = True
-            side.transport.close()
-            side.twin.transport.close()
+            side.close()
+            side.twin.close()
         elif not side.twin.is_closed:
-            side.twin.transport.write_eof()
+            side.twin.write_end()
 
     def side_closed(self, side: _Side) -> None:
         """Called by a side whose socket is gone."""
@@ -329,3 +369,8 @@ class _Flow(Flow):
             self.ended.set_result(None)
             self.relay.forget(self)
             self._on_end(self)
+
+
+def _first_word(stream: socket.socket) -> bytes:
+    """What comes before the flow's bytes in a stream."""
+    return HEADER.pack(RAW) if may_be_raw(stream) else b""

@@ -22,8 +22,17 @@ from collections.abc import Callable
 from typing import Final
 
 from link.readiness import Readiness
+from link.stream import may_be_raw
 
-__all__ = ["LINGER_NOW", "RESET_FLUSH_SECONDS", "Flow", "Relay", "StreamGoneError", "reset_socket"]
+__all__ = [
+    "LINGER_NOW",
+    "RESET_FLUSH_SECONDS",
+    "Flow",
+    "Relay",
+    "StreamGoneError",
+    "linger_not",
+    "reset_socket",
+]
 
 RESET_FLUSH_SECONDS: Final = 1.0
 """How long bytes read before a reset may still take to be delivered before the reset follows."""
@@ -43,10 +52,20 @@ class StreamGoneError(Exception):
         self.early = early
 
 
+def linger_not(sock: socket.socket) -> None:
+    """Let closing the socket be a reset for its peer.
+
+    Not of a stream that may not be RAW: there it would be end-of-file like any other, and could
+    overtake what was said before it.
+    """
+    if may_be_raw(sock):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+
+
 def reset_socket(sock: socket.socket) -> None:
-    """Close a socket so that its peer sees a reset."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+    """Close a socket so that its peer sees a reset, or a stream that breaks off."""
+    linger_not(sock)
     sock.close()
 
 

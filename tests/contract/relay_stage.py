@@ -3,7 +3,8 @@
     client ─▶ Ends.opener ─ forward ══ stream ══▶ OpenReader ─ serve ─ Ends.listener ─▶ server
 
 Both relays run in the test's loop; every pair of relays is a variant, on every loop that a relay
-may meet. Counterparts: `test_relays.py`, `test_relay_sizes.py`, `test_relay_streams.py`.
+may meet, and once more with streams that go through a tunnel, which carries no reset.
+Counterparts: `test_relays.py`, `test_relay_sizes.py`, `test_relay_streams.py`, `tunnel.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from link.relay.relay import Flow, Relay
 from link.relay.splice import SpliceRelay
 from link.stream import Stream
 from link.wire import OpenRequest
+from tests.contract.tunnel import Tunnels
 
 __all__ = [
     "LOOPS",
@@ -67,33 +69,49 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 
 
 class Ends:
-    """The relays of both ends."""
+    """The relays of both ends, and the streams between them, which may lead through a tunnel."""
 
-    def __init__(self, opener: Relay, listener: Relay) -> None:
+    def __init__(self, opener: Relay, listener: Relay, *, is_tunnelled: bool = False) -> None:
         self.opener = opener
         self.listener = listener
+        self._tunnels = Tunnels() if is_tunnelled else None
 
     @property
     def count(self) -> int:
         """Flows at either end."""
         return self.opener.count + self.listener.count
 
+    def streams(self) -> tuple[Stream, Stream]:
+        """Both ends of a new stream."""
+        if self._tunnels is None:
+            return streams()
+        near, far = tcp_pair(), tcp_pair()
+        self._tunnels.carry(near[1], far[0])
+        return Stream.of(near[0], may_be_raw=False), Stream.of(far[1], may_be_raw=False)
+
+    async def cut(self) -> None:
+        """Let the tunnel go, with what streams lead through it."""
+        assert self._tunnels is not None
+        await self._tunnels.cut()
+
     async def aclose(self) -> None:
         """Close both."""
         await self.opener.aclose()
         await self.listener.aclose()
+        if self._tunnels is not None:
+            await self._tunnels.aclose()
 
 
 MakeEnds = Callable[[], Ends]
 
 
-def _pair(opener: MakeRelay, listener: MakeRelay) -> MakeEnds:
-    return lambda: Ends(opener(), listener())
+def _pair(opener: str, listener: str, *, is_tunnelled: bool) -> MakeEnds:
+    return lambda: Ends(RELAYS[opener](), RELAYS[listener](), is_tunnelled=is_tunnelled)
 
 
 PAIRS: Final[dict[str, MakeEnds]] = {
-    f"{first}-{second}": _pair(RELAYS[first], RELAYS[second])
-    for first, second in itertools.product(RELAYS, RELAYS)
+    f"{first}-{second}{how}": _pair(first, second, is_tunnelled=bool(how))
+    for how, first, second in itertools.product(("", "-tunnelled"), RELAYS, RELAYS)
 }
 
 
@@ -143,7 +161,7 @@ class Joined:
         self.ends = ends
         self.client, first = tcp_pair()
         self.second, self.server = server or tcp_pair()
-        self.near, self.far = stream or streams()
+        self.near, self.far = stream or ends.streams()
         self.told: list[Flow] = []
         self.ended = asyncio.Event()
         self.served_ended = asyncio.Event()

@@ -31,7 +31,7 @@ SIZES: Final = sorted(
 NOISE: Final = os.urandom(max(SIZES))
 MANY: Final = 500
 SIZE_OF_MANY: Final = 128 << 10
-DESCRIPTORS: Final = 10 * MANY
+DESCRIPTORS: Final = 16 * MANY
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from link.opening import OpenReader
-from link.relay.frames import END, HEADER, MAX_PAYLOAD
+from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW
 from link.relay.halves import RAW_AFTER
 from link.relay.relay import Flow, StreamGoneError, reset_socket
 from link.stream import Stream
@@ -34,6 +34,7 @@ from tests.contract.relay_stage import (
 )
 
 SPLICE: Final = PAIRS["splice-splice"]
+TUNNELLED: Final = PAIRS["splice-splice-tunnelled"]
 
 
 def _ignore(_: object) -> None:
@@ -61,11 +62,12 @@ def home_of(flow: Joined) -> tuple[Stream, Stream] | None:
 
 
 @pytest.mark.parametrize("first", ["client", "server", "both"])
+@pytest.mark.parametrize("make", [SPLICE, TUNNELLED], ids=["", "tunnelled"])
 def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
-    first: str, run_on_loop: Run
+    first: str, make: MakeEnds, run_on_loop: Run
 ) -> None:
     async def story() -> None:
-        ends = SPLICE()
+        ends = make()
         stream: tuple[Stream, Stream] | None = None
         for number in range(20):
             flow = Joined(ends, stream)
@@ -141,6 +143,46 @@ def test_after_bulk_or_a_reset_a_stream_is_no_more(run_on_loop: Run) -> None:
     run_on_loop(story())
 
 
+def test_a_stream_that_must_keep_its_frames_outlives_bulk_too(run_on_loop: Run) -> None:
+    async def story() -> None:
+        ends = TUNNELLED()
+        stream: tuple[Stream, Stream] | None = None
+        for _ in range(3):
+            flow = Joined(ends, stream)
+            size = 4 * RAW_AFTER
+            for sender, receiver in ((flow.client, flow.server), (flow.server, flow.client)):
+                sent = asyncio.create_task(send(sender, bytes(size)))
+                assert await receive_exactly(receiver, size) == bytes(size)
+                await sent
+            await close_in_order(flow, "client")
+            stream = home_of(flow)
+            assert stream is not None
+            flow.close()
+        for end in stream or ():
+            end.close()
+        await ends.aclose()
+
+    run_on_loop(story())
+
+
+@pytest.mark.parametrize("size", [1, 4 * RAW_AFTER])
+@pytest.mark.parametrize("pair", [name for name in PAIRS if name.endswith("tunnelled")])
+def test_a_flow_whose_tunnel_is_gone_is_reset_and_never_ended(
+    pair: str, size: int, run_on_loop: Run
+) -> None:
+    async def story() -> None:
+        async with joined(PAIRS[pair]) as flow:
+            sent = asyncio.create_task(send(flow.server, bytes(size)))
+            assert await receive_exactly(flow.client, size) == bytes(size)
+            await sent
+            await flow.ends.cut()
+            assert await is_reset(flow.client)
+            assert await is_reset(flow.server)
+            await flow.wait_end()
+
+    run_on_loop(story())
+
+
 class Half:
     """A relay's end of a flow, whose other end the test moves by hand.
 
@@ -150,10 +192,9 @@ class Half:
     def __init__(self, ends: Ends, *, is_opener: bool) -> None:
         self._ends = ends
         self.peer, its = tcp_pair()
-        near, self.far = tcp_pair()
+        stream, self.far = ends.streams()
         self.ended = asyncio.Event()
         self.home: list[Stream] = []
-        stream = Stream.of(near)
         stream.home = self.home.append
         if is_opener:
             ends.opener.readiness.watch(stream.fileno(), _ignore)
@@ -191,6 +232,18 @@ def test_a_stream_that_breaks_off_or_breaks_the_rules_is_a_reset(
         await send(half.far, said)
         with contextlib.suppress(OSError):  # the relay may have reset it by now
             half.far.shutdown(socket.SHUT_WR)
+        assert await is_reset(half.peer)
+        await asyncio.wait_for(half.ended.wait(), PATIENCE)
+        await half.aclose()
+
+    run_on_loop(story())
+
+
+@pytest.mark.parametrize("pair", [name for name in PAIRS if name.endswith("tunnelled")])
+def test_frames_are_not_given_up_where_that_may_not_be(pair: str, run_on_loop: Run) -> None:
+    async def story() -> None:
+        half = Half(PAIRS[pair](), is_opener=True)
+        await send(half.far, HEADER.pack(RAW) + b"x")
         assert await is_reset(half.peer)
         await asyncio.wait_for(half.ended.wait(), PATIENCE)
         await half.aclose()

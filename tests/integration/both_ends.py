@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 from desktop.daemon.link import AgentLink
@@ -18,6 +18,7 @@ from desktop.daemon.traffic import Traffic
 from desktop.daemon.udp_servers import UdpServers
 from desktop.mirror.model import Binding, Origin, Target
 from desktop.transports.memory import MemoryTransport
+from desktop.transports.stdio import StdioTransport
 from desktop.transports.tcp import TcpTransport
 from desktop.transports.transport import Transport
 from link.acceptor import Acceptor, listen_tcp
@@ -30,11 +31,12 @@ from link.pool import StreamPool
 from link.relay.relay import reset_socket
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
+from tests.contract.transport_ways import program_with_streams
 from vmagent.agent import Agent, AgentConfig
 
 __all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run", "until"]
 
-KINDS: Final = ["tcp", "memory"]
+KINDS: Final = ["tcp", "memory", "stdio"]
 """The transports that `both` knows."""
 
 SECRET = bytes(range(SECRET_SIZE))
@@ -97,21 +99,28 @@ class Both:
 
 @contextlib.asynccontextmanager
 async def both(kind: str) -> AsyncIterator[Both]:
-    agent = Agent(AgentConfig(SECRET, ("127.0.0.1", 0), "", ()))
-    acceptor = Acceptor(listen_tcp("127.0.0.1", 0), agent.adopt)
-    transports: dict[str, Transport] = {
-        "tcp": TcpTransport(*acceptor.address),
-        "memory": MemoryTransport(agent.adopt),
-    }
-    task = asyncio.create_task(agent.run())
-    ends = Both(agent, task, transports[kind])
-    try:
-        yield ends
-    finally:
-        await ends.desktop.stop()
-        agent.finish("end of the test")
-        await asyncio.wait_for(task, PATIENCE)
-        acceptor.close()
+    agent = Agent(AgentConfig(SECRET, ()), carries_reset=kind != "stdio")
+    with _way(kind, agent) as transport:
+        task = asyncio.create_task(agent.run())
+        ends = Both(agent, task, transport)
+        try:
+            yield ends
+        finally:
+            await ends.desktop.stop()
+            agent.finish("end of the test")
+            await asyncio.wait_for(task, PATIENCE)
+
+
+@contextlib.contextmanager
+def _way(kind: str, agent: Agent) -> Iterator[Transport]:
+    if kind == "memory":
+        yield MemoryTransport(agent.adopt)
+    elif kind == "tcp":
+        with contextlib.closing(Acceptor(listen_tcp("127.0.0.1", 0), agent.adopt)) as acceptor:
+            yield TcpTransport(*acceptor.address)
+    else:
+        with program_with_streams(agent.adopt) as program:
+            yield StdioTransport(program)
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:

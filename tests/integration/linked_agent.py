@@ -177,8 +177,8 @@ class Place:
     @contextlib.contextmanager
     def _linked(self, argv: Sequence[str]) -> Iterator[LinkedAgent]:
         machine, host = self.inside.addresses
-        order = {"secret": SECRET.hex(), "listen": [machine, 0], "peer": host}
-        order["engine_sockets"] = [self.engine_socket]
+        door = {"kind": "tcp", "address": machine, "port": 0, "peer": host}
+        order = {"secret": SECRET.hex(), "door": door, "engine_sockets": [self.engine_socket]}
         with _running(argv) as (process, errors):
             print(json.dumps(order), file=process.stdin, flush=True)
             line = process.stdout.readline() if process.stdout else ""
@@ -186,7 +186,7 @@ class Place:
             assert line, errors.read()
             answer = json.loads(line)
             assert answer["ready"], answer
-            transport = TcpTransport(machine, *answer["ports"])
+            transport = TcpTransport(machine, *answer["door"]["ports"])
             with _desktop(LinkedAgent(), transport) as agent:
                 yield agent
 

@@ -75,6 +75,21 @@ class Samehost:
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def start_daemon(self, module: str) -> None:
+        """Start another daemon than that of `samehost up`, which then finds it."""
+        reader, writer = os.pipe()
+        with open(reader, "rb") as ready, open(writer, "wb") as ours:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, "--ready-fd", str(writer)],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(writer,),
+                start_new_session=True,
+            )
+            ours.close()
+            assert json.loads(ready.readline()) == {"ready": True}
+        process.returncode = 0  # `down` ends it
+
     def docker(self, *arguments: str, text: str = "") -> str:
         """`samehost docker …`, stripped."""
         return self.run("docker", *arguments, text=text).strip()
@@ -165,13 +180,18 @@ _alive: Final[set[Samehost]] = set()
 
 
 @contextlib.contextmanager
-def running_samehost(**settings: object) -> Iterator[Samehost]:
-    """One that is up, on, and has the image loaded; `settings` are there from its start."""
+def running_samehost(daemon: str = "", **settings: object) -> Iterator[Samehost]:
+    """One that is up, on, and has the image loaded; `settings` are there from its start.
+
+    `daemon` is the module of another daemon than the usual one.
+    """
     require_root()
     samehost = Samehost()
     try:
         chosen = {"hostNetworkingEnabled": True, **settings}
         (samehost.home / "settings.json").write_text(json.dumps(chosen))
+        if daemon:
+            samehost.start_daemon(daemon)
         samehost.run("up")
         samehost.load_image()
         yield samehost

@@ -119,9 +119,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def open_stage(**settings: object) -> Iterator[Stage]:
-    """A Samehost of its own, up, on, with these settings and with the image loaded."""
-    with running_samehost(**settings) as samehost:
+def open_stage(daemon: str = "", **settings: object) -> Iterator[Stage]:
+    """A Samehost of its own, up, on, with these settings and with the image loaded.
+
+    `daemon` as in `running_samehost`.
+    """
+    with running_samehost(daemon, **settings) as samehost:
         addresses = Sandbox("sandbox", samehost.paths).addresses()
         here = Puppet(program(), dict(os.environ))
         try:

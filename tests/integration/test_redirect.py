@@ -20,7 +20,10 @@ from typing import Final
 import pytest
 
 from desktop.machines.agent_bundle import build_agent
-from desktop.machines.sandbox.agent import Order, find_python, launch
+from desktop.machines.doors import TcpDoor, TcpOrder
+from desktop.machines.launch import Order, launch
+from desktop.machines.process import ChildProcess
+from desktop.machines.sandbox.python import find_python
 from desktop.transports.tcp import TcpTransport
 from link.handshake import SECRET_SIZE
 from link.messages import Snapshot, StubKey, StubResults, Stubs, Welcome
@@ -205,9 +208,10 @@ def test_real_containers_reach_this_computer(
             *("setpriv", "--pdeathsig", "KILL", await find_python(), "-I"),
             str(tmp_path / "agent.pyz"),
         )
-        order = Order(secret.hex(), (machine, 0), here, ["/run/docker.sock"])
-        process, ports = await launch(argv, order)
-        desktop = Desktop(TcpTransport(machine, *ports), secret)
+        order = Order(secret.hex(), TcpOrder(machine, peer=here), ["/run/docker.sock"])
+        process = await ChildProcess.start(argv)
+        door = await launch(process, order, TcpDoor)
+        desktop = Desktop(TcpTransport(machine, *door.ports), secret)
         desktop.target = "127.0.0.1", echo
         try:
             await desktop.start()
@@ -228,9 +232,8 @@ def test_real_containers_reach_this_computer(
             assert await asyncio.to_thread(_ask, sandbox_home, "127.0.0.1", port) == ""
         finally:
             await desktop.stop()
-            assert process.stdin is not None
-            process.stdin.close()
-            await asyncio.wait_for(process.communicate(), PATIENCE)
+            process.end_input()
+            await asyncio.wait_for(process.wait(), PATIENCE)
 
     asyncio.run(story())
 

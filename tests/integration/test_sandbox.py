@@ -459,8 +459,9 @@ def test_a_home_below_run_stays_visible_inside() -> None:
 AGENT = """
 import json, os, socket, sys, time
 order = json.loads(sys.stdin.readline())
-server = socket.create_server(tuple(order["listen"]))
-print(json.dumps({"ready": True, "ports": [server.getsockname()[1]]}), flush=True)
+server = socket.create_server((order["door"]["address"], order["door"]["port"]))
+door = {"kind": "tcp", "ports": [server.getsockname()[1]]}
+print(json.dumps({"ready": True, "door": door}), flush=True)
 order["host"] = socket.gethostname()
 order["cgroup"] = open("/proc/self/cgroup").read()
 order["arguments"] = open("/proc/self/cmdline").read()
@@ -495,16 +496,14 @@ def test_the_agent_runs_inside_gets_its_secret_on_standard_input_only_and_ends_w
         writer.close()
         await writer.wait_closed()
         await handle.transport.aclose()
-        assert handle.process.stdin is not None
-        handle.process.stdin.close()
-        await handle.process.wait()
-        assert handle.process.returncode == 0
+        handle.process.end_input()
+        assert await handle.process.wait() == 0
         return dict(told)
 
     told = asyncio.run(body())
     machine, host = sandbox.addresses()
     assert told["secret"] == SECRET.hex()
-    assert (told["listen"], told["peer"]) == ([machine, 0], host)
+    assert told["door"] == {"kind": "tcp", "address": machine, "port": 0, "peer": host}
     assert told["engine_sockets"] == ["/run/docker.sock"]
     assert told["host"] == "sandbox"
     assert "0::/init\n" in str(told["cgroup"])
@@ -520,10 +519,11 @@ def test_killing_the_agents_process_here_ends_the_agent_in_there(
     async def body() -> None:
         handle = await sandbox.start_agent(SECRET)
         handle.process.kill()
-        # Its end of the pipe closes only when the agent itself has ended.
-        assert handle.process.stdout is not None
+        # Its end of the stream closes only when the agent itself has ended.
         async with asyncio.timeout(10):
-            await handle.process.stdout.read()
+            with contextlib.suppress(ConnectionResetError):
+                while await asyncio.get_running_loop().sock_recv(handle.process.stream, 4096):
+                    pass
         await handle.process.wait()
 
     asyncio.run(body())
@@ -534,7 +534,7 @@ def test_the_real_agent_starts_and_ends(sandbox_home: SandboxHome) -> None:
     async def body() -> int:
         handle = await sandbox_home.sandbox.start_agent(SECRET)
         await handle.transport.aclose()
-        await handle.process.communicate(b"")
-        return handle.process.returncode or 0
+        handle.process.end_input()
+        return await handle.process.wait()
 
     assert asyncio.run(body()) == 0

@@ -40,6 +40,8 @@ PURE: Final = (
     "link.listener",
     "link.maturity",
     "link.messages",
+    "link.mux.frames",
+    "link.mux.session",
     "link.polling",
     "link.relay.frames",
     "link.session",

@@ -53,7 +53,7 @@ class Boot:
         self._transport: asyncio.ReadTransport | None = None
 
     async def spawn(self) -> None:
-        """Start the script. Must run to its end: see `programs.uninterrupted`."""
+        """Start the script. Must run to its end: see `desktop.tasks.uninterrupted`."""
         traces, mount = self._traces, cgroup2_mount()
         enter = ["unshare", "--mount"] if mount == NO_CGROUP2 else []
         script = ["sh", str(BOOT_SCRIPT), "boot", mount, traces.cgroup, traces.name]

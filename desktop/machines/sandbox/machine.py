@@ -17,16 +17,21 @@ from typing import Final
 
 from desktop.errors import MachineUnreachableError, PermissionDeniedError, UsageError
 from desktop.machines.agent_bundle import build_agent
+from desktop.machines.doors import TcpDoor, TcpOrder
+from desktop.machines.launch import Order, launch
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
-from desktop.machines.sandbox import agent, record
+from desktop.machines.process import ChildProcess
+from desktop.machines.sandbox import record
 from desktop.machines.sandbox.addresses import parse_pools
 from desktop.machines.sandbox.boot import Boot, await_engine
 from desktop.machines.sandbox.engine import ping
 from desktop.machines.sandbox.locks import held, is_held
-from desktop.machines.sandbox.programs import require_programs, run, uninterrupted
+from desktop.machines.sandbox.programs import environment, require_programs, run
+from desktop.machines.sandbox.python import find_python
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
 from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
+from desktop.tasks import uninterrupted
 from desktop.transports.tcp import TcpTransport
 
 __all__ = ["Sandbox"]
@@ -141,14 +146,14 @@ class Sandbox(Machine):
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
             await asyncio.to_thread(build_agent, bundle)
-        python = await agent.find_python()
+        python = await find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
-        order = agent.Order(
-            secret.hex(), (machine, 0), host, ["/run/docker.sock"], self._may_use_ebpf
-        )
-        process, ports = await agent.launch(program, order)
-        return AgentHandle(process, TcpTransport(machine, *ports))
+        door = TcpOrder(machine, peer=host)
+        order = Order(secret.hex(), door, ["/run/docker.sock"], self._may_use_ebpf)
+        process = await ChildProcess.start(program, environment=environment())
+        opened = await launch(process, order, TcpDoor)
+        return AgentHandle(process, TcpTransport(machine, *opened.ports))
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)

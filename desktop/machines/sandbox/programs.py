@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from subprocess import DEVNULL, PIPE, CompletedProcess
-from typing import Any, Final
+from typing import Final
 
 from desktop.errors import SamehostError
+from desktop.tasks import uninterrupted
 
-__all__ = ["environment", "missing_programs", "require_programs", "run", "uninterrupted"]
+__all__ = ["environment", "missing_programs", "require_programs", "run"]
 
 REQUIRED: Final = {
     "dockerd": "docker.io",
@@ -90,17 +91,3 @@ async def run(
         said = result.stderr.strip() or f"exit status {status}"
         raise SamehostError(f"{argv[0]} failed: {said}")
     return result
-
-
-async def uninterrupted(work: Coroutine[Any, Any, object]) -> None:
-    """Await `work` to its end even if cancelled meanwhile; the cancellation follows after it."""
-    task = asyncio.create_task(work, name="uninterrupted")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled

@@ -76,6 +76,11 @@ def test_too_large_a_frame_or_more_after_the_end_is_an_error(data: bytes) -> Non
         Unframer().feed(memoryview(data))
 
 
+def test_raw_is_an_error_where_it_may_not_be() -> None:
+    with pytest.raises(WireError):
+        Unframer(may_be_raw=False).feed(memoryview(HEADER.pack(RAW) + b"x"))
+
+
 def test_a_frame_may_be_as_large_as_the_limit() -> None:
     unframer = Unframer()
     assert unframer.feed(memoryview(frame(bytes(MAX_PAYLOAD)))) == [bytes(MAX_PAYLOAD)]

@@ -14,6 +14,7 @@ import pytest
 from desktop.errors import SamehostError
 from desktop.machines import agent_bundle
 from desktop.machines.agent_bundle import SIZE_LIMIT, build_agent
+from link.outcome import Outcome
 
 PROJECT = Path(__file__).parents[3]
 
@@ -77,7 +78,7 @@ def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path) 
         check=False,
         timeout=30,
     )
-    assert result.returncode == 1
+    assert result.returncode == Outcome.DAMAGED
     assert '"ready": false' in result.stdout
 
 

@@ -1,4 +1,4 @@
-"""Programs of a sandbox: what is missing, what they say, and work that is not interrupted."""
+"""Programs of a sandbox: what is missing, and what they say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from desktop.machines.sandbox.programs import (
     missing_programs,
     require_programs,
     run,
-    uninterrupted,
 )
 from tests.unit.machines.until import until
 
@@ -69,24 +68,3 @@ def test_a_cancelled_program_has_ended_when_the_cancellation_arrives() -> None:
 def _children() -> set[str]:
     with open("/proc/thread-self/children") as file:
         return set(file.read().split())
-
-
-def test_uninterrupted_work_is_done_before_the_cancellation_arrives() -> None:
-    async def body() -> tuple[bool, list[str]]:
-        done: list[str] = []
-        go = asyncio.Event()
-
-        async def work() -> None:
-            await go.wait()
-            done.append("work")
-
-        task = asyncio.create_task(uninterrupted(work()))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.sleep(0)
-        task.cancel()
-        go.set()
-        await asyncio.wait({task})
-        return task.cancelled(), done
-
-    assert asyncio.run(body()) == (True, ["work"])

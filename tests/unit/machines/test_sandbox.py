@@ -1,11 +1,9 @@
-"""What a sandbox says where it cannot be, and how its agent is started."""
+"""What a sandbox says where it cannot be, and which Python its agent gets."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,9 @@ from desktop.errors import (
     SamehostError,
     UsageError,
 )
-from desktop.machines.sandbox import Sandbox, agent, programs
+from desktop.machines.sandbox import Sandbox, programs
 from desktop.machines.sandbox.locks import held, is_held
+from desktop.machines.sandbox.python import find_python
 from desktop.paths import Paths
 from tests.unit.machines.until import until
 
@@ -147,62 +146,11 @@ def python_that_is(version: str, folder: Path) -> str:
 
 def test_the_first_python_that_is_new_enough_runs_the_agent(tmp_path: Path) -> None:
     old, new = python_that_is("3.8", tmp_path), python_that_is("3.10", tmp_path)
-    found = asyncio.run(agent.find_python([str(tmp_path / "missing"), None, old, new]))
+    found = asyncio.run(find_python([str(tmp_path / "missing"), None, old, new]))
     assert found == new
 
 
 def test_without_a_new_enough_python_the_error_names_what_was_found(tmp_path: Path) -> None:
     old = python_that_is("3.8", tmp_path)
     with pytest.raises(MachineUnreachableError, match=r"python-3\.8 is 3\.8"):
-        asyncio.run(agent.find_python([old]))
-
-
-ORDER = agent.Order("00ff", ("10.213.0.2", 0), "10.213.0.1", ["/run/docker.sock"])
-
-
-def launch(program: str) -> tuple[tuple[int, ...], bytes]:
-    """Start a stand-in for the agent: its ports, and what it says until its input ends."""
-
-    async def body() -> tuple[tuple[int, ...], bytes]:
-        process, ports = await agent.launch([sys.executable, "-I", "-c", program], ORDER)
-        output, _ = await process.communicate(b"")
-        return ports, output
-
-    return asyncio.run(body())
-
-
-def test_the_agent_gets_its_order_and_its_ports_are_returned() -> None:
-    ports, output = launch(
-        'print(\'{"ready": true, "ports": [4711]}\', flush=True); print(input())'
-    )
-    assert ports == (4711,)
-    assert json.loads(output) == {
-        "secret": "00ff",
-        "listen": ["10.213.0.2", 0],
-        "peer": "10.213.0.1",
-        "engine_sockets": ["/run/docker.sock"],
-        "ebpf": True,
-    }
-
-
-@pytest.mark.parametrize(
-    ("program", "words"),
-    [
-        ('print(\'{"ready": false, "error": "no luck"}\'); input()', "no luck"),
-        ("import sys; sys.exit('some trouble')", "some trouble"),
-        ("print('hello')", "hello"),
-        ("print('{\"ready\": true}')", "cannot work"),
-    ],
-    ids=["says no", "ends", "says something else", "names no port"],
-)
-def test_an_agent_that_does_not_start_is_an_error_with_what_it_printed(
-    program: str, words: str
-) -> None:
-    with pytest.raises(MachineUnreachableError, match=words):
-        launch(program)
-
-
-def test_an_agent_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "READY_TIMEOUT_S", 0.2)
-    with pytest.raises(MachineUnreachableError, match="nothing"):
-        launch("import time; time.sleep(1000)")
+        asyncio.run(find_python([old]))

@@ -1,0 +1,213 @@
+"""A program that runs in a machine, seen from here.
+
+    stream   what it reads and writes, one stream socket: its standard input and output
+    errors   its standard error
+
+Rules: whoever has a process ends it (`end_input`, or `kill`) and awaits it (`wait`), which frees
+both. Who reads `stream` stops before that. A process never takes part in the sessions of this
+computer's terminal: Ctrl-C is for whoever started it.
+
+Limit of `ChildProcess`: its standard input and output are one socket, which programs take
+everywhere but on Windows. Counterparts: `shell.py` starts processes in machines, `launch.py` starts
+the agent in one.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from desktop.tasks import uninterrupted
+
+__all__ = ["ChildProcess", "Process"]
+
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long after its end a program's standard error is still read: another may have it open."""
+
+log = logging.getLogger(__name__)
+
+
+class Process(abc.ABC):
+    """See the module.
+
+    Attributes:
+        stream: a connected, non-blocking stream socket.
+        errors: its standard error, of which a bounded part is kept until it is read.
+    """
+
+    stream: socket.socket
+    errors: asyncio.StreamReader
+
+    @property
+    @abc.abstractmethod
+    def returncode(self) -> int | None:
+        """Its exit status, or minus the signal that ended it; None while it runs."""
+
+    def end_input(self) -> None:
+        """Let it read end-of-file; it may go on to write. May be called twice."""
+        with contextlib.suppress(OSError):
+            self.stream.shutdown(socket.SHUT_WR)
+
+    @abc.abstractmethod
+    def kill(self) -> None:
+        """End it at once. One that has ended is left alone."""
+
+    @abc.abstractmethod
+    async def wait(self) -> int:
+        """Its exit status, once it has ended and all that was held for it is freed.
+
+        What was read of `errors` by then can still be taken; `stream` is closed. May be called
+        twice, and cancelled.
+        """
+
+
+class ChildProcess(Process):
+    """A child of this process; made by `start`."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        stream: socket.socket,
+        errors: _ErrorPipe,
+    ) -> None:
+        self.stream = stream
+        self.errors = errors.reader
+        self._process = process
+        self._error_pipe = errors
+
+    @classmethod
+    async def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: str | os.PathLike[str] = "/",
+    ) -> ChildProcess:
+        """Run `argv`, in this process's environment if no other is given. Raises OSError.
+
+        Cancelled, it leaves no process.
+        """
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            near, far = socket.socketpair()
+            theirs.callback(far.close)
+            ours.callback(near.close)
+            near.setblocking(False)
+            errors, writing = await _ErrorPipe.make()
+            theirs.callback(os.close, writing)
+            ours.callback(errors.close)
+            process = await _spawn(argv, far, writing, environment, folder)
+            ours.pop_all()
+        return cls(process, near, errors)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """See `Process`."""
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """See `Process`."""
+        # Not by asyncio: it would collect the exit status, which the loop then waits for in vain.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """See `Process`."""
+        status = await self._process.wait()
+        self.stream.close()
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._error_pipe.ended.wait()
+        except TimeoutError:
+            log.debug("the standard error of %d is still open elsewhere", self.pid)
+        finally:
+            self._error_pipe.close()
+        return status
+
+
+class _ErrorPipe(asyncio.StreamReaderProtocol):
+    """A pipe that the loop reads; `ended` once nobody can write to it any more.
+
+    Not the loop's own: a child is over for asyncio only when its pipes are, and another process
+    may hold them open.
+    """
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader()
+        self.ended = asyncio.Event()
+        self._transport: asyncio.ReadTransport | None = None
+        super().__init__(self.reader)
+
+    @classmethod
+    async def make(cls) -> tuple[_ErrorPipe, int]:
+        """The pipe, and the descriptor to write to, which is the caller's. Raises OSError."""
+        reading, writing = os.pipe()
+        try:
+            file = os.fdopen(reading, "rb", buffering=0)
+            loop = asyncio.get_running_loop()
+            pipe = cls()
+            pipe._transport, _ = await loop.connect_read_pipe(lambda: pipe, file)
+        except BaseException:
+            os.close(writing)
+            raise
+        return pipe, writing
+
+    def eof_received(self) -> bool | None:
+        """See `asyncio.Protocol`."""
+        self.ended.set()
+        return super().eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.ended.set()
+        super().connection_lost(error)
+
+    def close(self) -> None:
+        """Read no more. May be called twice."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def _spawn(
+    argv: Sequence[str],
+    stream: socket.socket,
+    errors: int,
+    environment: Mapping[str, str] | None,
+    folder: str | os.PathLike[str],
+) -> asyncio.subprocess.Process:
+    """Start it; if cancelled meanwhile, end it again."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start() -> None:
+        started.append(
+            await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stream.fileno(),
+                stdout=stream.fileno(),
+                stderr=errors,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
+        )
+
+    try:
+        await uninterrupted(start())
+    except asyncio.CancelledError:
+        for process in started:
+            os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+        raise
+    return started[0]

@@ -1,0 +1,67 @@
+"""What transports that connect a socket of the kernel have in common.
+
+Rules: whatever happens but success, no socket is left. Used by `tcp.py` and `vsock.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from typing import Any, Final
+
+from desktop.transports.transport import TransportError
+
+__all__ = ["CONNECT_SECONDS", "connect", "new_socket"]
+
+CONNECT_SECONDS: Final = 5.0
+"""A machine of this computer that does not answer in this time is not there."""
+
+
+def new_socket(family: int) -> socket.socket:
+    """A stream socket that does not block. Raises TransportError."""
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise TransportError(f"no socket: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+async def connect(sock: socket.socket, address: Any, name: str) -> None:
+    """Connect a non-blocking socket, or close it. `name` is for a person.
+
+    Raises TransportError.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await _connect(sock, address)
+    except TimeoutError as error:
+        sock.close()
+        raise TransportError(f"{name} does not answer") from error
+    except OSError as error:
+        sock.close()
+        raise TransportError(f"{name}: {error.strerror}") from error
+    except asyncio.CancelledError:
+        sock.close()
+        raise
+
+
+async def _connect(sock: socket.socket, address: Any) -> None:
+    """Raises OSError.
+
+    uvloop's `sock_connect` asks the resolver first, in another thread, even for an address.
+    """
+    number = sock.connect_ex(address)
+    if number == errno.EINPROGRESS:
+        loop = asyncio.get_running_loop()
+        writable = asyncio.Event()
+        loop.add_writer(sock.fileno(), writable.set)
+        try:
+            await writable.wait()
+        finally:
+            loop.remove_writer(sock.fileno())
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,64 @@
+"""Streams over a Unix socket of this computer, one connect for each.
+
+Behind it is an agent of this computer, or what carries each stream on to one in a machine, such as
+ssh(1). A Unix socket knows no reset: it is seen as the end. Counterpart: `vmagent/doors/unix.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Final
+
+from desktop.transports.transport import Transport, TransportError
+
+__all__ = ["UnixTransport"]
+
+CONNECT_SECONDS: Final = 5.0
+FULL_PAUSE_SECONDS: Final = 0.01
+"""A socket whose backlog is full refuses with EAGAIN (unix(7)); it is tried again after this."""
+
+
+class UnixTransport(Transport):
+    """Dials the socket at `path`."""
+
+    name = "unix"
+    carries_reset = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    async def open(self) -> socket.socket:
+        """See `Transport.open`."""
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise TransportError(f"no socket: {error.strerror}") from error
+        try:
+            sock.setblocking(False)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await _connect(sock, self.path)
+        except TimeoutError as error:
+            sock.close()
+            raise TransportError(f"{self.path} does not answer") from error
+        except OSError as error:
+            sock.close()
+            raise TransportError(f"{self.path}: {error.strerror or error}") from error
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        return sock
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`; there is nothing to free."""
+
+
+async def _connect(sock: socket.socket, path: str) -> None:
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            await asyncio.sleep(FULL_PAUSE_SECONDS)
+        else:
+            return

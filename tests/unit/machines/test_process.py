@@ -1,0 +1,109 @@
+"""A child process as a process of a machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from desktop.machines.process import ChildProcess
+from tests.unit.machines.received import received
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
+def tell(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
+    """Runs a story on every event loop."""
+
+    def run(story: Callable[[], Awaitable[Any]]) -> Any:
+        async def bounded() -> Any:
+            async with asyncio.timeout(20):
+                return await story()
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(bounded())
+
+    return run
+
+
+Tell = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+def test_it_reads_and_writes_one_stream_and_ends_with_its_status(tell: Tell) -> None:
+    async def story() -> None:
+        process = await ChildProcess.start(["sh", "-c", "cat; echo end; echo trouble >&2; exit 7"])
+        assert process.stream.gettimeout() == 0
+        await asyncio.get_running_loop().sock_sendall(process.stream, b"words ")
+        process.end_input()
+        process.end_input()
+        assert await received(process.stream) == b"words end\n"
+        assert await process.wait() == 7
+        assert await process.errors.read() == b"trouble\n"
+        assert await process.wait() == 7
+        assert process.stream.fileno() == -1
+
+    tell(story)
+
+
+def test_one_that_is_killed_says_so(tell: Tell) -> None:
+    async def story() -> None:
+        process = await ChildProcess.start(["sleep", "1000"])
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
+        process.kill()
+
+    tell(story)
+
+
+def test_its_end_is_seen_though_another_process_has_its_standard_error(tell: Tell) -> None:
+    async def story() -> None:
+        process = await ChildProcess.start(["sh", "-c", "sleep 1000 >&2 & echo $!"])
+        heir = int(await asyncio.get_running_loop().sock_recv(process.stream, 100))
+        try:
+            assert await process.wait() == 0
+        finally:
+            os.kill(heir, signal.SIGKILL)
+
+    tell(story)
+
+
+def test_what_is_not_there_is_an_error_and_leaves_no_descriptor(tell: Tell) -> None:
+    async def story() -> None:
+        counts = []
+        for _ in range(3):
+            with pytest.raises(FileNotFoundError):
+                await ChildProcess.start(["/no/such/program"])
+            for _ in range(10):  # turns of the loop, in which it closes what was closed
+                await asyncio.sleep(0)
+            counts.append(len(os.listdir("/proc/self/fd")))
+        assert counts[1] == counts[2], "the first may have opened what the loop keeps"
+
+    tell(story)
+
+
+def test_its_environment_and_folder_are_as_given(tell: Tell) -> None:
+    async def story() -> bytes:
+        script = ["/bin/sh", "-c", 'echo "$WORD $(pwd)"']
+        process = await ChildProcess.start(script, environment={"WORD": "so"}, folder="/usr")
+        said = await received(process.stream)
+        await process.wait()
+        return said
+
+    assert tell(story) == b"so /usr\n"
+
+
+def test_ctrl_c_of_a_terminal_does_not_reach_it(tell: Tell) -> None:
+    async def story() -> int:
+        process = await ChildProcess.start(["sleep", "1000"])
+        session = os.getsid(process.pid)
+        process.kill()
+        await process.wait()
+        return session - process.pid
+
+    assert tell(story) == 0

@@ -1,0 +1,1 @@
+"""Where streams from the desktop come in: one file per kind of door."""

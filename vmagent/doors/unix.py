@@ -1,0 +1,75 @@
+"""A door in the machine's file system: a Unix socket in a folder of its own.
+
+Rules: only the owner, as whom the desktop's log-in runs, and root may enter the folder and connect;
+containers see neither unless they are given the machine's /run. Nothing of it is left at the end.
+Counterpart: `desktop/transports/unix.py`, at the other end of what the log-in forwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+from typing import Any, Final
+
+from link.acceptor import BACKLOG, Acceptor
+from vmagent.doors.entrance import Admit, Entrance, Finish, watch_input
+
+__all__ = ["UnixEntrance"]
+
+FOLDERS: Final = ("/run", "/tmp")
+"""Where the folder may be, first choice first."""
+PREFIX: Final = "samehost-"
+SOCKET_NAME: Final = "agent"
+FOR_ITS_OWNER: Final = 0o600
+
+
+class UnixEntrance(Entrance):
+    """See the module. `owner` is a user id. Raises OSError."""
+
+    carries_reset = False
+
+    def __init__(self, owner: int) -> None:
+        self._folder = _make_folder()
+        self._path = os.path.join(self._folder, SOCKET_NAME)
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._acceptor: Acceptor | None = None
+        try:
+            self._sock.bind(self._path)
+            os.chmod(self._path, FOR_ITS_OWNER)
+            for path in (self._path, self._folder):
+                if os.stat(path).st_uid != owner:
+                    os.chown(path, owner, -1)
+            self._sock.listen(BACKLOG)
+            self._sock.setblocking(False)
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """See `Entrance`."""
+        return {"kind": "unix", "path": self._path}
+
+    def begin(self, admit: Admit, finish: Finish) -> None:
+        """See `Entrance`."""
+        self._acceptor = Acceptor(self._sock, admit)
+        watch_input(finish)
+
+    def close(self) -> None:
+        """See `Entrance`."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        self._sock.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(self._folder)
+
+
+def _make_folder() -> str:
+    for parent in FOLDERS[:-1]:
+        with contextlib.suppress(OSError):
+            return tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    return tempfile.mkdtemp(prefix=PREFIX, dir=FOLDERS[-1])
