@@ -12,7 +12,7 @@ Rules:
 - A half with bulk to move does so `later`, TURN_BYTES at a time: what is small overtakes it.
 - An idle half holds neither buffer nor pipe.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
-- Nothing is read beyond END: after our own END that may be followed by the next opening.
+- Nothing of the next flow is read here: that comes only after WHOLE, which ends this one.
 
 Counterpart: `splice.py`, which owns the sockets and says how a flow ends.
 """
@@ -23,7 +23,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from link.readiness import ENDING, READABLE, WRITABLE
-from link.relay.frames import END, HEADER, RAW, Unframer
+from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
 from link.relay.kernel import PIPE_SIZE, splice
 from link.relay.relay import StreamGoneError
 from link.stream import may_be_raw
@@ -32,7 +32,7 @@ from link.wire import OPEN_SIZE, WireError
 if TYPE_CHECKING:
     from link.relay.splice import SpliceFlow, SpliceRelay
 
-__all__ = ["COPY_SIZE", "FromStream", "Half", "ToStream"]
+__all__ = ["COPY_SIZE", "WHOLE_WORD", "FromStream", "Half", "ToStream"]
 
 COPY_SIZE: Final = 1 << 16
 """Bytes of one read. One that is full makes its half a bulk one, which splices, once it may."""
@@ -47,6 +47,7 @@ TURN_BYTES: Final = 1 << 19
 _BROKEN: Final = 0x008
 """EPOLLERR, linux/eventpoll.h"""
 _END: Final = HEADER.pack(END)
+WHOLE_WORD: Final = HEADER.pack(WHOLE)
 
 
 class Half:
@@ -358,7 +359,8 @@ class ToStream(Half):
             return
         if not self.is_done:
             self.is_done = True
-            self.deliver(_END)
+            self.flow.has_said_whole = self.flow.is_served and self.twin.is_through
+            self.deliver(WHOLE_WORD if self.flow.has_said_whole else _END)
         if self.is_through and self.twin.is_through and not self.flow.is_failing:
             self.flow.finish()
 
@@ -368,38 +370,37 @@ class FromStream(Half):
 
     Attributes:
         is_drained: the last read left nothing behind.
-        is_whole: the end came in a frame, so the stream may carry another flow.
+        unframer: takes frames apart; None between two of them, and after RAW.
+        has_end: the end came in a frame, so the stream may carry another flow.
     """
 
-    __slots__ = ("_unframer", "is_drained", "is_whole")
+    __slots__ = ("has_end", "is_drained", "unframer")
 
     def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
         super().__init__(relay, source, sink)
-        self._unframer: Unframer | None = None
+        self.unframer: Unframer | None = None
         self.is_drained = True
-        self.is_whole = False
+        self.has_end = False
 
     def copy(self) -> bool:
         """See `Half.copy`."""
         if self.is_raw:
             return super().copy()
         room = self.relay.payload
-        if self.twin.is_ended and self.flow.is_served:
-            room = room[: self._unframer.needed if self._unframer else HEADER.size]
         size = self.receive(room)
         if not size:
             return False
-        self.is_drained = size < len(room)
+        self.is_drained = size < COPY_SIZE
         self.bulk = not self.is_drained and self.count >= RAW_AFTER
         payload = size - HEADER.size
-        if self._unframer is None and payload >= 0 and HEADER.unpack_from(room)[0] == payload:
-            # One whole frame, as of a question, an answer or an end.
-            if payload:
-                self.count += payload
-                self.deliver(room[HEADER.size : size])
-            else:
-                self.is_whole = True
-                self.end()
+        word = HEADER.unpack_from(room)[0] if payload >= 0 and self.unframer is None else None
+        if payload and word == payload:
+            # One whole frame, as of a question or an answer.
+            self.count += payload
+            self.deliver(room[HEADER.size : size])
+        elif not payload and word == (END if self.flow.is_served else WHOLE):
+            self.has_end = True
+            self.end()
         else:
             self._unframe(room[:size])
         return not self.is_drained or self.ending
@@ -413,20 +414,21 @@ class FromStream(Half):
 
     def _unframe(self, data: memoryview) -> None:
         """Deliver what is in frames, or parts of them."""
-        if self._unframer is None:
-            self._unframer = Unframer(may_be_raw=may_be_raw(self.source))
+        unframer = self.unframer
+        if unframer is None:
+            unframer = self.unframer = Unframer(may_be_raw=may_be_raw(self.source))
         try:
-            parts = self._unframer.feed(data)
+            parts = unframer.feed(data)
         except WireError:
             self.flow.source_failed(self)
             return
         for part in parts:
             self.count += len(part)
             self.deliver(part)
-        if self._unframer.is_raw:
+        if unframer.is_raw:
             self.is_raw = self.bulk = True
-        elif self._unframer.is_ended:
-            self.is_whole = True
+        elif unframer.is_ended:
+            self.has_end = True
             self.end()
-        elif self._unframer.is_between_frames:
-            self._unframer = None
+        elif unframer.is_between_frames:
+            self.unframer = None

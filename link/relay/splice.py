@@ -16,10 +16,11 @@ from typing import Final
 
 from link.loop import open_epoll_readiness
 from link.readiness import EpollReadiness
-from link.relay.frames import HEADER
-from link.relay.halves import COPY_SIZE, FromStream, Half, ToStream
+from link.relay.frames import HEADER, Unframer
+from link.relay.halves import COPY_SIZE, WHOLE_WORD, FromStream, Half, ToStream
 from link.relay.kernel import PipePool, unsent_bytes
 from link.relay.relay import RESET_FLUSH_SECONDS, Flow, Relay, StreamGoneError, reset_socket
+from link.relay.settling import Settling, go_home
 from link.stream import Stream
 from link.wire import OPEN_SIZE
 
@@ -47,6 +48,7 @@ class SpliceRelay(Relay):
         self.frame = self.opening[OPEN_SIZE:]
         self.payload = self.frame[HEADER.size :]
         self._flows: set[SpliceFlow] = set()
+        self._settling: set[Settling] = set()
 
     def forward(
         self,
@@ -96,6 +98,8 @@ class SpliceRelay(Relay):
         """See `Relay.aclose`."""
         for flow in list(self._flows):
             flow.abort()
+        for settling in list(self._settling):
+            settling.close()
         self._close_readiness()
         self.pipes.close()
 
@@ -108,6 +112,10 @@ class SpliceRelay(Relay):
         """Close a flow's socket with a reset."""
         self.readiness.forget(sock.fileno())
         reset_socket(sock)
+
+    def settle(self, stream: Stream, unframer: Unframer) -> None:
+        """Send a stream home once the other end says that it is whole."""
+        self._settling.add(Settling(stream, unframer, self.readiness, self._settling.discard))
 
     def ended(self, flow: SpliceFlow) -> None:
         """Count it no more."""
@@ -131,12 +139,14 @@ class SpliceFlow(Flow):
     Attributes:
         is_served: the stream is the first side; else the client is.
         is_failing: a side is gone, and the other will be reset.
+        has_said_whole: the other end knows already that the stream will be free.
         is_over: both sockets are gone, or somebody else's.
     """
 
     __slots__ = (
         "_deadline",
         "_on_end",
+        "has_said_whole",
         "incoming",
         "is_failing",
         "is_over",
@@ -157,6 +167,7 @@ class SpliceFlow(Flow):
         self.is_served = is_served
         self.is_over = False
         self.is_failing = False
+        self.has_said_whole = False
         self._deadline = 0.0
         self._on_end = on_end
         self.outgoing = outgoing
@@ -191,15 +202,19 @@ class SpliceFlow(Flow):
         self.is_over = True
         self.relay.ended(self)
         self.relay.close(self.outgoing.source)
-        stream = self.outgoing.sink
-        if isinstance(stream, Stream) and stream.home is not None and self._is_stream_whole():
+        stream = self._free_stream()
+        if stream is None:
+            self.relay.close(self.outgoing.sink)
             self._on_end(self)
-            if not self.incoming.is_drained:
-                self.relay.readiness.rearm(stream.fileno())
-            stream.home(stream)
+            return
+        self._on_end(self)
+        unframer = self.incoming.unframer
+        if not self.incoming.is_drained:
+            self.relay.readiness.rearm(stream.fileno())
+        if self.is_served or unframer is None or unframer.is_whole:
+            go_home(stream)
         else:
-            self.relay.close(stream)
-            self._on_end(self)
+            self.relay.settle(stream, unframer)
 
     def source_failed(self, half: Half) -> None:
         """`half`'s source is gone: reset its sink, once that has what was read before."""
@@ -213,9 +228,22 @@ class SpliceFlow(Flow):
         half.twin.ending = True
         self._fail(half.twin)
 
-    def _is_stream_whole(self) -> bool:
-        incoming = self.incoming
-        return incoming.is_whole and not incoming.ending and not self.outgoing.is_raw
+    def _free_stream(self) -> Stream | None:
+        """The stream if it may carry another flow, and the other end is told so."""
+        incoming, stream = self.incoming, self.outgoing.sink
+        is_free = incoming.has_end and not incoming.ending and not self.outgoing.is_raw
+        if not is_free or not isinstance(stream, Stream) or stream.home is None:
+            return None
+        return stream if self._say_whole(stream) else None
+
+    def _say_whole(self, stream: Stream) -> bool:
+        """True if the other end knows, or is the one to say so."""
+        if not self.is_served or self.has_said_whole:
+            return True
+        try:
+            return stream.send(WHOLE_WORD) == len(WHOLE_WORD)
+        except OSError:  # no room, or gone: it will see the stream's end
+            return False
 
     def _fail(self, last: Half) -> None:
         """The flow ends with a reset of `last`'s sink, after what `last` still has for it."""

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -167,8 +168,9 @@ class Joined:
         self.served_ended = asyncio.Event()
         self.served: Flow | None = None
         self.home: dict[str, Stream] = {}
-        self.near.home = lambda stream: self.home.update(near=stream)
-        self.far.home = lambda stream: self.home.update(far=stream)
+        self.both_home = asyncio.Event()
+        self.near.home = partial(self._came_home, "near")
+        self.far.home = partial(self._came_home, "far")
         self._reader = OpenReader(self.far, self._opened, _ignore, ends.listener.readiness)
         ends.opener.readiness.watch(self.near.fileno(), _ignore)
         self.flow = ends.opener.forward(first, self.near, OPENING, self._end)
@@ -185,6 +187,15 @@ class Joined:
         assert flow is self.served
         assert not self.served_ended.is_set()
         self.served_ended.set()
+
+    def _came_home(self, end: str, stream: Stream) -> None:
+        self.home[end] = stream
+        if len(self.home) == len(("near", "far")):
+            self.both_home.set()
+
+    async def wait_home(self) -> None:
+        """Until both ends of the stream have come home."""
+        await asyncio.wait_for(self.both_home.wait(), PATIENCE)
 
     async def wait_end(self) -> None:
         """Until either end has told its owner, once, that the flow is over."""

@@ -10,12 +10,10 @@ from typing import Final
 
 import pytest
 
-from link.opening import OpenReader
 from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW
 from link.relay.halves import RAW_AFTER
-from link.relay.relay import Flow, StreamGoneError, reset_socket
+from link.relay.relay import StreamGoneError, reset_socket
 from link.stream import Stream
-from link.wire import OpenRequest
 from tests.contract.relay_stage import (
     OPENING,
     PAIRS,
@@ -54,13 +52,6 @@ async def close_in_order(flow: Joined, first: str) -> None:
     await flow.wait_end()
 
 
-def home_of(flow: Joined) -> tuple[Stream, Stream] | None:
-    """Both ends of the stream if both came home, None if neither did."""
-    if not flow.home:
-        return None
-    return flow.home.pop("near"), flow.home.pop("far")
-
-
 @pytest.mark.parametrize("first", ["client", "server", "both"])
 @pytest.mark.parametrize("make", [SPLICE, TUNNELLED], ids=["", "tunnelled"])
 def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
@@ -77,8 +68,8 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
             await send(flow.server, answer)
             assert await receive_exactly(flow.client, len(answer)) == answer
             await close_in_order(flow, first)
-            stream = home_of(flow)
-            assert stream is not None
+            await flow.wait_home()
+            stream = flow.home.pop("near"), flow.home.pop("far")
             flow.close()
         for end in stream or ():
             end.close()
@@ -87,38 +78,27 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
     run_on_loop(story())
 
 
-def test_the_next_opening_may_come_right_behind_the_end_of_the_last_flow(run_on_loop: Run) -> None:
-    """The opener's end is the last word of a flow that the server ended first."""
+def test_a_stream_comes_home_only_when_the_server_has_left_nothing_in_it(run_on_loop: Run) -> None:
+    """A server may say its end and take what the client said as slowly as it likes."""
 
     async def story() -> None:
-        ends = SPLICE()
-        last = Joined(ends)
-        client, first = tcp_pair()
-        second, server = tcp_pair()
-        await send(client, b"the next question")
-        over: list[Flow] = []
-
-        def begin(stream: Stream) -> None:
-            ends.opener.forward(first, stream, OPENING, over.append)
-
-        def opened(stream: socket.socket, _request: OpenRequest) -> None:
-            ends.listener.serve(stream, second, over.append)
-
-        def await_opening(stream: Stream) -> None:
-            OpenReader(stream, opened, _ignore, ends.listener.readiness)
-
-        last.near.home, last.far.home = begin, await_opening
-        await send(last.client, b"the last question")
-        last.server.shutdown(socket.SHUT_WR)
-        assert await receive(last.client) == b""
-        last.client.shutdown(socket.SHUT_WR)
-        assert await receive_all(last.server) == b"the last question"
-        assert await receive(server) == b"the next question"
-        await ends.aclose()
-        assert len(over) == 2
-        last.close()
-        client.close()
-        server.close()
+        async with joined(SPLICE) as flow:
+            for sock in (flow.second, flow.server):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            question = bytes(RAW_AFTER - 1)
+            flow.server.shutdown(socket.SHUT_WR)
+            assert await receive(flow.client) == b""
+            await send(flow.client, question)
+            flow.client.shutdown(socket.SHUT_WR)
+            await asyncio.wait_for(flow.ended.wait(), PATIENCE)
+            assert not flow.home
+            assert not flow.served_ended.is_set()
+            taken = await receive_exactly(flow.server, len(question) // 4)
+            assert not flow.home
+            assert taken + await receive_all(flow.server) == question
+            await asyncio.wait_for(flow.served_ended.wait(), PATIENCE)
+            await flow.wait_home()
 
     run_on_loop(story())
 
@@ -155,8 +135,8 @@ def test_a_stream_that_must_keep_its_frames_outlives_bulk_too(run_on_loop: Run) 
                 assert await receive_exactly(receiver, size) == bytes(size)
                 await sent
             await close_in_order(flow, "client")
-            stream = home_of(flow)
-            assert stream is not None
+            await flow.wait_home()
+            stream = flow.home.pop("near"), flow.home.pop("far")
             flow.close()
         for end in stream or ():
             end.close()

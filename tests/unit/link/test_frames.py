@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
+from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, WHOLE, Unframer
 from link.wire import WireError
+
+ENDS: Final = (
+    HEADER.pack(END),
+    HEADER.pack(WHOLE),
+    HEADER.pack(END) + HEADER.pack(WHOLE),
+)
 
 
 def frame(payload: bytes) -> bytes:
@@ -29,28 +37,14 @@ def feed(unframer: Unframer, data: bytes, cuts: list[int]) -> bytes:
 def test_the_bytes_come_out_whatever_the_pieces(
     payloads: list[bytes], cuts: list[int], data: st.DataObject
 ) -> None:
-    ending = data.draw(st.sampled_from([b"", HEADER.pack(END), HEADER.pack(RAW) + b"raw" * 9]))
+    ending = data.draw(st.sampled_from([b"", *ENDS, HEADER.pack(RAW) + b"raw" * 9]))
     unframer = Unframer()
     taken = feed(unframer, b"".join(map(frame, payloads)) + ending, cuts)
-    assert taken == b"".join(payloads) + ending[HEADER.size :]
-    assert unframer.is_ended == (ending == HEADER.pack(END))
-    assert unframer.is_raw == (len(ending) > HEADER.size)
-
-
-@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1), st.binary(min_size=1))
-def test_who_takes_what_is_needed_never_takes_what_follows_the_end(
-    payloads: list[bytes], next_opening: bytes
-) -> None:
-    unframer = Unframer()
-    data = b"".join(map(frame, payloads)) + HEADER.pack(END) + next_opening
-    taken = b""
-    while not unframer.is_ended:
-        needed = unframer.needed
-        assert needed > 0
-        taken += b"".join(unframer.feed(memoryview(data[:needed])))
-        data = data[needed:]
-    assert taken == b"".join(payloads)
-    assert data == next_opening
+    is_raw = ending.startswith(HEADER.pack(RAW))
+    assert taken == b"".join(payloads) + (ending[HEADER.size :] if is_raw else b"")
+    assert unframer.is_ended == (ending in ENDS)
+    assert unframer.is_whole == (HEADER.pack(WHOLE) in ending)
+    assert unframer.is_raw == is_raw
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 9)))
@@ -68,6 +62,9 @@ def test_noise_is_refused_or_taken_but_breaks_nothing(noise: bytes, cuts: list[i
     [
         HEADER.pack(MAX_PAYLOAD + 1),
         HEADER.pack(END) + b"x",
+        HEADER.pack(END) + HEADER.pack(END),
+        HEADER.pack(WHOLE) + b"x",
+        HEADER.pack(END) + HEADER.pack(WHOLE) + HEADER.pack(WHOLE),
         frame(b"whole") + HEADER.pack(END) + frame(b"more"),
     ],
 )
@@ -84,7 +81,7 @@ def test_raw_is_an_error_where_it_may_not_be() -> None:
 def test_a_frame_may_be_as_large_as_the_limit() -> None:
     unframer = Unframer()
     assert unframer.feed(memoryview(frame(bytes(MAX_PAYLOAD)))) == [bytes(MAX_PAYLOAD)]
-    assert unframer.needed == HEADER.size
+    assert unframer.is_between_frames
 
 
 def test_nothing_is_taken_after_the_end_though_it_looks_like_a_frame() -> None:
