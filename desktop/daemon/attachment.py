@@ -22,6 +22,7 @@ from desktop.daemon.link import AgentLink, LinkEvents
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.machine import AgentHandle, Machine, Progress
 from desktop.machines.process import Process
+from desktop.tasks import uninterrupted
 from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE, HandshakeError
 from link.messages import Bye
@@ -116,6 +117,7 @@ class Attachment:
         except BaseException as error:
             if is_first:
                 self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
+            await uninterrupted(machine.aclose())
             raise
 
     async def _connect(self, machine: Machine) -> None:
@@ -136,6 +138,8 @@ class Attachment:
             )
         finally:
             connected.cancel()
+        if self._supervisor.done() and not self._supervisor.cancelled():
+            self._supervisor.result()
         if not self._connected.is_set():
             raise MachineUnreachableError(
                 f"the agent in {machine.name} does not answer: {self.problem or 'no link in time'}",
@@ -149,7 +153,8 @@ class Attachment:
             await asyncio.gather(supervisor, return_exceptions=True)
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, SamehostError):
             log.error("the supervisor failed, which is a fault of Samehost", exc_info=error)
             self._set("failed", f"internal error: {error}")
 
@@ -159,6 +164,10 @@ class Attachment:
             self._events.state_changed()
 
     async def _supervise(self, machine: Machine) -> None:
+        async with contextlib.aclosing(machine):
+            await self._keep_linked(machine)
+
+    async def _keep_linked(self, machine: Machine) -> None:
         pause = BACKOFF_SECONDS[0]
         while True:
             try:
@@ -166,6 +175,8 @@ class Attachment:
                     await self._serve(handle, secret)
                     pause = BACKOFF_SECONDS[0]
             except SamehostError as error:
+                if error.is_lasting and not self._connected.is_set():
+                    raise
                 log.warning("%s: %s", machine.name, error.message)
                 self._set("reconnecting", error.message)
             await asyncio.sleep(pause * random.uniform(0.5, 1))

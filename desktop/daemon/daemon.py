@@ -11,6 +11,7 @@ Rules: one writer of settings, one owner of every task. Counterparts: `main.py` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -186,7 +187,8 @@ class Daemon:
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""
-        await self._registry().get(name).start(progress)
+        async with contextlib.aclosing(self._registry().get(name)) as machine:
+            await machine.start(progress)
 
     async def stop(self, name: str, progress: Progress) -> None:
         """See `Backend.stop`."""
@@ -206,7 +208,7 @@ class Daemon:
         try:
             for name in registry.names():
                 machine = registry.get(name)
-                if await machine.state() != "stopped":
+                if machine.is_ours and await machine.state() != "stopped":
                     await machine.stop(progress)
         finally:
             self._stopped.set()
@@ -233,7 +235,8 @@ class Daemon:
 
     async def _machine_info(self, machine: Machine) -> MachineInfo:
         is_current = machine.name == self._current()
-        state = await machine.state()
+        async with contextlib.aclosing(machine):
+            state = await machine.state()
         host = machine.docker_host() if state == "running" else ""
         return MachineInfo(machine.name, machine.kind, state, is_current, host)
 

@@ -34,9 +34,18 @@ class AgentHandle:
 
 
 class Machine(abc.ABC):
-    """One machine. Methods raise `desktop.errors` errors with a remedy; all may be cancelled."""
+    """One machine. Methods raise `desktop.errors` errors with a remedy; all may be cancelled.
+
+    Attributes:
+        kind: such as "sandbox" or "ssh".
+        is_ours: Samehost has made it, and stops it when it ends itself.
+        own_ports: (protocol, port) of this computer that lead into the machine for its own use,
+            such as its SSH server's; they are never mirrored.
+    """
 
     kind: str
+    is_ours: bool = False
+    own_ports: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -65,4 +74,10 @@ class Machine(abc.ABC):
         """Start the agent in the machine and wait until it takes streams.
 
         `secret` reaches the agent on its standard input only. Raises MachineUnreachableError.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027 - most hold nothing
+        """Free what is held on this computer, such as connections; the machine itself runs on.
+
+        May be called twice; what is needed again is made anew.
         """

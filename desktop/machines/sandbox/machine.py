@@ -56,6 +56,7 @@ class Sandbox(Machine):
     """
 
     kind = "sandbox"
+    is_ours = True
 
     def __init__(
         self,
