@@ -27,6 +27,7 @@ from desktop.machines.process import Process
 from desktop.machines.shell import Shell, ShellError
 from desktop.tasks import uninterrupted
 from desktop.transports.probe import probe
+from desktop.transports.stdio import StdioTransport
 from desktop.transports.transport import Transport, TransportError
 
 __all__ = ["Power", "RemoteMachine", "start_agent"]
@@ -156,9 +157,7 @@ async def start_agent(
 
 
 async def _transport(shell: Shell, process: Process, door: OpenDoor) -> Transport:
-    if isinstance(door, StdioDoor):
-        raise TransportError("not yet")
-    return await shell.forward(door)
+    return StdioTransport(process) if isinstance(door, StdioDoor) else await shell.forward(door)
 
 
 async def _end(process: Process, transport: Transport | None) -> None:

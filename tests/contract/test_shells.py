@@ -12,11 +12,20 @@ from typing import Any
 
 import pytest
 
-from desktop.machines.doors import StdioDoor, StdioOrder, TcpDoor, TcpOrder, UnixDoor, UnixOrder
+from desktop.machines.doors import (
+    OpenDoor,
+    StdioDoor,
+    StdioOrder,
+    TcpDoor,
+    TcpOrder,
+    UnixDoor,
+    UnixOrder,
+)
 from desktop.machines.local_shell import LocalShell
 from desktop.machines.openssh import OpenSshShell
 from desktop.machines.shell import Shell, ShellError, ShellTrouble
 from desktop.transports.transport import Transport, TransportError
+from tests.contract.datagram_ends import until
 from tests.integration.ssh_server import SshServer, ssh_server
 from tests.unit.machines.received import received
 
@@ -131,9 +140,7 @@ def test_one_that_is_killed_has_lost_its_input(tell: Tell, tmp_path: Path) -> No
         await process.wait()
         if shell.name == "local":
             return  # it is the program itself that was killed
-        async with asyncio.timeout(PATIENCE):
-            while not ended.exists():
-                await asyncio.sleep(0.01)
+        await until(ended.exists, PATIENCE)
 
     tell(story)
 
@@ -206,7 +213,7 @@ def test_streams_reach_each_kind_of_door_that_it_knows(tell: Tell, tmp_path: Pat
             await asyncio.start_server(_echo, "127.0.0.1", 0) as tcp,
         ):
             port = tcp.sockets[0].getsockname()[1]
-            doors = {UnixOrder: UnixDoor(path), TcpOrder: TcpDoor((port,))}
+            doors: dict[type, OpenDoor] = {UnixOrder: UnixDoor(path), TcpOrder: TcpDoor((port,))}
             for order in shell.doors[:-1]:
                 transport = await shell.forward(doors[type(order)])
                 await _says_back(transport, b"word")
@@ -219,8 +226,10 @@ def test_streams_reach_each_kind_of_door_that_it_knows(tell: Tell, tmp_path: Pat
 def test_a_door_where_nobody_is_ends_its_streams(tell: Tell, tmp_path: Path) -> None:
     async def story(shell: Shell) -> None:
         for order in shell.doors[:-1]:
-            door = TcpDoor((9,)) if isinstance(order, TcpOrder) else UnixDoor(str(tmp_path / "no"))
-            transport = await shell.forward(door)
+            nowhere = UnixDoor(str(tmp_path / "no"))
+            transport = await shell.forward(
+                TcpDoor((9,)) if isinstance(order, TcpOrder) else nowhere
+            )
             with contextlib.suppress(TransportError):
                 stream = await transport.open()
                 assert await received(stream, PATIENCE) == b""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SocketFolder"]
+__all__ = ["SocketFolder", "sweep"]
 
 LONGEST_PATH: Final = 103
 """Bytes that every platform takes for a Unix socket (macOS: 104 with the final zero)."""
@@ -31,13 +31,13 @@ class SocketFolder:
 
     def __init__(self, parent: Path) -> None:
         self._count = 0
-        parent.mkdir(mode=FOR_US, parents=True, exist_ok=True)
+        self._parent = parent
         with _locked(parent):
             _sweep(parent)
             self._path, self._lock = _make(parent)
-            if len(os.fsencode(self.control)) + MADE_FIRST_BYTES > LONGEST_PATH:
-                self.remove()
-                self._path, self._lock = _make(Path(tempfile.gettempdir()), "samehost-")
+        if len(os.fsencode(self.control)) + MADE_FIRST_BYTES > LONGEST_PATH:
+            self.remove()
+            self._path, self._lock = _make(Path(tempfile.gettempdir()), "samehost-")
 
     @property
     def control(self) -> str:
@@ -55,6 +55,17 @@ class SocketFolder:
             shutil.rmtree(self._path, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
+            with contextlib.suppress(OSError):  # others use it, too
+                self._parent.rmdir()
+
+
+def sweep(parent: Path) -> None:
+    """Remove what is below `parent` and nobody's any more, and `parent` if nothing is left."""
+    if parent.is_dir():
+        with _locked(parent):
+            _sweep(parent)
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def _make(parent: Path, prefix: str = "") -> tuple[Path, int]:
@@ -67,9 +78,14 @@ def _make(parent: Path, prefix: str = "") -> tuple[Path, int]:
 @contextlib.contextmanager
 def _locked(parent: Path) -> Iterator[None]:
     """One at a time, so that a folder that is being made is not taken for one that was left."""
-    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    while True:
+        parent.mkdir(mode=FOR_US, parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+            descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+            break
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        parent.mkdir(mode=FOR_US, exist_ok=True)
         yield
     finally:
         os.close(descriptor)

@@ -29,10 +29,12 @@ from desktop.tasks import uninterrupted
 from desktop.transports.openssh import OpenSshTransport
 from desktop.transports.transport import Transport, TransportError
 
-__all__ = ["OpenSshShell"]
+__all__ = ["RUNTIME_NAME", "OpenSshShell"]
 
 ANYTHING: Final = "machine"
 """Where a client of the control socket says that it goes; it does not matter."""
+RUNTIME_NAME: Final = "ssh"
+"""Folder for sockets, below that of this Samehost."""
 CONTROL_SECONDS: Final = 5.0
 """How long the connection may take to open or close a socket on this computer."""
 
@@ -47,7 +49,7 @@ class OpenSshShell(Shell):
 
     def __init__(self, destination: SshDestination, runtime: Path) -> None:
         self.destination = destination
-        self._parent = runtime / "ssh"
+        self._parent = runtime / RUNTIME_NAME
         self._master: Master | None = None
         self._connecting = asyncio.Lock()
 
