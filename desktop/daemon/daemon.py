@@ -172,7 +172,8 @@ class Daemon:
     async def machines(self) -> list[MachineInfo]:
         """See `Backend.machines`."""
         registry = self._registry()
-        return [await self._machine_info(registry.get(name)) for name in registry.names()]
+        names = sorted({*registry.names(), *filter(None, [self._current()])})
+        return [await self._machine_info(registry.get(name)) for name in names]
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
@@ -235,8 +236,11 @@ class Daemon:
 
     async def _machine_info(self, machine: Machine) -> MachineInfo:
         is_current = machine.name == self._current()
-        async with contextlib.aclosing(machine):
-            state = await machine.state()
+        if is_current and self._attachment.state == "connected":
+            state = "running"  # no need to log in again to know
+        else:
+            async with contextlib.aclosing(machine):
+                state = await machine.state()
         host = machine.docker_host() if state == "running" else ""
         return MachineInfo(machine.name, machine.kind, state, is_current, host)
 

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.bootstrap import START_SCRIPT, agent_feed, own_agent
 from desktop.machines.doors import DoorOrder, OpenDoor, StdioDoor, opened_by
-from desktop.machines.launch import Order, launch
+from desktop.machines.launch import AgentStartError, Order, launch
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
 from desktop.machines.process import Process
 from desktop.machines.shell import Shell, ShellError
@@ -36,6 +36,8 @@ LAUNCH_SECONDS: Final = 30.0
 """How long the agent may take to start: a slow or emulated machine takes its time."""
 STATE_SECONDS: Final = 5.0
 """How long a machine may take to say that it is there."""
+CHECK_SECONDS: Final = 5.0
+"""How long a connection that stood a while ago may take to run a program that does nothing."""
 END_SECONDS: Final = 3.0
 """How long an agent may take to end that cannot be reached."""
 
@@ -77,6 +79,7 @@ class RemoteMachine(Machine):
         self._power = power
         self._may_use_ebpf = may_use_ebpf
         self._doors = list(shell.doors)
+        self._had_agent = False
 
     @property
     def own_ports(self) -> frozenset[tuple[str, int]]:  # type: ignore[override]
@@ -121,9 +124,15 @@ class RemoteMachine(Machine):
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""
+        if self._had_agent:
+            await self._check_connection()
         while True:
             try:
-                return await start_agent(self.shell, self._doors[0], secret, self._may_use_ebpf)
+                handle = await start_agent(self.shell, self._doors[0], secret, self._may_use_ebpf)
+            except AgentStartError as error:
+                if error.outcome is None:
+                    await self.shell.aclose()  # it may be the connection that hangs
+                raise
             except TransportError as error:
                 log.info("%s: no streams by %s: %s", self.name, self._doors[0], error)
                 if len(self._doors) == 1:
@@ -133,6 +142,17 @@ class RemoteMachine(Machine):
                     ) from error
                 await self.shell.connect()  # a connection that was lost says nothing of a door
                 del self._doors[0]
+            else:
+                self._had_agent = True
+                return handle
+
+    async def _check_connection(self) -> None:
+        """An agent was lost, perhaps with the connection: one that hangs is made anew."""
+        try:
+            await self.shell.run("true", seconds=CHECK_SECONDS)
+        except ShellError as error:
+            log.info("%s: %s", self.name, error.message)
+            await self.shell.aclose()
 
 
 async def start_agent(
