@@ -44,7 +44,7 @@ class UnixEntrance(Entrance):
                     os.chown(path, owner, -1)
             self._sock.listen(BACKLOG)
             self._sock.setblocking(False)
-        except OSError:
+        except BaseException:
             self.close()
             raise
 
