@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("stop", "stop a machine"),
     ):
         actions.add_parser(action, help=text).add_argument("name", metavar="NAME")
+    doctor = actions.add_parser("doctor", help="look at the way to a machine, step by step")
+    doctor.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
     env = actions.add_parser("env", help="print the line that leads docker to a machine")
     env.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
     env.add_argument("--json", action="store_true", help="as JSON")
@@ -46,6 +49,10 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
         _list(paths, arguments.json)
     elif arguments.action == "env":
         _env(paths, arguments.name, arguments.json)
+    elif arguments.action == "doctor":
+        from desktop.cli.machine_doctor import examine_machine
+
+        return examine_machine(paths, arguments.name, arguments.json)
     else:
         client = connect_if_running(paths)
         if client is None:

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from desktop.daemon.link import AgentLink, LinkEvents
 from desktop.errors import MachineUnreachableError, SamehostError
-from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.machines.machine import AgentHandle, Machine, Progress, end_agent
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from desktop.transports.transport import TransportError
@@ -34,8 +34,6 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """First and longest pause before the next try; each is multiplied by 0.5 to 1 at random."""
 REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
-GOODBYE_SECONDS: Final = 3.0
-"""How long an agent may take to end."""
 LINK_SECONDS: Final = 15.0
 """How long `attach` waits for the link once the machine runs."""
 
@@ -194,7 +192,7 @@ class Attachment:
         try:
             yield handle, secret
         finally:
-            await _end_agent(handle)
+            await end_agent(handle.process, handle.transport)
             logger.cancel()
             await asyncio.gather(logger, return_exceptions=True)
 
@@ -230,20 +228,6 @@ class Attachment:
             log.info("the link ended: %s", reason)
             self._set("reconnecting", reason)
             self._events.link_down(reason)
-
-
-async def _end_agent(handle: AgentHandle) -> None:
-    """Close the agent's standard input, which ends it; kill it if it does not."""
-    await handle.transport.aclose()
-    process = handle.process
-    process.end_input()
-    try:
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        log.warning("the agent did not end by itself and is killed")
-        process.kill()
-        await process.wait()
 
 
 async def _log_lines(process: Process) -> None:

@@ -14,15 +14,16 @@ holds the agent.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Final, Protocol
 
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.bootstrap import START_SCRIPT, agent_feed, own_agent
 from desktop.machines.doors import DoorOrder, OpenDoor, StdioDoor, opened_by
+from desktop.machines.examination import Step
+from desktop.machines.facts import Facts, ask
 from desktop.machines.launch import AgentStartError, Order, launch
-from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
+from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress, end_agent
 from desktop.machines.process import Process
 from desktop.machines.shell import Shell, ShellError
 from desktop.tasks import uninterrupted
@@ -38,8 +39,6 @@ STATE_SECONDS: Final = 5.0
 """How long a machine may take to say that it is there."""
 CHECK_SECONDS: Final = 5.0
 """How long a connection that stood a while ago may take to run a program that does nothing."""
-END_SECONDS: Final = 3.0
-"""How long an agent may take to end that cannot be reached."""
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +117,28 @@ class RemoteMachine(Machine):
             )
         await self._power.stop(progress)
 
+    def steps(self) -> list[Step]:
+        """See `Machine`."""
+        facts = Facts()
+
+        async def system() -> str:
+            nonlocal facts
+            facts = await ask(self.shell)
+            return facts.linux()
+
+        async def python() -> str:
+            return facts.python()
+
+        async def root() -> str:
+            return facts.becomes_root()
+
+        async def engine() -> str:
+            return facts.engine()
+
+        own = {"system": system, "python": python, "root": root, "engine": engine}
+        looks = [Step(name, look) for name, look in own.items()]
+        return [*self.shell.steps(), *looks, *self.agent_steps()]
+
     async def aclose(self) -> None:
         """See `Machine`."""
         await self.shell.aclose()
@@ -171,21 +192,10 @@ async def start_agent(
         transport = await _transport(shell, process, door)
         await probe(transport)
     except BaseException:
-        await uninterrupted(_end(process, transport))
+        await uninterrupted(end_agent(process, transport))
         raise
     return AgentHandle(process, transport)
 
 
 async def _transport(shell: Shell, process: Process, door: OpenDoor) -> Transport:
     return StdioTransport(process) if isinstance(door, StdioDoor) else await shell.forward(door)
-
-
-async def _end(process: Process, transport: Transport | None) -> None:
-    if transport is not None:
-        await transport.aclose()
-    process.end_input()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(END_SECONDS):
-            await process.wait()
-    process.kill()
-    await process.wait()

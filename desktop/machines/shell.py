@@ -22,6 +22,7 @@ from typing import Final
 
 from desktop.errors import ExitCode, SamehostError
 from desktop.machines.doors import DoorOrder, OpenDoor, StdioOrder
+from desktop.machines.examination import Step
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from desktop.transports.transport import Transport
@@ -114,6 +115,15 @@ class Shell(abc.ABC):
             raise ShellError(
                 ShellTrouble.TIMED_OUT, f"a program took longer than {seconds:.0f} s: {script!r}"
             ) from error
+
+    def steps(self) -> list[Step]:
+        """What `samehost machine doctor` looks at until programs can be run."""
+
+        async def log_in() -> str:
+            await self.connect()
+            return f"by {self.name}"
+
+        return [Step("log-in", log_in, is_way=True)]
 
     @abc.abstractmethod
     async def start(self, script: str) -> Process:

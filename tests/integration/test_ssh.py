@@ -303,3 +303,42 @@ def test_a_machine_that_asks_for_what_nobody_can_answer_is_an_error_at_once(
     finally:
         (server.folder / "aside").rename(server.known_hosts)
         samehost.remove()
+
+
+STEPS = ["ssh", "name", "connection", "host key", "log-in", "system", "python", "root", "engine"]
+
+
+def test_doctor_shows_each_step_with_its_evidence_beside_a_running_daemon(
+    samehost: SshSamehost,
+) -> None:
+    before = set(samehost.agents())
+    findings = json.loads(samehost.run("machine", "doctor", samehost.machine, "--json"))
+    assert [each["step"] for each in findings] == [*STEPS, "agent", "handshake"]
+    assert {each["state"] for each in findings} == {"ok"}
+    told = {each["step"]: each["evidence"] for each in findings}
+    assert told["connection"].startswith("SSH-2.0-")
+    assert "/run/docker.sock" in told["engine"]
+    assert told["agent"] == "starts; streams by openssh"
+    assert all(each["seconds"] >= 0 for each in findings)
+    until(lambda: set(samehost.agents()) <= before, "its agent to end")
+    lines = samehost.run("machine", "doctor", samehost.machine).splitlines()
+    assert len(lines) == len(findings)
+
+
+def test_doctor_stops_at_what_is_wrong_and_says_what_to_do(
+    sandbox_home: SandboxHome, server: SshServer
+) -> None:
+    samehost = SshSamehost(sandbox_home, server, "person")
+    try:
+        done = samehost.try_run("machine", "doctor", samehost.machine, "--json")
+        assert done.returncode == 1
+        states = {each["step"]: each["state"] for each in json.loads(done.stdout)}
+        assert states["log-in"] == states["python"] == "ok"
+        assert states["root"] == "failed"
+        assert states["agent"] == "not reached"
+        done = samehost.try_run("machine", "doctor", server.name("stranger"))
+        assert done.returncode == 4
+        assert "ssh-copy-id" in done.stdout
+        assert samehost.connections() == []
+    finally:
+        samehost.remove()

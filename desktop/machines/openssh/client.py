@@ -22,7 +22,14 @@ from desktop.machines.process import ChildProcess
 from desktop.machines.shell import Completed, ShellError, ShellTrouble, completed
 from desktop.machines.ssh_destination import SshDestination
 
-__all__ = ["SshClient", "is_installed", "person_command", "run_client", "start_client"]
+__all__ = [
+    "SshClient",
+    "environment",
+    "is_installed",
+    "person_command",
+    "run_client",
+    "start_client",
+]
 
 PROGRAM: Final = "ssh"
 FAST_CIPHER: Final = "aes128-gcm@openssh.com"

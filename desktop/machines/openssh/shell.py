@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from desktop.machines.doors import OpenDoor, StdioOrder, TcpDoor, TcpOrder, UnixDoor, UnixOrder
+from desktop.machines.examination import Step
 from desktop.machines.openssh.client import SshClient, run_client, start_client
 from desktop.machines.openssh.complaints import last_line
 from desktop.machines.openssh.folder import SocketFolder
 from desktop.machines.openssh.master import SSH_FAILED, Master
+from desktop.machines.openssh.steps import steps_to
 from desktop.machines.process import Process
 from desktop.machines.quoting import login_command
 from desktop.machines.shell import RUN_SECONDS, Completed, Shell, ShellError, ShellTrouble
@@ -120,6 +122,10 @@ class OpenSshShell(Shell):
                 folder.remove()
                 raise
             return self._master
+
+    def steps(self) -> list[Step]:
+        """See `Shell`."""
+        return steps_to(SshClient(self.destination), self.connect)
 
     async def aclose(self) -> None:
         """See `Shell`."""
