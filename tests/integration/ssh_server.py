@@ -6,7 +6,7 @@
 Users: `root`; `admin`, who may become root by sudo without a password; `person`, who may not. All
 log in with `user_key`, and have an empty folder for a home.
 
-Counterparts: `test_ssh.py`, `tests/contract/test_shells.py`; `scripts/setup ssh-server`.
+Counterparts: `test_ssh.py`, `tests/contract/test_shells.py`; `scripts/setup ssh`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["LOCAL", "SshServer", "replaced_pythons", "ssh_server"]
 
 LOCAL: Final = "127.0.0.1"
 UNPACKED: Final = Path(__file__).parents[2] / "build/ssh-server"
-"""Where `scripts/setup ssh-server` puts what is not installed."""
+"""Where `scripts/setup ssh` puts what is not installed."""
 SERVERS_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 """Of programs that sshd runs, for root (sshd's own default, and more)."""
 END_SECONDS: Final = 10
@@ -169,7 +169,7 @@ def _program() -> str:
     path = f"{SERVERS_PATH}:{UNPACKED / 'usr/sbin'}"
     program = shutil.which("sshd", path=path)
     if program is None or shutil.which("ssh") is None:
-        pytest.skip("needs an OpenSSH server and client: scripts/setup ssh-server")
+        pytest.skip("needs an OpenSSH server and client: scripts/setup ssh")
     return program
 
 
