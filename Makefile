@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines peers kernels
+.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines ssh peers kernels
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -15,7 +15,7 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler engines kernels ## run all tests, or those of TARGET=tests/…
+test: setup compiler engines ssh kernels ## run all tests, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET)
 
 check: environment ## lint, format and types
@@ -47,6 +47,9 @@ compiler:
 
 engines:
 	@scripts/setup engines
+
+ssh:
+	@scripts/setup ssh
 
 peers:
 	@scripts/setup peers

@@ -36,9 +36,13 @@ class ExitCode(IntEnum):
 
 
 class SamehostError(Exception):
-    """Something a person has to know: `message` says what is wrong, `remedy` what to do."""
+    """Something a person has to know: `message` says what is wrong, `remedy` what to do.
+
+    `is_lasting` says that to try again, with nothing done, would change nothing.
+    """
 
     code = ExitCode.FAILED
+    is_lasting = False
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -30,6 +30,11 @@ class Outcome(IntEnum):
     """It cannot listen as it was told."""
     DAMAGED = 87
     """What arrived of the agent is not what was sent."""
+    BANNER_ONLY = 88
+    """The log-in printed something and ended well, without running what it was told; seen by the
+    desktop."""
+    KILLED = 89
+    """Somebody, or a want of memory, ended it; seen by the desktop."""
 
     @property
     def word(self) -> str:

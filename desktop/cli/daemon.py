@@ -56,7 +56,10 @@ def hint_if_off(enabled: bool, reason: str) -> None:
 
 
 def remove_empty_folders(paths: Paths) -> None:
-    """Remove the folders that nothing is in."""
+    """Remove the folders that nothing is in, and sockets that a killed daemon has left."""
+    from desktop.machines.openssh import RUNTIME_NAME, sweep
+
+    sweep(paths.runtime / RUNTIME_NAME)
     for folder in (paths.runtime, paths.state / "machines", paths.state):
         with contextlib.suppress(OSError):  # not empty, not there, not ours: it stays
             folder.rmdir()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desktop.api.client import ApiClient
 from desktop.cli.current import check_answers, current_engine, open_registry
@@ -14,6 +15,9 @@ from desktop.cli.output import Progress, print_json, table
 from desktop.errors import ExitCode
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
+
+if TYPE_CHECKING:
+    from desktop.machines.machine import Machine
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("stop", "stop a machine"),
     ):
         actions.add_parser(action, help=text).add_argument("name", metavar="NAME")
+    doctor = actions.add_parser("doctor", help="look at the way to a machine, step by step")
+    doctor.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
     env = actions.add_parser("env", help="print the line that leads docker to a machine")
     env.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
     env.add_argument("--json", action="store_true", help="as JSON")
@@ -42,6 +49,10 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
         _list(paths, arguments.json)
     elif arguments.action == "env":
         _env(paths, arguments.name, arguments.json)
+    elif arguments.action == "doctor":
+        from desktop.cli.machine_doctor import examine_machine
+
+        return examine_machine(paths, arguments.name, arguments.json)
     else:
         client = connect_if_running(paths)
         if client is None:
@@ -84,7 +95,7 @@ def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
             {
                 "name": machine.name,
                 "kind": machine.kind,
-                "state": await machine.state(),
+                "state": await _state(machine),
                 "current": machine.name == current,
                 "docker_host": machine.docker_host(),
             }
@@ -92,6 +103,16 @@ def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
         ]
 
     return asyncio.run(ask())
+
+
+async def _state(machine: Machine) -> str:
+    async with contextlib.aclosing(machine):
+        return await machine.state()
+
+
+async def _start_or_stop(machine: Machine, action: str, progress: Progress) -> None:
+    async with contextlib.aclosing(machine):
+        await (machine.start if action == "start" else machine.stop)(progress)
 
 
 def _env(paths: Paths, name: str | None, as_json: bool) -> None:
@@ -124,7 +145,6 @@ def _act_offline(paths: Paths, action: str, name: str) -> None:
             print(f"using {name}; this applies at the next: samehost up")
             return
         with Progress() as progress:
-            work = machine.start if action == "start" else machine.stop
-            asyncio.run(work(progress))
+            asyncio.run(_start_or_stop(machine, action, progress))
     remove_empty_folders(paths)
     print("started" if action == "start" else "stopped", name)

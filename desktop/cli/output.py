@@ -39,6 +39,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "on": "32",
     "connected": "32",
     "running": "32",
+    "ok": "32",
     "conflict": "31",
     "denied": "31",
     "failed": "31",

@@ -20,8 +20,9 @@ from typing import Final, Protocol
 
 from desktop.daemon.link import AgentLink, LinkEvents
 from desktop.errors import MachineUnreachableError, SamehostError
-from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.machines.machine import AgentHandle, Machine, Progress, end_agent
 from desktop.machines.process import Process
+from desktop.tasks import uninterrupted
 from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE, HandshakeError
 from link.messages import Bye
@@ -33,8 +34,6 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """First and longest pause before the next try; each is multiplied by 0.5 to 1 at random."""
 REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
-GOODBYE_SECONDS: Final = 3.0
-"""How long an agent may take to end."""
 LINK_SECONDS: Final = 15.0
 """How long `attach` waits for the link once the machine runs."""
 
@@ -116,6 +115,7 @@ class Attachment:
         except BaseException as error:
             if is_first:
                 self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
+            await uninterrupted(machine.aclose())
             raise
 
     async def _connect(self, machine: Machine) -> None:
@@ -136,6 +136,8 @@ class Attachment:
             )
         finally:
             connected.cancel()
+        if self._supervisor.done() and not self._supervisor.cancelled():
+            self._supervisor.result()
         if not self._connected.is_set():
             raise MachineUnreachableError(
                 f"the agent in {machine.name} does not answer: {self.problem or 'no link in time'}",
@@ -149,7 +151,8 @@ class Attachment:
             await asyncio.gather(supervisor, return_exceptions=True)
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, SamehostError):
             log.error("the supervisor failed, which is a fault of Samehost", exc_info=error)
             self._set("failed", f"internal error: {error}")
 
@@ -159,6 +162,10 @@ class Attachment:
             self._events.state_changed()
 
     async def _supervise(self, machine: Machine) -> None:
+        async with contextlib.aclosing(machine):
+            await self._keep_linked(machine)
+
+    async def _keep_linked(self, machine: Machine) -> None:
         pause = BACKOFF_SECONDS[0]
         while True:
             try:
@@ -166,6 +173,8 @@ class Attachment:
                     await self._serve(handle, secret)
                     pause = BACKOFF_SECONDS[0]
             except SamehostError as error:
+                if error.is_lasting and not self._connected.is_set():
+                    raise
                 log.warning("%s: %s", machine.name, error.message)
                 self._set("reconnecting", error.message)
             await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -183,7 +192,7 @@ class Attachment:
         try:
             yield handle, secret
         finally:
-            await _end_agent(handle)
+            await end_agent(handle.process, handle.transport)
             logger.cancel()
             await asyncio.gather(logger, return_exceptions=True)
 
@@ -219,20 +228,6 @@ class Attachment:
             log.info("the link ended: %s", reason)
             self._set("reconnecting", reason)
             self._events.link_down(reason)
-
-
-async def _end_agent(handle: AgentHandle) -> None:
-    """Close the agent's standard input, which ends it; kill it if it does not."""
-    await handle.transport.aclose()
-    process = handle.process
-    process.end_input()
-    try:
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        log.warning("the agent did not end by itself and is killed")
-        process.kill()
-        await process.wait()
 
 
 async def _log_lines(process: Process) -> None:

@@ -11,6 +11,7 @@ Rules: one writer of settings, one owner of every task. Counterparts: `main.py` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -171,7 +172,8 @@ class Daemon:
     async def machines(self) -> list[MachineInfo]:
         """See `Backend.machines`."""
         registry = self._registry()
-        return [await self._machine_info(registry.get(name)) for name in registry.names()]
+        names = sorted({*registry.names(), *filter(None, [self._current()])})
+        return [await self._machine_info(registry.get(name)) for name in names]
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
@@ -186,7 +188,8 @@ class Daemon:
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""
-        await self._registry().get(name).start(progress)
+        async with contextlib.aclosing(self._registry().get(name)) as machine:
+            await machine.start(progress)
 
     async def stop(self, name: str, progress: Progress) -> None:
         """See `Backend.stop`."""
@@ -206,7 +209,7 @@ class Daemon:
         try:
             for name in registry.names():
                 machine = registry.get(name)
-                if await machine.state() != "stopped":
+                if machine.is_ours and await machine.state() != "stopped":
                     await machine.stop(progress)
         finally:
             self._stopped.set()
@@ -233,7 +236,11 @@ class Daemon:
 
     async def _machine_info(self, machine: Machine) -> MachineInfo:
         is_current = machine.name == self._current()
-        state = await machine.state()
+        if is_current and self._attachment.state == "connected":
+            state = "running"  # no need to log in again to know
+        else:
+            async with contextlib.aclosing(machine):
+                state = await machine.state()
         host = machine.docker_host() if state == "running" else ""
         return MachineInfo(machine.name, machine.kind, state, is_current, host)
 

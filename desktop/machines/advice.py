@@ -23,6 +23,11 @@ _ADVICE: Final = {
     Outcome.NOT_LINUX: "host networking is about Linux containers: name a Linux machine",
     Outcome.WRONG_VERSION: "restart Samehost: samehost down, then samehost up",
     Outcome.NO_DOOR: "look at the machine's /run and /tmp: one of them has to be writable",
+    Outcome.BANNER_ONLY: (
+        "the user needs a log-in shell that runs commands: see its entry in /etc/passwd of the "
+        "machine, its ~/.bashrc, ~/.profile, and ForceCommand of sshd"
+    ),
+    Outcome.KILLED: "look for the reason in the machine, for example: sudo dmesg | tail",
     Outcome.DAMAGED: (
         "something in the machine's log-in reads its standard input or writes to it: see its "
         "~/.bashrc, ~/.profile and ForceCommand"

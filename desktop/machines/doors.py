@@ -6,6 +6,8 @@ cannot open is an answer with its reason, never a silence. Counterpart: `vmagent
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "UnixOrder",
     "VsockDoor",
     "VsockOrder",
+    "opened_by",
 ]
 
 
@@ -34,9 +37,12 @@ class TcpOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="tcp"):
 
 
 class UnixOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="unix"):
-    """Listen on a Unix socket that only user `owner` of the machine, and root, may connect to."""
+    """Listen on a Unix socket that only user `owner` of the machine, and root, may connect to.
 
-    owner: int
+    None means the user of the log-in, whoever that is.
+    """
+
+    owner: int | None = None
 
 
 class VsockOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="vsock"):
@@ -75,3 +81,15 @@ class StdioDoor(msgspec.Struct, frozen=True, tag_field="kind", tag="stdio"):
 
 
 OpenDoor = TcpDoor | UnixDoor | VsockDoor | StdioDoor
+
+_OPENED: Final[dict[type[DoorOrder], type[OpenDoor]]] = {
+    TcpOrder: TcpDoor,
+    UnixOrder: UnixDoor,
+    VsockOrder: VsockDoor,
+    StdioOrder: StdioDoor,
+}
+
+
+def opened_by(order: DoorOrder) -> type[OpenDoor]:
+    """The kind of door that an order opens."""
+    return _OPENED[type(order)]

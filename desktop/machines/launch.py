@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from typing import Any, Final, TypeVar
 
@@ -22,12 +23,12 @@ import msgspec
 
 from desktop.errors import MachineUnreachableError
 from desktop.machines.advice import advice_for
-from desktop.machines.doors import DoorOrder, OpenDoor, StdioDoor, TcpDoor, UnixDoor, VsockDoor
+from desktop.machines.doors import DoorOrder, OpenDoor, TcpDoor, UnixDoor
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from link.outcome import Outcome
 
-__all__ = ["READY_SECONDS", "AgentStartError", "Order", "launch"]
+__all__ = ["READY_SECONDS", "AgentStartError", "Order", "launch", "read_line"]
 
 READY_SECONDS: Final = 10.0
 """How long an agent on this computer may take to answer."""
@@ -35,10 +36,12 @@ OWN_END_SECONDS: Final = 2.0
 """How long one that gives no answer may take to end by itself, which tells its exit status."""
 BANNER_LIMIT: Final = 1 << 16
 """Bytes that may come before the answer, and of the answer itself."""
+KILLED_IN_SHELL: Final = 128 + signal.SIGKILL
+"""Exit status of sh(1) for a program that was killed (POSIX 2.8.2)."""
 SHOWN_BYTES: Final = 4096
 """Most of what a failed agent printed that is shown."""
 
-_AnyDoor = TypeVar("_AnyDoor", TcpDoor, UnixDoor, VsockDoor, StdioDoor)
+_AnyDoor = TypeVar("_AnyDoor", bound=OpenDoor)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -63,6 +66,7 @@ class AgentStartError(MachineUnreachableError):
     def __init__(self, message: str, remedy: str = "", outcome: Outcome | None = None) -> None:
         super().__init__(message, remedy or advice_for(outcome))
         self.outcome = outcome
+        self.is_lasting = outcome not in (None, Outcome.KILLED)
 
 
 async def launch(
@@ -86,11 +90,19 @@ async def launch(
         raise AgentStartError(f"the agent did not answer in {seconds:.0f} s: {said}") from error
     except _NoAnswerError as error:
         said = await _last_words(process, error.printed)
-        outcome = Outcome.of_status(process.returncode)
+        outcome = _outcome(process.returncode, error.printed)
         raise AgentStartError(f"the agent did not start: {said}", outcome=outcome) from error
     except BaseException:
         await uninterrupted(_end(process))
         raise
+
+
+def _outcome(status: int | None, printed: bytes) -> Outcome | None:
+    if status is not None and (status < 0 or status == KILLED_IN_SHELL):
+        return Outcome.KILLED
+    if status == 0 and printed:
+        return Outcome.BANNER_ONLY
+    return Outcome.of_status(status)
 
 
 class _NoAnswerError(Exception):
@@ -120,7 +132,7 @@ async def _answer(stream: socket.socket) -> _Answer:
     """The first line that is one. Raises _NoAnswerError."""
     banner = b""
     while len(banner) < BANNER_LIMIT:
-        line = await _line(stream)
+        line = await read_line(stream)
         if (answer := _parsed(line)) is not None:
             return answer
         banner += line
@@ -136,7 +148,7 @@ def _parsed(line: bytes) -> _Answer | None:
         return None
 
 
-async def _line(stream: socket.socket) -> bytes:
+async def read_line(stream: socket.socket) -> bytes:
     """Up to and with the next line feed, and no byte more; less at the end of the stream."""
     taken = bytearray()
     while len(taken) < BANNER_LIMIT:

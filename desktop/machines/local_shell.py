@@ -5,7 +5,7 @@ For tests, and for an agent beside the desktop. Counterpart: `tests/contract/tes
 
 from __future__ import annotations
 
-from desktop.machines.doors import OpenDoor, TcpDoor, UnixDoor
+from desktop.machines.doors import OpenDoor, StdioOrder, TcpDoor, TcpOrder, UnixDoor, UnixOrder
 from desktop.machines.process import ChildProcess, Process
 from desktop.machines.shell import Shell
 from desktop.transports.tcp import TcpTransport
@@ -19,6 +19,7 @@ class LocalShell(Shell):
     """See the module."""
 
     name = "local"
+    doors = (UnixOrder(), TcpOrder("127.0.0.1"), StdioOrder())
 
     async def start(self, script: str) -> Process:
         """See `Shell`."""

@@ -7,13 +7,28 @@ inside knows nothing of the kind.
 from __future__ import annotations
 
 import abc
+import asyncio
+import logging
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from desktop.errors import MachineUnreachableError
+from desktop.machines.examination import Step
 from desktop.machines.process import Process
+from desktop.tasks import uninterrupted
+from desktop.transports.probe import probe
 from desktop.transports.transport import Transport
+from link.handshake import SECRET_SIZE
 
-__all__ = ["AgentHandle", "Machine", "MachineState", "Progress"]
+__all__ = ["AgentHandle", "AgentTrial", "Machine", "MachineState", "Progress", "end_agent"]
+
+GOODBYE_SECONDS: Final = 3.0
+"""How long an agent may take to end."""
+
+log = logging.getLogger(__name__)
 
 MachineState = str
 """One of "stopped", "starting", "running", "failed" (the daemon adds the link's own states)."""
@@ -34,9 +49,18 @@ class AgentHandle:
 
 
 class Machine(abc.ABC):
-    """One machine. Methods raise `desktop.errors` errors with a remedy; all may be cancelled."""
+    """One machine. Methods raise `desktop.errors` errors with a remedy; all may be cancelled.
+
+    Attributes:
+        kind: such as "sandbox" or "ssh".
+        is_ours: Samehost has made it, and stops it when it ends itself.
+        own_ports: (protocol, port) of this computer that lead into the machine for its own use,
+            such as its SSH server's; they are never mirrored.
+    """
 
     kind: str
+    is_ours: bool = False
+    own_ports: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,3 +90,70 @@ class Machine(abc.ABC):
 
         `secret` reaches the agent on its standard input only. Raises MachineUnreachableError.
         """
+
+    def steps(self) -> list[Step]:
+        """What `samehost machine doctor` looks at, up to an agent that answers."""
+
+        async def state() -> str:
+            state = await self.state()
+            if state != "running":
+                raise MachineUnreachableError(
+                    f"it is {state}", f"start it: samehost machine start {self.name}"
+                )
+            return state
+
+        return [Step("state", state, is_way=True), *self.agent_steps()]
+
+    def agent_steps(self) -> list[Step]:
+        """The last of them: an agent of its own, which ends at once."""
+        trial = AgentTrial(self)
+        return [Step("agent", trial.start), Step("handshake", trial.greet_and_end)]
+
+    async def aclose(self) -> None:  # noqa: B027 - most hold nothing
+        """Free what is held on this computer, such as connections; the machine itself runs on.
+
+        May be called twice; what is needed again is made anew.
+        """
+
+
+class AgentTrial:
+    """An agent that is started to see that it can be."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._secret = os.urandom(SECRET_SIZE)
+        self._handle: AgentHandle | None = None
+
+    async def start(self) -> str:
+        """Start it. Raises what is wrong."""
+        self._handle = await self._machine.start_agent(self._secret)
+        return f"starts; streams by {self._handle.transport.name}"
+
+    async def greet_and_end(self) -> str:
+        """Hear from it, and end it. Raises TransportError."""
+        handle = self._handle
+        if handle is None:
+            raise RuntimeError("it was not started")
+        try:
+            began = time.monotonic()
+            await probe(handle.transport)
+            return f"answers in {(time.monotonic() - began) * 1000:.1f} ms"
+        finally:
+            await uninterrupted(end_agent(handle.process, handle.transport))
+
+
+async def end_agent(process: Process, transport: Transport | None) -> None:
+    """End an agent's standard input, which ends it; kill it if it does not.
+
+    Must run to its end: see `desktop.tasks.uninterrupted`.
+    """
+    if transport is not None:
+        await transport.aclose()
+    process.end_input()
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning("the agent did not end by itself and is killed")
+        process.kill()
+        await process.wait()

@@ -2,8 +2,8 @@
 
 Guarantees of every shell, proven by `tests/contract/test_shells.py`: a script for POSIX sh(1) gets
 its standard input whole and then end-of-file, and its standard output, error and exit status come
-back as they are; programs do not wait for one another; one that is killed or cancelled here ends
-there; nothing of it is left on this computer after `aclose`.
+back as they are; programs do not wait for one another; one that is killed or cancelled here has
+lost its input and output there; nothing of it is left on this computer after `aclose`.
 
 Rules: no secret in a script; what is secret goes over standard input. A shell connects when it is
 first needed, and again after its connection was lost. Counterparts: `remote.py` has the machines
@@ -21,12 +21,13 @@ from enum import Enum
 from typing import Final
 
 from desktop.errors import ExitCode, SamehostError
-from desktop.machines.doors import OpenDoor
+from desktop.machines.doors import DoorOrder, OpenDoor, StdioOrder
+from desktop.machines.examination import Step
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from desktop.transports.transport import Transport
 
-__all__ = ["RUN_SECONDS", "Completed", "Shell", "ShellError", "ShellTrouble"]
+__all__ = ["RUN_SECONDS", "Completed", "Shell", "ShellError", "ShellTrouble", "completed"]
 
 RUN_SECONDS: Final = 20.0
 """How long a short program may take."""
@@ -54,6 +55,14 @@ class ShellTrouble(Enum):
     """It said something else, which is in the message."""
 
 
+_LASTING: Final = {
+    ShellTrouble.UNKNOWN_HOST_KEY,
+    ShellTrouble.HOST_KEY_CHANGED,
+    ShellTrouble.AUTHENTICATION_FAILED,
+    ShellTrouble.NOT_INSTALLED,
+}
+
+
 class ShellError(SamehostError):
     """A machine cannot be got into, or not any more; `trouble` says why, for programs."""
 
@@ -62,6 +71,7 @@ class ShellError(SamehostError):
     def __init__(self, trouble: ShellTrouble, message: str, remedy: str = "") -> None:
         super().__init__(message, remedy)
         self.trouble = trouble
+        self.is_lasting = trouble in _LASTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,17 @@ class Shell(abc.ABC):
 
     name: str
     """Of the way in: "openssh", "paramiko", "wsl", "docker" or "local"."""
+    doors: tuple[DoorOrder, ...] = (StdioOrder(),)
+    """Of an agent to which streams can be had, best first: those that `forward` may know, and
+    standard input and output, which always work."""
+
+    own_ports: frozenset[tuple[str, int]] = frozenset()
+    """(protocol, port) of this computer that lead into the machine for this shell's use, as far as
+    is known."""
+
+    async def connect(self) -> None:
+        """See that programs can be run."""
+        await self.run("true")
 
     async def run(
         self, script: str, feed: bytes = b"", *, seconds: float = RUN_SECONDS
@@ -89,11 +110,20 @@ class Shell(abc.ABC):
         """
         try:
             async with asyncio.timeout(seconds):
-                return await _completed(await self.start(script), feed)
+                return await completed(await self.start(script), feed)
         except TimeoutError as error:
             raise ShellError(
                 ShellTrouble.TIMED_OUT, f"a program took longer than {seconds:.0f} s: {script!r}"
             ) from error
+
+    def steps(self) -> list[Step]:
+        """What `samehost machine doctor` looks at until programs can be run."""
+
+        async def log_in() -> str:
+            await self.connect()
+            return f"by {self.name}"
+
+        return [Step("log-in", log_in, is_way=True)]
 
     @abc.abstractmethod
     async def start(self, script: str) -> Process:
@@ -112,8 +142,8 @@ class Shell(abc.ABC):
         """End what it holds: connections, sockets, processes. May be called twice."""
 
 
-async def _completed(process: Process, feed: bytes) -> Completed:
-    """See a process to its end; whatever happens, it has ended then."""
+async def completed(process: Process, feed: bytes) -> Completed:
+    """See a process to its end, with `feed` on its input; whatever happens, it has ended then."""
     feeder = asyncio.get_running_loop().create_task(_feed(process, feed), name="input of a program")
     errors = asyncio.get_running_loop().create_task(
         _all_of(process.errors.read), name="standard error of a program"

@@ -21,6 +21,8 @@ from typing import Final
 
 import pytest
 
+from desktop.machines.doors import UnixDoor
+from desktop.machines.openssh import OpenSshShell
 from desktop.machines.process import ChildProcess
 from desktop.transports.hyperv import HypervTransport, service_id
 from desktop.transports.memory import MemoryTransport
@@ -34,6 +36,7 @@ from link.mux.pipe import DescriptorPipe, Pipe, SocketPipe
 from link.mux.pump import MuxPump
 from link.mux.signals import open_signals
 from tests.fake_hyperv import FakeHyperv
+from tests.integration.ssh_server import ssh_server
 
 __all__ = ["WAYS", "Far", "Opened", "Program", "program_with_streams"]
 
@@ -88,6 +91,18 @@ async def unix() -> AsyncIterator[tuple[Transport, Far]]:
     with TemporaryDirectory() as folder, contextlib.closing(_listen_unix(f"{folder}/s")) as server:
         with contextlib.closing(Acceptor(server, far.put_nowait)):
             yield UnixTransport(f"{folder}/s"), far
+
+
+@contextlib.asynccontextmanager
+async def openssh() -> AsyncIterator[tuple[Transport, Far]]:
+    """Forwarded by a real sshd of this computer, to a Unix socket behind it."""
+    far: Far = asyncio.Queue()
+    with ssh_server() as sshd, TemporaryDirectory(prefix="sh-") as folder:
+        shell = OpenSshShell(sshd.destination(), Path(folder))
+        with contextlib.closing(_listen_unix(f"{folder}/s")) as server:
+            with contextlib.closing(Acceptor(server, far.put_nowait)):
+                yield await shell.forward(UnixDoor(f"{folder}/s")), far
+        await shell.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -193,6 +208,7 @@ WAYS: Final[dict[str, Opened]] = {
     "tcp": tcp,
     "memory": memory,
     "unix": unix,
+    "openssh": openssh,
     "stdio_socket": stdio_socket,
     "stdio_pipes": stdio_pipes,
     "stdio_crumbs": stdio_crumbs,

@@ -27,7 +27,8 @@ def open_entrance(door: Mapping[str, Any]) -> Entrance:
     if kind == "tcp":
         return TcpEntrance(str(door["address"]), int(door["port"]), str(door["peer"]))
     if kind == "unix":
-        return UnixEntrance(int(door["owner"]))
+        owner = door["owner"]
+        return UnixEntrance(None if owner is None else int(owner))
     if kind == "vsock":
         return VsockEntrance(int(door["port"]))
     if kind == "stdio":

@@ -26,15 +26,16 @@ FOR_ITS_OWNER: Final = 0o600
 
 
 class UnixEntrance(Entrance):
-    """See the module. `owner` is a user id. Raises OSError."""
+    """See the module. `owner` is a user id, None for that of the log-in. Raises OSError."""
 
     carries_reset = False
 
-    def __init__(self, owner: int) -> None:
+    def __init__(self, owner: int | None = None) -> None:
         self._folder = _make_folder()
         self._path = os.path.join(self._folder, SOCKET_NAME)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._acceptor: Acceptor | None = None
+        owner = _user_of_the_log_in() if owner is None else owner
         try:
             self._sock.bind(self._path)
             os.chmod(self._path, FOR_ITS_OWNER)
@@ -43,7 +44,7 @@ class UnixEntrance(Entrance):
                     os.chown(path, owner, -1)
             self._sock.listen(BACKLOG)
             self._sock.setblocking(False)
-        except OSError:
+        except BaseException:
             self.close()
             raise
 
@@ -66,6 +67,11 @@ class UnixEntrance(Entrance):
             os.unlink(self._path)
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(self._folder)
+
+
+def _user_of_the_log_in() -> int:
+    """Who became root by sudo(8), which says so; otherwise who we are."""
+    return int(os.environ.get("SUDO_UID", os.getuid()))
 
 
 def _make_folder() -> str:

@@ -56,6 +56,7 @@ class Sandbox(Machine):
     """
 
     kind = "sandbox"
+    is_ours = True
 
     def __init__(
         self,
@@ -128,13 +129,18 @@ class Sandbox(Machine):
         machine = self._record()
         return machine.machine_address, machine.host_address
 
+    @property
+    def pid(self) -> int:
+        """The machine's process 1, as this computer sees it. Raises MachineUnreachableError."""
+        return self._record().pid
+
     def command(self, *argv: str) -> list[str]:
         """How to run `argv` inside the machine, as one of its own processes.
 
         Killing what is run does not kill `argv`: that is another process, inside. Raises
         MachineUnreachableError if the machine does not run.
         """
-        return ["sh", "-c", JOIN, str(self._record().pid), *argv]
+        return ["sh", "-c", JOIN, str(self.pid), *argv]
 
     async def run(self, *argv: str, feed: str = "", check: bool = True) -> CompletedProcess[str]:
         """Run `argv` inside to its end. Raises SamehostError if `check` and it fails."""

@@ -87,8 +87,10 @@ def test_not_a_byte_after_the_answer_is_taken() -> None:
     ("program", "words", "outcome"),
     [
         ("import sys; sys.exit('some trouble')", "some trouble", None),
-        ("print('hello')", "hello", None),
-        ("print('hello' * 20_000)", "hello", None),
+        ("print('hello')", "hello", Outcome.BANNER_ONLY),
+        ("print('hello' * 20_000)", "hello", Outcome.BANNER_ONLY),
+        ("import os; os.kill(os.getpid(), 9)", "nothing", Outcome.KILLED),
+        ("import sys; sys.exit(137)", "nothing", Outcome.KILLED),
         ("import sys; sys.exit(81)", "nothing", Outcome.NO_PYTHON),
         ("print('{\"ready\": true}')", "another door", None),
         ('print(\'{"ready": true, "door": {"kind": "stdio"}}\')', "another door", None),

@@ -1,0 +1,61 @@
+"""`samehost machine doctor`: the way to a machine step by step, each with its evidence.
+
+Rules: the daemon is not needed and not disturbed: connection and agent are this command's own, and
+end with it. Counterpart: `desktop/machines/examination.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+
+from desktop.cli.current import current_engine, open_registry
+from desktop.cli.output import clean, paint, print_json
+from desktop.errors import ExitCode
+from desktop.machines.examination import Finding, examine, exit_code
+from desktop.machines.machine import Machine
+from desktop.paths import Paths
+
+__all__ = ["examine_machine"]
+
+WIDTHS = (12, 11)
+"""Columns of the step's name and its state."""
+
+
+def examine_machine(paths: Paths, name: str | None, as_json: bool) -> ExitCode:
+    """Look at the machine of that name, or the current one, and say what was seen."""
+    machine = open_registry(paths).get(name or current_engine(paths).machine)
+    findings = asyncio.run(_examine(machine, _ignore if as_json else _print))
+    if as_json:
+        print_json([_as_json(finding) for finding in findings])
+    return exit_code(findings)
+
+
+async def _examine(machine: Machine, tell: Callable[[Finding], None]) -> list[Finding]:
+    findings = []
+    async with contextlib.aclosing(machine):
+        async for finding in examine(machine.steps()):
+            tell(finding)
+            findings.append(finding)
+    return findings
+
+
+def _ignore(_finding: Finding) -> None:
+    """It is told later."""
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    names = ("step", "state", "evidence", "remedy", "seconds")
+    return {name: getattr(finding, name) for name in names}
+
+
+def _print(finding: Finding) -> None:
+    """A line for each, as soon as it is known."""
+    step, state = finding.step.ljust(WIDTHS[0]), finding.state.ljust(WIDTHS[1])
+    seconds = f"{finding.seconds:7.3f} s" if finding.state != "not reached" else " " * 9
+    print(f"{step}  {paint(state, sys.stdout)}  {seconds}  {clean(finding.evidence)}".rstrip())
+    for line in finding.remedy.splitlines():
+        print(f"  {clean(line)}")
+    sys.stdout.flush()
