@@ -103,8 +103,10 @@ def test_each_container_of_the_rows_is_known_once(kind: type[World]) -> None:
 
 
 def assert_known(rows: list[PortRow], containers: list[ContainerDetails]) -> None:
-    of_rows = {(row.container.id, row.container.runtime) for row in rows if row.container}
-    assert sorted((each.id, each.runtime) for each in containers) == sorted(of_rows)
+    of_rows = {
+        (row.machine, row.container.id, row.container.runtime) for row in rows if row.container
+    }
+    assert sorted((each.machine, each.id, each.runtime) for each in containers) == sorted(of_rows)
 
 
 def test_the_switch_is_in_the_status_and_in_the_settings(kind: type[World]) -> None:

@@ -172,8 +172,8 @@ def test_a_machine_is_used_started_and_stopped_by_the_daemon(
         assert (result.code, result.out) == (0, f"{word} sandbox\n")
         assert result.err == f"{'stopping' if action == 'stop' else 'starting'} sandbox\n"
     assert served.backend.calls == [
-        "set machine",
         "start sandbox",
+        "set machine",
         "start sandbox",
         "stop sandbox",
     ]

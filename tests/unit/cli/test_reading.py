@@ -32,6 +32,7 @@ STATUS: dict[str, Any] = {
     "flows": ["tcp", "udp"],
     "bytes": ["in", "out"],
     "uptime_s": None,
+    "machines": None,
 }
 
 ROW = [
@@ -49,6 +50,7 @@ ROW = [
     "bytes_in",
     "bytes_out",
     "since",
+    "machine",
 ]
 
 
@@ -58,6 +60,7 @@ def assert_is_status(text: str) -> dict[str, Any]:
     for name, keys in STATUS.items():
         if keys:
             assert list(status[name]) == keys
+    assert status["machines"][0] == status["machine"]
     return status
 
 
@@ -266,7 +269,8 @@ def test_the_table_follows_snapshots_and_deltas() -> None:
     def row(port: int, state: str = "active") -> dict[str, Any]:
         addresses = {"machine_address": "::1", "host_address": "::1"}
         ports = {"machine_port": port, "host_port": port}
-        return {"origin": "host", "protocol": "tcp", **addresses, **ports, "state": state}
+        row = {"origin": "host", "protocol": "tcp", "machine": "sandbox"}
+        return {**row, **addresses, **ports, "state": state}
 
     table = PortTable()
     table.apply({"type": "snapshot", "ports": [row(2), row(1)]})

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from desktop.mirror.model import Binding, Origin, Row, State
 from desktop.mirror.reconcile import Open, Reconciler
-from desktop.mirror.rules import Rules, plan
+from desktop.mirror.rules import Rules
 from link.listener import Listener
+from tests.unit.mirror.make import VM, plan
 
 REAL_INSIDE = [("0.0.0.0", 8000), ("127.0.0.1", 8001), ("::1", 8002), ("10.0.0.2", 8003)]
 REAL_HERE = [("127.0.0.1", 80), ("0.0.0.0", 81), ("::", 82), ("192.168.1.7", 83)]
@@ -50,7 +51,7 @@ class World:
         """Scan both sides and do what follows: the number of actions."""
         machine = self.sides[Origin.MACHINE].scan(self.exclude)
         host = self.sides[Origin.HOST].scan(self.exclude)
-        self.reconciler.wish(plan(machine, host, Rules()), now)
+        self.reconciler.wish(VM, plan(machine, host, Rules()), now)
         count = 0
         while actions := self.reconciler.actions(now):
             for action in actions:

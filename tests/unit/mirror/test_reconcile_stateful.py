@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from desktop.mirror.model import Binding, Failure, Origin, Row, State
 from desktop.mirror.reconcile import DENIED_RETRY_SECONDS, GRACE_SECONDS, Action, Open, Reconciler
-from tests.unit.mirror.make import BUSY, REFUSED, host_binding, machine_binding, wish_of
+from tests.unit.mirror.make import BUSY, REFUSED, VM, host_binding, machine_binding, wish_of
 
 PLACES = [
     machine_binding("0.0.0.0", 80),
@@ -65,12 +65,12 @@ class ReconcilerMachine(RuleBasedStateMachine):
             wished = wished | dict.fromkeys(covered, State.IGNORED)
         self.wished = wished
         wishes = [wish_of(place, state, cookie=cookie) for place, state in wished.items()]
-        self.reconciler.wish([*wishes, *wishes], self.now)
+        self.reconciler.wish(VM, [*wishes, *wishes], self.now)
 
     @rule()
     def clear(self) -> None:
         self.wished = {}
-        self.reconciler.clear(self.now)
+        self.reconciler.wish(VM, (), self.now)
 
     @rule(
         place=st.sampled_from(PLACES),
@@ -87,14 +87,14 @@ class ReconcilerMachine(RuleBasedStateMachine):
         self.is_linked = False
         self.open = {place for place in self.open if place.origin is Origin.MACHINE}
         self.told = [action for action in self.told if origin_of(action) is Origin.MACHINE]
-        self.reconciler.pause(self.now)
+        self.reconciler.pause(VM, self.now)
         self.now += seconds
         self.ask()
 
     @rule()
     def resume(self) -> None:
         self.is_linked = True
-        self.reconciler.resume(self.now)
+        self.reconciler.resume(VM, self.now)
 
     @rule()
     def retry_conflicts(self) -> None:

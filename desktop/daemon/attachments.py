@@ -1,0 +1,87 @@
+"""The machines in use: an attachment and a link for each, and which of them commands mean.
+
+Rules: one machine's trouble is its own: each is attached, supervised and detached by itself. What
+is attached beside the current machine is the daemon's to say. Counterparts: `attachment.py` for
+one of them, `mirroring.py` for the ports of all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from desktop.api.types import MachineStatus
+from desktop.daemon.attachment import Attachment
+from desktop.daemon.mirroring import Mirroring
+from desktop.machines.machine import Machine, Progress
+
+__all__ = ["Attachments"]
+
+log = logging.getLogger(__name__)
+
+
+class Attachments:
+    """See the module. Owned by the daemon; `keep` nothing before dropping it.
+
+    Attributes:
+        current: the name of the machine that commands mean; "" as long as there was none.
+    """
+
+    def __init__(self, mirroring: Mirroring) -> None:
+        self.current = ""
+        self._mirroring = mirroring
+        self._known: dict[str, Attachment] = {}
+
+    def names(self) -> list[str]:
+        """Machines that are attached, or meant to be, in the order in which they were."""
+        return [name for name, each in self._known.items() if each.state != "stopped"]
+
+    async def attach(self, machine: Machine, progress: Progress) -> None:
+        """Start `machine` if need be and connect.
+
+        Raises as `Attachment.attach` does; whatever else is attached is left alone.
+        """
+        attachment = self._known.get(machine.name)
+        if attachment is None:
+            ports = self._mirroring.machine(machine.name)
+            attachment = self._known[machine.name] = Attachment(ports.pool, ports)
+        try:
+            await attachment.attach(machine, progress)
+        finally:
+            if attachment.state in ("stopped", "failed"):
+                self._mirroring.machine(machine.name).detached()
+
+    async def detach(self, name: str) -> None:
+        """End the machine's link, agent and mirrors, if it has any; it runs on itself."""
+        attachment = self._known.get(name)
+        if attachment is not None:
+            await attachment.detach()
+            self._mirroring.machine(name).detached()
+
+    async def keep(self, names: Collection[str]) -> None:
+        """Detach all but these."""
+        for name in self.names():
+            if name not in names:
+                await self.detach(name)
+
+    def statuses(self, default: str) -> list[MachineStatus]:
+        """The current one, which may be stopped, then the others that are attached.
+
+        `default` is the current one's name as long as there was none.
+        """
+        current = self.current or default
+        others = [name for name in self.names() if name != current]
+        return [self._status(name) for name in (current, *others)]
+
+    def _status(self, name: str) -> MachineStatus:
+        attachment = self._known.get(name)
+        welcome = self._mirroring.machine(name).welcome
+        return MachineStatus(
+            name=name,
+            kind=attachment.machine.kind if attachment and attachment.machine else "",
+            state=attachment.state if attachment else "stopped",
+            kernel=welcome.kernel if welcome else "",
+            agent_version=welcome.agent_version if welcome else "",
+            transport=attachment.transport_name if attachment and welcome else "",
+            watcher=welcome.watcher if welcome else "",
+        )
