@@ -5,13 +5,14 @@ old one is closed, or the two would report each other as a conflict. When contai
 machines have the same port, whoever came first stands, and the others wait.
 
 Rules: pure; constant time per question. Whoever waits does so for one that stands, and is told
-when that goes; those that wait for the same one are told in the order in which they came.
+when that goes, to enter or to wait for another.
 Counterpart: `reconcile.py`.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -60,7 +61,7 @@ class Crowd:
         present.pop(binding.address, None)
         if not present:
             del self._present[spot]
-        freed = sorted(self._waiters.pop(binding, ()), key=self._arrivals.__getitem__)
+        freed = list(self._waiters.pop(binding, ()))
         for waiter in freed:
             del self._obstacles[waiter]
         return freed
@@ -73,6 +74,12 @@ class Crowd:
             del self._waiters[obstacle][binding]
             if not self._waiters[obstacle]:
                 del self._waiters[obstacle]
+
+    def in_order(self, bindings: Iterable[Binding]) -> Iterable[Binding]:
+        """Those that have waited first, in the order in which they came; the others as they are."""
+        if not self._arrivals:
+            return bindings
+        return sorted(bindings, key=lambda binding: self._arrivals.get(binding, math.inf))
 
     def obstacle(self, binding: Binding) -> Binding | None:
         """Whom it waits for, if it waits."""

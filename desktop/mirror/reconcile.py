@@ -174,7 +174,7 @@ class Reconciler:
         agenda, self._agenda = self._agenda, {}
         closes: list[Action] = []
         opens: list[Action] = []
-        for binding in agenda:
+        for binding in self._crowd.in_order(agenda):
             mirror = self._mirrors.get(binding)
             if mirror is None:
                 continue
@@ -324,7 +324,7 @@ class Reconciler:
     def _outcome(self, mirror: _Mirror, wish: Wish) -> tuple[State, str]:
         if wish.state is not State.PENDING:
             return wish.state, wish.reason
-        rival = self._rival(wish.binding)
+        rival = self._rival(wish.binding) if mirror.link.is_up else None
         if rival is not None:
             return State.CONFLICT, describe_rival(rival)
         if mirror.failure is not None:
