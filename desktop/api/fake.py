@@ -30,7 +30,12 @@ from desktop.api.types import (
     row_key,
     row_order,
 )
-from desktop.errors import PermissionDeniedError, SamehostError, UsageError
+from desktop.errors import (
+    MachineUnreachableError,
+    PermissionDeniedError,
+    SamehostError,
+    UsageError,
+)
 from desktop.settings.keys import KEYS, SWITCH, find_key
 from desktop.settings.machines import MachineChoice
 from link.version import PROTOCOL, VERSION
@@ -68,12 +73,16 @@ def fake_row(
 
 @dataclass
 class FakeMachine:
-    """A machine that is a word. `link` is how far it is attached."""
+    """A machine that is a word.
+
+    `link` is how far it is attached, `problem` why it cannot be started ("" if it can).
+    """
 
     name: str
     state: str = "stopped"
     link: str = "stopped"
     docker_host: str = "unix:///nowhere/docker.sock"
+    problem: str = ""
 
 
 @dataclass
@@ -235,6 +244,8 @@ class FakeBackend:
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`. Waits until `gate` is set."""
         machine = self._find(name)
+        if machine.problem:
+            raise MachineUnreachableError(f"{name} does not start: {machine.problem}", "wait")
         self.calls.append(f"start {name}")
         progress(f"starting {name}")
         self.waiting.set()
