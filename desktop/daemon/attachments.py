@@ -7,17 +7,24 @@ one of them, `mirroring.py` for the ports of all.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from desktop.api.types import MachineStatus
 from desktop.daemon.attachment import Attachment
+from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
 from desktop.machines.machine import Machine, Progress
 
 __all__ = ["Attachments"]
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A machine that was attached at some time; kept, since it may be again."""
+
+    attachment: Attachment
+    ports: MachinePorts
 
 
 class Attachments:
@@ -30,33 +37,33 @@ class Attachments:
     def __init__(self, mirroring: Mirroring) -> None:
         self.current = ""
         self._mirroring = mirroring
-        self._known: dict[str, Attachment] = {}
+        self._known: dict[str, _Known] = {}
 
     def names(self) -> list[str]:
-        """Machines that are attached, or meant to be, in the order in which they were."""
-        return [name for name, each in self._known.items() if each.state != "stopped"]
+        """Machines that are attached, or meant to be, in the order in which they first were."""
+        return [name for name, each in self._known.items() if each.attachment.state != "stopped"]
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
         """Start `machine` if need be and connect.
 
         Raises as `Attachment.attach` does; whatever else is attached is left alone.
         """
-        attachment = self._known.get(machine.name)
-        if attachment is None:
+        known = self._known.get(machine.name)
+        if known is None:
             ports = self._mirroring.machine(machine.name)
-            attachment = self._known[machine.name] = Attachment(ports.pool, ports)
+            known = self._known[machine.name] = _Known(Attachment(ports.pool, ports), ports)
         try:
-            await attachment.attach(machine, progress)
+            await known.attachment.attach(machine, progress)
         finally:
-            if attachment.state in ("stopped", "failed"):
-                self._mirroring.machine(machine.name).detached()
+            if known.attachment.state in ("stopped", "failed"):
+                known.ports.detached()
 
     async def detach(self, name: str) -> None:
         """End the machine's link, agent and mirrors, if it has any; it runs on itself."""
-        attachment = self._known.get(name)
-        if attachment is not None:
-            await attachment.detach()
-            self._mirroring.machine(name).detached()
+        known = self._known.get(name)
+        if known is not None:
+            await known.attachment.detach()
+            known.ports.detached()
 
     async def keep(self, names: Collection[str]) -> None:
         """Detach all but these."""
@@ -74,14 +81,16 @@ class Attachments:
         return [self._status(name) for name in (current, *others)]
 
     def _status(self, name: str) -> MachineStatus:
-        attachment = self._known.get(name)
-        welcome = self._mirroring.machine(name).welcome
+        known = self._known.get(name)
+        if known is None:
+            return MachineStatus(name, "", "stopped", "", "", "", "")
+        attachment, welcome = known.attachment, known.ports.welcome
         return MachineStatus(
             name=name,
-            kind=attachment.machine.kind if attachment and attachment.machine else "",
-            state=attachment.state if attachment else "stopped",
+            kind=attachment.machine.kind if attachment.machine else "",
+            state=attachment.state,
             kernel=welcome.kernel if welcome else "",
             agent_version=welcome.agent_version if welcome else "",
-            transport=attachment.transport_name if attachment and welcome else "",
+            transport=attachment.transport_name if welcome else "",
             watcher=welcome.watcher if welcome else "",
         )

@@ -30,7 +30,7 @@ from desktop.api.types import (
 from desktop.daemon.attachments import Attachments
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
-from desktop.errors import SamehostError, UsageError
+from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import Machine
 from desktop.machines.registry import DEFAULT_MACHINE, Registry
@@ -73,6 +73,7 @@ class Daemon:
         self._table = PortTable(self._mirroring.traffic, time.time() - loop.time())
         self._attachments = Attachments(self._mirroring)
         self._choosing = asyncio.Lock()
+        self._is_ending = False
         self._apply()
 
     async def run(self) -> None:
@@ -200,6 +201,7 @@ class Daemon:
     async def shutdown(self, progress: Progress) -> None:
         """See `Backend.shutdown`."""
         progress("closing the mirrors")
+        self._is_ending = True
         self._mirroring.configure(None)
         await self._attachments.keep(())
         registry = self._registry()
@@ -236,6 +238,8 @@ class Daemon:
         self._attachments.current = choice.current
 
     async def _attach(self, name: str, progress: Progress) -> None:
+        if self._is_ending:
+            raise NotRunningError("Samehost is ending", "start it again: samehost up")
         await self._attachments.attach(self._registry().get(name), progress)
 
     async def _try(self, name: str, progress: Progress) -> str:
