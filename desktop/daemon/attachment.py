@@ -172,7 +172,7 @@ class Attachment:
         handle = await machine.start_agent(secret)
         self.transport_name = handle.transport.name
         logger = asyncio.get_running_loop().create_task(
-            _log_lines(handle.process), name=f"log of the agent in {machine.name}"
+            _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"
         )
         try:
             yield handle, secret
@@ -210,7 +210,6 @@ class Attachment:
             raise
         finally:
             self.link = None
-            log.info("the link ended: %s", reason)
             self._set("reconnecting", reason)
             self._events.link_down(reason)
 
@@ -229,7 +228,7 @@ async def _end_agent(handle: AgentHandle) -> None:
         await process.wait()
 
 
-async def _log_lines(process: Process) -> None:
+async def _log_lines(machine: str, process: Process) -> None:
     while True:
         try:
             line = await process.errors.readline()
@@ -237,4 +236,4 @@ async def _log_lines(process: Process) -> None:
             continue
         if not line:
             return
-        log.info("agent: %s", line.decode(errors="replace").rstrip())
+        log.info("agent in %s: %s", machine, line.decode(errors="replace").rstrip())

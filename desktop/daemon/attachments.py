@@ -7,7 +7,8 @@ one of them, `mirroring.py` for the ports of all.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from desktop.api.types import MachineStatus
@@ -57,6 +58,20 @@ class Attachments:
         finally:
             if known.attachment.state in ("stopped", "failed"):
                 known.ports.detached()
+
+    @contextlib.contextmanager
+    def held_back(self, name: str) -> Iterator[None]:
+        """Open no port of a machine that is being attached until the block ends.
+
+        So a machine whose place it takes can go first, and they have no conflict.
+        """
+        ports = self._mirroring.machine(name)
+        ports.is_held = name not in self.names()
+        try:
+            yield
+        finally:
+            ports.is_held = False
+            ports.replan()
 
     async def detach(self, name: str) -> None:
         """End the machine's link, agent and mirrors, if it has any; it runs on itself."""

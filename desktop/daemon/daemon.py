@@ -149,9 +149,10 @@ class Daemon:
             settings = self._store.settings
             choice = MachineChoice.of(machine or self._default(), settings.also_attach)
             self._attachments.current = self._attachments.current or choice.current
-            await self._attach(choice.current, progress)
-            self._attachments.current = choice.current
-            await self._attachments.keep(choice.names)
+            with self._attachments.held_back(choice.current):
+                await self._attach(choice.current, progress)
+                self._attachments.current = choice.current
+                await self._attachments.keep(choice.names)
             return [words for name in choice.others if (words := await self._try(name, progress))]
 
     async def attach_also(self, name: str, progress: Progress) -> None:
@@ -185,8 +186,9 @@ class Daemon:
         """See `Backend.use`."""
         async with self._choosing:
             choice = self._choice().using(name)
-            await self._choose(name, choice, progress)
-            await self._attachments.keep(choice.names)
+            with self._attachments.held_back(name):
+                await self._choose(name, choice, progress)
+                await self._attachments.keep(choice.names)
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""

@@ -85,6 +85,7 @@ class MachinePorts:
         mirrors: those that stand here for its listeners.
         welcome: what its agent said of itself; None without a link.
         is_stale: `plan` is due.
+        is_held: no port of it is to be opened for the time being; `replan` after a change.
     """
 
     def __init__(self, name: str, common: Common) -> None:
@@ -92,6 +93,7 @@ class MachinePorts:
         self.pool = StreamPool(self._need_streams, common.relay.readiness)
         self.welcome: Welcome | None = None
         self.is_stale = False
+        self.is_held = False
         self._common = common
         self._reconciler = common.reconciler
         self.mirrors = HostMirrors(
@@ -168,7 +170,7 @@ class MachinePorts:
     def plan(self, here: Iterable[Listener], rules: Rules | None, now: float) -> None:
         """Wish what follows from the listeners on both sides; None: nothing."""
         self.is_stale = False
-        known = self._listeners
+        known = None if self.is_held else self._listeners
         wishes = plan(self.name, known.values(), here, rules) if rules and known is not None else ()
         self._reconciler.wish(self.name, wishes, now)
 

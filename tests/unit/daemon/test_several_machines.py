@@ -216,6 +216,31 @@ def test_this_computers_port_is_open_in_each_machine_and_each_row_has_its_own_st
     run(story)
 
 
+def test_a_machine_that_takes_anothers_place_takes_its_ports_without_a_conflict(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story() -> None:
+        port = free_port()
+        for name in ("sandbox", "sandbox-b", "sandbox-c"):
+            machines.get(name).appear(port)
+        async with serving(machines), DaemonWorld(tmp_path, machines) as world:
+            await world.daemon.attach("sandbox", say_nothing)
+            await world.until(lambda: world.states(port) == {"sandbox": "active"})
+            async with world.daemon.subscribe() as changes:
+                await world.daemon.use("sandbox-b", say_nothing)
+                await world.until(lambda: world.states(port) == {"sandbox-b": "active"})
+                await world.daemon.attach("sandbox-c", say_nothing)
+                await world.until(lambda: world.states(port) == {"sandbox-c": "active"})
+                assert await who_answers(port) == "sandbox-c"
+                seen = set()
+                while ("sandbox-c", "active") not in seen:
+                    delta = await anext(changes)
+                    seen |= {(row.machine, row.state) for row in delta.added + delta.changed}
+            assert "conflict" not in {state for _, state in seen}
+
+    run(story)
+
+
 def test_the_next_daemon_attaches_the_same_machines(tmp_path: Path, machines: FakeRegistry) -> None:
     async def story() -> None:
         async with two_machines(tmp_path, machines) as world:
