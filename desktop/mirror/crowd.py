@@ -4,9 +4,8 @@ When a container moves from `127.0.0.1` to `0.0.0.0`, the new mirror may only be
 old one is closed, or the two would report each other as a conflict. When containers of two
 machines have the same port, whoever came first stands, and the others wait.
 
-Rules: pure; constant time per question. Whoever waits does so for one that stands, and is told
-when that goes, to enter or to wait for another.
-Counterpart: `reconcile.py`.
+Rules: pure; constant time per question about one binding. Whoever waits does so for one that
+stands, and is told when that goes, to enter or to wait for another. Counterpart: `reconcile.py`.
 """
 
 from __future__ import annotations
