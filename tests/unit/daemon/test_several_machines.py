@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,37 @@ def test_the_next_daemon_attaches_the_same_machines(tmp_path: Path, machines: Fa
             )
 
     run(story)
+
+
+def test_machines_that_come_and_go_leave_nothing_open(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story() -> None:
+        port = free_port()
+        machines.get("sandbox-b").appear(port)
+        async with serving(machines), DaemonWorld(tmp_path, machines) as world:
+            before = held()
+            for _ in range(5):
+                for name in ("sandbox", "sandbox-b"):
+                    await world.daemon.attach_also(name, say_nothing)
+                await world.until(lambda: world.states(port) == {"sandbox-b": "active"})
+                assert await who_answers(port) == "sandbox-b"
+                for name in ("sandbox", "sandbox-b"):
+                    await world.daemon.detach(name, say_nothing)
+                await world.until(lambda: not world.rows(port))
+            await world.until(lambda: held() == before)
+
+    run(story)
+
+
+def held() -> Counter[str]:
+    """How many sockets, pipes and the like this process has open, by kind."""
+    kinds: Counter[str] = Counter()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            kind, colon, _ = str(entry.readlink()).partition(":")
+            kinds[kind] += bool(colon)
+    return kinds
 
 
 def test_machines_with_containers_of_the_same_id_are_told_apart(
