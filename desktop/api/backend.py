@@ -48,24 +48,40 @@ class Backend(Protocol):
     async def set_setting(self, key: str, value: object) -> None:
         """Choose a value; done when it is stored and under way."""
 
-    async def attach(self, machine: str | None, progress: Progress) -> None:
+    async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """Start a machine if need be, and connect to its agent; done when connected.
 
-        None is the machine of the settings, or one that is found. Connected already, and to
-        that machine: nothing to do. Cancelled, it leaves things as they were.
+        It is the current one then. None is the machine of the settings, or one that is found.
+        Then the same with those that the settings name beside it; all others are detached. The
+        result says which of those beside it could not be attached, and why. Connected already:
+        nothing to do. Cancelled, it leaves the current one as it was.
+        """
+
+    async def attach_also(self, name: str, progress: Progress) -> None:
+        """Attach a machine beside those that are, in the settings too."""
+
+    async def detach(self, name: str, progress: Progress) -> None:
+        """Detach from a machine, in the settings too; it runs on.
+
+        If it was the current one, the one attached longest beside it is then. UsageError if it
+        is not attached.
         """
 
     async def machines(self) -> list[MachineInfo]:
         """All machines that could be used; at most one is `current`."""
 
     async def use(self, name: str, progress: Progress) -> None:
-        """Make a machine the current one, in the settings too, and attach to it."""
+        """Make a machine the current one, in the settings too, and attach to it.
+
+        It takes the place of the one that was, which is detached; if it was attached beside that
+        already, both stay. If it cannot be attached, all is as it was.
+        """
 
     async def start(self, name: str, progress: Progress) -> None:
         """Start a machine without attaching to it."""
 
     async def stop(self, name: str, progress: Progress) -> None:
-        """Detach from a machine if it is the current one, and stop it."""
+        """Detach from a machine, the settings aside, and stop it."""
 
     async def shutdown(self, progress: Progress) -> None:
         """Close every mirror, stop the machine that the daemon started, end the daemon.

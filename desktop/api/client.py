@@ -217,7 +217,9 @@ def _widened(table: dict[str, Any]) -> dict[str, Any]:
     """
     if "containers" not in table:
         return table
-    details = {(each["id"], each["runtime"]): each for each in table["containers"]}
+    details = {
+        (each.pop("machine"), each["id"], each["runtime"]): each for each in table["containers"]
+    }
     return {
         name: [_described(row, details) for row in value] if isinstance(value, list) else value
         for name, value in table.items()
@@ -225,9 +227,9 @@ def _widened(table: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _described(row: dict[str, Any], details: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+def _described(row: dict[str, Any], details: Mapping[tuple[str, str, str], Any]) -> dict[str, Any]:
     container = row["container"]
     if container is None:
         return row
-    known = details[container["id"], container["runtime"]]
+    known = details[row["machine"], container["id"], container["runtime"]]
     return {**row, "container": {**known, **container}}

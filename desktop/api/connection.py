@@ -123,6 +123,8 @@ class Connection:
             "settings": (_Nothing, self._settings),
             "set_setting": (_Setting, self._set_setting),
             "attach": (_MaybeMachine, self._attach),
+            "attach_also": (_Name, self._attach_also),
+            "detach": (_Name, self._detach),
             "machines": (_Nothing, self._machines),
             "use": (_Name, self._use),
             "start": (_Name, self._start),
@@ -246,6 +248,14 @@ class Connection:
     async def _attach(self, request_id: int, wanted: _MaybeMachine) -> object:
         progress = self._progress(request_id)
         return await self._timed("attach", self._backend.attach(wanted.machine, progress))
+
+    async def _attach_also(self, request_id: int, wanted: _Name) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("attach_also", self._backend.attach_also(wanted.name, progress))
+
+    async def _detach(self, request_id: int, wanted: _Name) -> object:
+        progress = self._progress(request_id)
+        return await self._timed("detach", self._backend.detach(wanted.name, progress))
 
     async def _machines(self, _id: int, _: _Nothing) -> object:
         return await self._timed("machines", self._backend.machines())

@@ -30,15 +30,25 @@ from desktop.api.types import (
     row_key,
     row_order,
 )
-from desktop.errors import PermissionDeniedError, UsageError
+from desktop.errors import (
+    MachineUnreachableError,
+    PermissionDeniedError,
+    SamehostError,
+    UsageError,
+)
 from desktop.settings.keys import KEYS, SWITCH, find_key
+from desktop.settings.machines import MachineChoice
 from link.version import PROTOCOL, VERSION
 
 __all__ = ["FakeBackend", "FakeMachine", "fake_row"]
 
 
 def fake_row(
-    port: int, origin: str = "machine", state: str = "active", reason: str = ""
+    port: int,
+    origin: str = "machine",
+    state: str = "active",
+    reason: str = "",
+    machine: str = "sandbox",
 ) -> PortRow:
     """A row of the port table: a container's listener, or this computer's."""
     container = ContainerRef("c0ffee", "web", "docker") if origin == "machine" else None
@@ -57,16 +67,22 @@ def fake_row(
         bytes_in=0,
         bytes_out=0,
         since=1_700_000_000.0,
+        machine=machine,
     )
 
 
 @dataclass
 class FakeMachine:
-    """A machine that is a word."""
+    """A machine that is a word.
+
+    `link` is how far it is attached, `problem` why it cannot be started ("" if it can).
+    """
 
     name: str
     state: str = "stopped"
+    link: str = "stopped"
     docker_host: str = "unix:///nowhere/docker.sock"
+    problem: str = ""
 
 
 @dataclass
@@ -80,7 +96,6 @@ class FakeBackend:
         default_factory=lambda: {"sandbox": FakeMachine("sandbox")}
     )
     current: str = "sandbox"
-    link: str = "stopped"
     locked: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     details: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
@@ -113,7 +128,7 @@ class FakeBackend:
 
     def status(self) -> Status:
         """See `Backend.status`."""
-        machine = MachineStatus(self.current, "fake", self.link, "6.1", VERSION, "memory", "poll")
+        machines = [self._machine_status(name) for name in (self.current, *self._beside())]
         states = [row.state for row in self._rows.values()]
         counts = {name: states.count(name) for name in PortCounts.__struct_fields__}
         return Status(
@@ -122,12 +137,22 @@ class FakeBackend:
             enabled=bool(self._values[SWITCH]),
             enabled_locked=SWITCH in self.locked,
             enabled_reason=self.locked.get(SWITCH, ""),
-            machine=machine,
+            machine=machines[0],
             ports=msgspec.convert(counts, PortCounts),
             flows=FlowCounts(),
             bytes=ByteCounts(),
             uptime_s=time.monotonic() - self._started,
+            machines=machines,
         )
+
+    def _machine_status(self, name: str) -> MachineStatus:
+        link = self._find(name).link
+        return MachineStatus(name, "fake", link, "6.1", VERSION, "memory", "poll")
+
+    def _beside(self) -> list[str]:
+        """The machines that are attached, but for the current one."""
+        attached = [each.name for each in self.machine_states.values() if each.link != "stopped"]
+        return [name for name in attached if name != self.current]
 
     def ports(self) -> tuple[int, list[PortRow]]:
         """See `Backend.ports`."""
@@ -138,10 +163,14 @@ class FakeBackend:
         return self._containers_of(self._rows.values())
 
     def _containers_of(self, rows: Iterable[PortRow]) -> list[ContainerDetails]:
-        found = {row.container.id: row.container for row in rows if row.container}
+        found = {(row.machine, row.container.id): row.container for row in rows if row.container}
         return [
-            ContainerDetails(each.id, each.name, each.runtime, *self.details.get(each.id, ("", {})))
-            for each in found.values()
+            ContainerDetails(
+                *(each.id, each.name, each.runtime),
+                *self.details.get(each.id, ("", {})),
+                machine=machine,
+            )
+            for (machine, _), each in found.items()
         ]
 
     def subscribe(self) -> Subscription:
@@ -167,12 +196,36 @@ class FakeBackend:
         self.calls.append(f"set {key}")
         self._values[key] = value
 
-    async def attach(self, machine: str | None, progress: Progress) -> None:
+    async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """See `Backend.attach`. Waits until `gate` is set."""
-        name = machine or self.current
-        await self.start(name, progress)
-        self.current = name
-        self.link = "connected"
+        self.current = await self._attach(machine or self._default(), progress)
+        choice, findings = self._choice(), []
+        self._keep(choice)
+        for name in choice.others:
+            try:
+                await self._attach(name, progress)
+            except SamehostError as error:
+                findings.append(f"{name}: {error.message}")
+        return findings
+
+    async def attach_also(self, name: str, progress: Progress) -> None:
+        """See `Backend.attach_also`. Waits until `gate` is set."""
+        is_first = not any(each.link != "stopped" for each in self.machine_states.values())
+        await self._attach(name, progress)
+        choice = self._choice()
+        await self._choose(choice.using(name) if is_first else choice.adding(name))
+
+    async def detach(self, name: str, progress: Progress) -> None:
+        """See `Backend.detach`."""
+        choice = self._choice()
+        known = self.machine_states.get(name)
+        if name not in choice.others and (known is None or known.link == "stopped"):
+            raise UsageError(f"not attached: {name}", "see: samehost status")
+        progress(f"detaching {name}")
+        self.calls.append(f"detach {name}")
+        await self._choose(choice.removing(name))
+        if known is not None:
+            known.link = "stopped"
 
     async def machines(self) -> list[MachineInfo]:
         """See `Backend.machines`."""
@@ -183,13 +236,16 @@ class FakeBackend:
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
-        self._find(name)
-        await self.set_setting("machine", name)
-        await self.attach(name, progress)
+        choice = self._choice().using(self._find(name).name)
+        await self._attach(name, progress)
+        await self._choose(choice)
+        self._keep(choice)
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`. Waits until `gate` is set."""
         machine = self._find(name)
+        if machine.problem:
+            raise MachineUnreachableError(f"{name} does not start: {machine.problem}", "wait")
         self.calls.append(f"start {name}")
         progress(f"starting {name}")
         self.waiting.set()
@@ -207,18 +263,41 @@ class FakeBackend:
         machine = self._find(name)
         self.calls.append(f"stop {name}")
         progress(f"stopping {name}")
-        machine.state = "stopped"
-        if name == self.current:
-            self.link = "stopped"
+        machine.state = machine.link = "stopped"
 
     async def shutdown(self, progress: Progress) -> None:
         """See `Backend.shutdown`. Waits until `gate` is set, then sets `stopped`."""
         self.calls.append("shutdown")
         progress("closing every mirror")
         await self.gate.wait()
-        self.link = "stopped"
+        for machine in self.machine_states.values():
+            machine.link = "stopped"
         self.feed.close()
         self.stopped.set()
+
+    def _default(self) -> str:
+        return str(self._values["machine"] or next(iter(self.machine_states)))
+
+    def _choice(self) -> MachineChoice:
+        also = self._values["alsoAttach"]
+        return MachineChoice.of(self.current, tuple(msgspec.convert(also, list[str])))
+
+    async def _choose(self, choice: MachineChoice) -> None:
+        wanted = {"machine": choice.current, "alsoAttach": list(choice.others)}
+        for key, value in wanted.items():
+            if self._values[key] != value:
+                await self.set_setting(key, value)
+        self.current = choice.current
+
+    def _keep(self, choice: MachineChoice) -> None:
+        for machine in self.machine_states.values():
+            if machine.name not in choice.names:
+                machine.link = "stopped"
+
+    async def _attach(self, name: str, progress: Progress) -> str:
+        await self.start(name, progress)
+        self._find(name).link = "connected"
+        return name
 
     def _find(self, name: str) -> FakeMachine:
         if name not in self.machine_states:

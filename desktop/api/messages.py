@@ -64,6 +64,8 @@ REQUEST_SECONDS: Final[Mapping[str, float]] = {
     "set_setting": _QUICK,
     "machines": _QUICK,
     "attach": _LONG,
+    "attach_also": _LONG,
+    "detach": _LONG,
     "use": _LONG,
     "start": _LONG,
     "stop": _LONG,

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class MachineStatus(msgspec.Struct, frozen=True):
-    """The machine in use. `state`: stopped starting connecting connected reconnecting failed."""
+    """A machine in use. `state`: stopped starting connecting connected reconnecting failed."""
 
     name: str
     kind: str
@@ -62,7 +62,7 @@ class ByteCounts(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`samehost status --json`."""
+    """`samehost status --json`. `machines` begins with `machine`, the current one."""
 
     version: str
     protocol: int
@@ -74,6 +74,7 @@ class Status(msgspec.Struct, frozen=True):
     flows: FlowCounts
     bytes: ByteCounts
     uptime_s: float
+    machines: list[MachineStatus]
 
 
 class ContainerRef(msgspec.Struct, frozen=True):
@@ -92,10 +93,14 @@ class ContainerDetails(msgspec.Struct, frozen=True):
     runtime: str
     image: str
     labels: dict[str, str]
+    machine: str
 
 
 class PortRow(msgspec.Struct, frozen=True):
-    """One row of `samehost ports --json`. `since` is a UNIX time in seconds."""
+    """One row of `samehost ports --json`. `since` is a UNIX time in seconds.
+
+    `machine` is the name of the machine whose port it is, or in which the desktop's port is open.
+    """
 
     origin: str
     protocol: str
@@ -111,20 +116,22 @@ class PortRow(msgspec.Struct, frozen=True):
     bytes_in: int
     bytes_out: int
     since: float
+    machine: str
 
 
-def row_order(row: PortRow) -> tuple[str, str, int, str, str]:
-    """Rows sort by origin, protocol, port, address: those of the real listener."""
+def row_order(row: PortRow) -> tuple[str, str, int, str, str, str]:
+    """Rows sort by origin, protocol, port, address: those of the real listener; then machine."""
     if row.origin == "machine":
         port, address, other = row.machine_port, row.machine_address, row.host_address
     else:
         port, address, other = row.host_port, row.host_address, row.machine_address
-    return (row.origin, row.protocol, port, address, other)
+    return (row.origin, row.protocol, port, address, other, row.machine)
 
 
-def row_key(row: PortRow) -> tuple[str, str, str, int, str, int]:
+def row_key(row: PortRow) -> tuple[str, str, str, str, int, str, int]:
     """Which row it is: a row with another key is another row, not a changed one."""
     return (
+        row.machine,
         row.origin,
         row.protocol,
         row.machine_address,

@@ -1,4 +1,7 @@
-"""`samehost machine`: show, choose, start and stop machines, with the daemon or without."""
+"""`samehost machine`: show, choose, attach, start and stop machines, with the daemon or without.
+
+Without a daemon, what is chosen and attached is what the next one will find in the settings.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from desktop.api.client import ApiClient
 from desktop.cli.current import check_answers, current_engine, open_registry
 from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
 from desktop.cli.output import Progress, print_json, table
-from desktop.errors import ExitCode
+from desktop.errors import ExitCode, UsageError
 from desktop.paths import Paths
+from desktop.settings.machines import MachineChoice
 from desktop.settings.store import SettingsStore
 
 if TYPE_CHECKING:
@@ -22,6 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HEAD = ("NAME", "KIND", "STATE", "CURRENT", "DOCKER_HOST")
+METHODS = {"attach": "attach_also"}
+"""Methods of the control API that are not called as the action is."""
+DONE = {
+    "use": "using",
+    "attach": "attached",
+    "detach": "detached",
+    "start": "started",
+    "stop": "stopped",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="show the machines")
     listing.add_argument("--json", action="store_true", help="as JSON")
     for action, text in (
-        ("use", "make a machine the current one"),
+        ("use", "make a machine the current one, in the place of the one that is"),
+        ("attach", "attach a machine, too, beside those that are"),
+        ("detach", "detach from a machine, which runs on"),
         ("start", "start a machine"),
-        ("stop", "stop a machine"),
+        ("stop", "detach from a machine and stop it"),
     ):
         actions.add_parser(action, help=text).add_argument("name", metavar="NAME")
     doctor = actions.add_parser("doctor", help="look at the way to a machine, step by step")
@@ -131,20 +146,36 @@ def _env(paths: Paths, name: str | None, as_json: bool) -> None:
 
 def _act(client: ApiClient, action: str, name: str) -> None:
     with Progress() as progress:
-        client.call(action, {"name": name}, progress)
-    print({"use": "using", "start": "started", "stop": "stopped"}[action], name)
+        client.call(METHODS.get(action, action), {"name": name}, progress)
+    print(DONE[action], name)
 
 
 def _act_offline(paths: Paths, action: str, name: str) -> None:
+    if action in ("use", "attach", "detach"):
+        _choose_offline(paths, action, name)
+        print(f"{DONE[action]} {name}; this applies at the next: samehost up")
+        return
     import asyncio
 
     machine = open_registry(paths).get(name)
-    with offline_store(paths) as store:
-        if action == "use":
-            store.set("machine", name)
-            print(f"using {name}; this applies at the next: samehost up")
-            return
-        with Progress() as progress:
-            asyncio.run(_start_or_stop(machine, action, progress))
+    with offline_store(paths), Progress() as progress:
+        asyncio.run(_start_or_stop(machine, action, progress))
     remove_empty_folders(paths)
-    print("started" if action == "start" else "stopped", name)
+    print(DONE[action], name)
+
+
+def _choose_offline(paths: Paths, action: str, name: str) -> None:
+    from desktop.machines.registry import DEFAULT_MACHINE
+
+    if action != "detach":
+        open_registry(paths).get(name)
+    with offline_store(paths) as store:
+        settings = store.settings
+        before = MachineChoice.of(settings.machine or DEFAULT_MACHINE, settings.also_attach)
+        changes = {"use": before.using, "attach": before.adding, "detach": before.removing}
+        choice = changes[action](name)
+        if action == "detach" and choice == before:
+            there = ", ".join(before.names)
+            raise UsageError(f"not attached beside another: {name}", f"chosen: {there}")
+        store.set("machine", choice.current)
+        store.set("alsoAttach", list(choice.others))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, NoReturn
 
 from desktop.api.client import ApiClient, ConnectionLostError
@@ -22,9 +21,13 @@ from link.labels import service_of
 __all__ = ["PortTable", "add_arguments", "run"]
 
 HEAD: Final = ("FROM", "PROTOCOL", "IN THE MACHINE", "HERE", "STATE", "OWNER")
+SEVERAL_HEAD: Final = ("MACHINE",)
 WIDE_HEAD: Final = ("IMAGE", "SERVICE")
 TAIL: Final = ("FLOWS", "REASON")
-KEY: Final = ("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port")
+KEY: Final = (
+    *("machine", "origin", "protocol"),
+    *("machine_address", "machine_port", "host_address", "host_port"),
+)
 
 SHORT_ID: Final = 12
 """Digits of a container's or an image's id, as the docker command shows it."""
@@ -79,18 +82,24 @@ def _printer(as_json: bool, wide: bool) -> Callable[[dict[str, Any]], None]:
         port_table.apply(line)
         print(f"{WIPE}{_text(port_table.rows(), wide)}", flush=True)
 
+    def tell(line: dict[str, Any]) -> None:
+        has_several = _has_several(port_table.rows())
+        port_table.apply(line)
+        has_several = has_several or _has_several(port_table.rows())
+        if line["type"] == "snapshot":
+            print(_text(port_table.rows(), wide), flush=True)
+        else:
+            _print_changes(line, wide, has_several)
+
     if as_json:
         return print_json_line
-    return redraw if sys.stdout.isatty() else partial(_print_changes, wide=wide)
+    return redraw if sys.stdout.isatty() else tell
 
 
-def _print_changes(line: dict[str, Any], wide: bool) -> None:
-    if line["type"] == "snapshot":
-        print(_text(line["ports"], wide), flush=True)
-        return
+def _print_changes(line: dict[str, Any], wide: bool, has_several: bool) -> None:
     for word in ("added", "changed", "removed"):
         for row in line[word]:
-            cells = [word, *filter(None, _cells(row, wide))]
+            cells = [word, *filter(None, _cells(row, wide, has_several))]
             print(clean("  ".join(cells)), flush=True)
 
 
@@ -122,12 +131,26 @@ def _print_snapshot(rows: list[dict[str, Any]], arguments: argparse.Namespace) -
 
 
 def _text(rows: Sequence[Row], wide: bool) -> str:
-    head = (*HEAD, *(WIDE_HEAD if wide else ()), *TAIL)
-    return table(head, [_cells(row, wide) for row in rows], sys.stdout) if rows else "no ports"
+    if not rows:
+        return "no ports"
+    has_several = _has_several(rows)
+    head = (
+        *(SEVERAL_HEAD if has_several else ()),
+        *HEAD,
+        *(WIDE_HEAD if wide else ()),
+        *TAIL,
+    )
+    return table(head, [_cells(row, wide, has_several) for row in rows], sys.stdout)
 
 
-def _cells(row: Row, wide: bool) -> list[str]:
+def _has_several(rows: Iterable[Row]) -> bool:
+    """True if the rows are of more than one machine."""
+    return len({row["machine"] for row in rows}) > 1
+
+
+def _cells(row: Row, wide: bool, has_several: bool) -> list[str]:
     return [
+        *([row["machine"]] if has_several else ()),
         row["origin"],
         row["protocol"],
         _address(row["machine_address"], row["machine_port"]),
@@ -175,4 +198,5 @@ def _order(row: Row) -> tuple[object, ...]:
         row[f"{here}_port"],
         row[f"{here}_address"],
         row[f"{there}_address"],
+        row["machine"],
     )

@@ -44,46 +44,38 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
 
 def _offline(store: SettingsStore) -> dict[str, Any]:
     """What there is to say without a daemon, in the same form (`desktop.api.types.Status`)."""
+    machine = {
+        "name": store.settings.machine or "",
+        "kind": "",
+        "state": "stopped",
+        "kernel": "",
+        "agent_version": "",
+        "transport": "",
+        "watcher": "",
+    }
     return {
         "version": VERSION,
         "protocol": PROTOCOL,
         "enabled": store.switch.enabled,
         "enabled_locked": store.switch.locked,
         "enabled_reason": store.switch.reason,
-        "machine": {
-            "name": store.settings.machine or "",
-            "kind": "",
-            "state": "stopped",
-            "kernel": "",
-            "agent_version": "",
-            "transport": "",
-            "watcher": "",
-        },
+        "machine": machine,
         "ports": dict.fromkeys(("active", "conflict", "denied", "ignored", "pending", "paused"), 0),
         "flows": {"tcp": 0, "udp": 0},
         "bytes": {"in": 0, "out": 0},
         "uptime_s": 0.0,
+        "machines": [machine],
     }
 
 
 def _text(status: dict[str, Any]) -> str:
-    machine, flows, traffic = status["machine"], status["flows"], status["bytes"]
+    flows, traffic = status["flows"], status["bytes"]
     switch = paint("on" if status["enabled"] else "off", sys.stdout)
     reason = f" ({clean(status['enabled_reason'])})" if status["enabled_reason"] else ""
-    details = [
-        clean(f"{label}{machine[key]}")
-        for label, key in (
-            ("kernel ", "kernel"),
-            ("agent ", "agent_version"),
-            ("over ", "transport"),
-            ("watching by ", "watcher"),
-        )
-        if machine[key]
-    ]
     counts = [f"{count} {word}" for word, count in status["ports"].items() if count]
     pairs = [
         ("Host networking", switch + reason),
-        ("Machine", ", ".join([_machine(machine), *details])),
+        *(("Machine", _machine(machine)) for machine in status["machines"]),
         ("Ports", ", ".join(counts) or "none"),
         ("Connections", f"{flows['tcp']} TCP, {flows['udp']} UDP"),
         ("Traffic", f"{size(traffic['in'])} in, {size(traffic['out'])} out"),
@@ -95,7 +87,17 @@ def _text(status: dict[str, Any]) -> str:
 def _machine(machine: dict[str, Any]) -> str:
     kind = f" ({clean(machine['kind'])})" if machine["kind"] != machine["name"] else ""
     name = clean(machine["name"]) + kind
-    return f"{name} {paint(machine['state'], sys.stdout)}".strip()
+    details = [
+        clean(f"{label}{machine[key]}")
+        for label, key in (
+            ("kernel ", "kernel"),
+            ("agent ", "agent_version"),
+            ("over ", "transport"),
+            ("watching by ", "watcher"),
+        )
+        if machine[key]
+    ]
+    return ", ".join([f"{name} {paint(machine['state'], sys.stdout)}".strip(), *details])
 
 
 def _uptime(seconds: float) -> str:

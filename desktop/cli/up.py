@@ -77,7 +77,9 @@ def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:
 
 def _attach(client: ApiClient, machine: str | None) -> dict[str, Any]:
     with Progress() as progress:
-        client.call("attach", {"machine": machine}, progress)
+        findings = client.call("attach", {"machine": machine}, progress)
+    for finding in findings:
+        warn(finding)
     status: dict[str, Any] = client.call("status")
     return status
 
@@ -92,8 +94,10 @@ def _undo(paths: Paths) -> None:
 
 
 def _summary(status: dict[str, Any]) -> str:
-    machine = status["machine"]
-    first = f"{clean(machine['name'])} is {paint(machine['state'], sys.stdout)}"
+    first = ", ".join(
+        f"{clean(machine['name'])} is {paint(machine['state'], sys.stdout)}"
+        for machine in status["machines"]
+    )
     if status["enabled"]:
         return f"{first}; host networking is {paint('on', sys.stdout)}"
     way = clean(status["enabled_reason"]) or "turn it on: samehost enable"

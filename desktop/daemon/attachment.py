@@ -5,7 +5,8 @@
 Rules: level, not edge: whatever ends (link, agent, machine), the supervisor starts over with
 jittered back-off until it is told to detach. A new agent gets a new secret. While the agent's
 process lives, a lost link is tried again with the same agent first, so its flows live on.
-Counterparts: `desktop.machines` for the machine, `link.py` for the session.
+Counterparts: `desktop.machines` for the machine, `link.py` for the session, `attachments.py`
+for all machines.
 """
 
 from __future__ import annotations
@@ -49,15 +50,12 @@ class AttachmentEvents(LinkEvents, Protocol):
     def link_down(self, reason: str) -> None:
         """The link is gone."""
 
-    def state_changed(self) -> None:
-        """`state` or `problem` changed."""
-
 
 class Attachment:
-    """The machine in use. Owned by the daemon; `detach` before dropping it.
+    """One machine in use. Owned by `Attachments`; `detach` before dropping it.
 
     Attributes:
-        machine: the machine in use, None at first.
+        machine: the machine, None at first.
         state: stopped, starting, connecting, connected, reconnecting or failed (DESIGN 8).
         problem: why it is not connected, for a person.
     """
@@ -75,13 +73,13 @@ class Attachment:
         self._changing = asyncio.Lock()
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
-        """Start `machine` if need be and connect; another one is detached once it runs.
+        """Start `machine` if need be and connect: always the same one, by its present settings.
 
-        Raises SamehostError if it does not start, and then what was attached still is; or if no
-        link comes about in LINK_SECONDS, and then nothing is. The same when cancelled.
+        Raises SamehostError if it does not start, or if no link comes about in LINK_SECONDS: then
+        it is not attached. The same when cancelled.
         """
         async with self._changing:
-            if self._is_attached_to(machine):
+            if self.state == "connected":
                 return
             await self._start(machine, progress)
             await self._detach()
@@ -100,10 +98,6 @@ class Attachment:
         async with self._changing:
             await self._detach()
             self._set("stopped", "")
-
-    def _is_attached_to(self, machine: Machine) -> bool:
-        is_same = self.machine is not None and self.machine.name == machine.name
-        return is_same and self.state == "connected"
 
     async def _start(self, machine: Machine, progress: Progress) -> None:
         is_first = self._supervisor is None
@@ -159,7 +153,7 @@ class Attachment:
     def _set(self, state: str, problem: str) -> None:
         if (self.state, self.problem) != (state, problem):
             self.state, self.problem = state, problem
-            self._events.state_changed()
+            log.info("%s: %s %s", self.machine.name if self.machine else "", state, problem)
 
     async def _supervise(self, machine: Machine) -> None:
         async with contextlib.aclosing(machine):
@@ -187,7 +181,7 @@ class Attachment:
         handle = await machine.start_agent(secret)
         self.transport_name = handle.transport.name
         logger = asyncio.get_running_loop().create_task(
-            _log_lines(handle.process), name=f"log of the agent in {machine.name}"
+            _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"
         )
         try:
             yield handle, secret
@@ -225,12 +219,11 @@ class Attachment:
             raise
         finally:
             self.link = None
-            log.info("the link ended: %s", reason)
             self._set("reconnecting", reason)
             self._events.link_down(reason)
 
 
-async def _log_lines(process: Process) -> None:
+async def _log_lines(machine: str, process: Process) -> None:
     while True:
         try:
             line = await process.errors.readline()
@@ -238,4 +231,4 @@ async def _log_lines(process: Process) -> None:
             continue
         if not line:
             return
-        log.info("agent: %s", line.decode(errors="replace").rstrip())
+        log.info("agent in %s: %s", machine, line.decode(errors="replace").rstrip())

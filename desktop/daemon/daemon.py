@@ -1,10 +1,11 @@
 """The daemon: what the parts are, how they hang together, and what the control API may ask.
 
-    SettingsStore ─▶ Mirroring ◀─ Attachment ◀─ Registry
+    SettingsStore ─▶ Mirroring ◀─ Attachments ◀─ Registry
                          │
                      PortTable ─▶ control API
 
-Rules: one writer of settings, one owner of every task. Counterparts: `main.py` runs it,
+Rules: one writer of settings, one owner of every task. The settings name the machines that are
+attached, so that the next daemon attaches them again. Counterparts: `main.py` runs it,
 `desktop.api.backend.Backend` is what it implements.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from typing import Final
 
@@ -24,15 +24,14 @@ from desktop.api.types import (
     ContainerDetails,
     FlowCounts,
     MachineInfo,
-    MachineStatus,
     PortRow,
     SettingInfo,
     Status,
 )
-from desktop.daemon.attachment import Attachment
-from desktop.daemon.link import AgentLink
+from desktop.daemon.attachments import Attachments
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
+from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import Machine
 from desktop.machines.registry import DEFAULT_MACHINE, Registry
@@ -40,12 +39,11 @@ from desktop.mirror.model import Row
 from desktop.mirror.rules import Rules
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
+from desktop.settings.machines import MachineChoice
 from desktop.settings.store import SettingsStore
 from link.datagrams.sockets import DatagramSockets
-from link.messages import Message
 from link.relay.relay import Relay
 from link.version import PROTOCOL, VERSION
-from link.wire import OpenRequest
 
 __all__ = ["Daemon"]
 
@@ -74,7 +72,9 @@ class Daemon:
         self._stopped = asyncio.Event()
         self._mirroring = Mirroring(relay, sockets, source, self._rows_changed)
         self._table = PortTable(self._mirroring.traffic, time.time() - loop.time())
-        self._attachment = Attachment(self._mirroring.pool, self)
+        self._attachments = Attachments(self._mirroring)
+        self._choosing = asyncio.Lock()
+        self._is_ending = False
         self._apply()
 
     async def run(self) -> None:
@@ -90,31 +90,9 @@ class Daemon:
                     task.cancel()
         finally:
             self._mirroring.close()
-            await self._attachment.detach()
+            await self._attachments.keep(())
             await self._relay.aclose()
             self._table.feed.close()
-
-    # What the attachment tells (AttachmentEvents).
-
-    def link_up(self, link: AgentLink) -> None:
-        """See `AttachmentEvents`."""
-        self._mirroring.link_up(link)
-
-    def link_down(self, reason: str) -> None:
-        """See `AttachmentEvents`."""
-        self._mirroring.link_down(reason)
-
-    def state_changed(self) -> None:
-        """See `AttachmentEvents`."""
-        log.info("machine: %s %s", self._attachment.state, self._attachment.problem)
-
-    def message(self, message: Message) -> None:
-        """See `LinkEvents`."""
-        self._mirroring.message(message)
-
-    def opened(self, stream: socket.socket, request: OpenRequest) -> None:
-        """See `LinkEvents`."""
-        self._mirroring.opened(stream, request)
 
     # What front-ends ask (Backend).
 
@@ -122,17 +100,19 @@ class Daemon:
         """See `Backend.status`."""
         switch = self._store.switch
         total = self._mirroring.traffic.total()
+        machines = self._attachments.statuses(self._choice().current)
         return Status(
             version=VERSION,
             protocol=PROTOCOL,
             enabled=switch.enabled,
             enabled_locked=switch.locked,
             enabled_reason=switch.reason,
-            machine=self._machine_status(),
+            machine=machines[0],
             ports=self._table.states(),
             flows=FlowCounts(self._relay.count, self._mirroring.traffic.flows("udp")),
             bytes=ByteCounts(total.bytes_in, total.bytes_out),
             uptime_s=round(asyncio.get_running_loop().time() - self._started, 3),
+            machines=machines,
         )
 
     def ports(self) -> tuple[int, list[PortRow]]:
@@ -164,27 +144,53 @@ class Daemon:
         self._store.set(key, value)
         self._apply()
 
-    async def attach(self, machine: str | None, progress: Progress) -> None:
+    async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """See `Backend.attach`."""
-        name = machine or self._store.settings.machine or DEFAULT_MACHINE
-        await self._attachment.attach(self._registry().get(name), progress)
+        async with self._choosing:
+            settings = self._store.settings
+            choice = MachineChoice.of(machine or self._default(), settings.also_attach)
+            self._attachments.current = self._attachments.current or choice.current
+            with self._attachments.held_back(choice.current):
+                await self._attach(choice.current, progress)
+                self._attachments.current = choice.current
+                await self._attachments.keep(choice.names)
+            return [words for name in choice.others if (words := await self._try(name, progress))]
+
+    async def attach_also(self, name: str, progress: Progress) -> None:
+        """See `Backend.attach_also`. The first one there is becomes the current one."""
+        async with self._choosing:
+            choice = self._choice()
+            is_first = not self._attachments.names()
+            choice = choice.using(name) if is_first else choice.adding(name)
+            await self._choose(name, choice, progress)
+
+    async def detach(self, name: str, progress: Progress) -> None:
+        """See `Backend.detach`."""
+        async with self._choosing:
+            choice, attached = self._choice(), self._attachments.names()
+            if name not in (*choice.others, *attached):
+                there = ", ".join(attached) or "no machine"
+                raise UsageError(f"not attached: {name}", f"attached: {there}")
+            if choice.removing(name) != choice:
+                choice = choice.removing(name)
+                self._remember(choice)
+            progress(f"detaching {name}")
+            await self._attachments.detach(name)
+            self._attachments.current = choice.current
 
     async def machines(self) -> list[MachineInfo]:
         """See `Backend.machines`."""
         registry = self._registry()
-        names = sorted({*registry.names(), *filter(None, [self._current()])})
+        names = sorted({*registry.names(), *self._attachments.names()})
         return [await self._machine_info(registry.get(name)) for name in names]
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
-        self._registry().get(name)
-        before = self._store.settings.machine
-        await self.set_setting("machine", name)
-        try:
-            await self.attach(name, progress)
-        except BaseException:
-            await self.set_setting("machine", before)
-            raise
+        async with self._choosing:
+            choice = self._choice().using(name)
+            with self._attachments.held_back(name):
+                await self._choose(name, choice, progress)
+                await self._attachments.keep(choice.names)
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""
@@ -193,18 +199,16 @@ class Daemon:
 
     async def stop(self, name: str, progress: Progress) -> None:
         """See `Backend.stop`."""
-        machine = self._registry().get(name)
-        if self._current() == name:
-            await self._attachment.detach()
-            self._mirroring.detached()
-        await machine.stop(progress)
+        async with contextlib.aclosing(self._registry().get(name)) as machine:
+            await self._attachments.detach(name)
+            await machine.stop(progress)
 
     async def shutdown(self, progress: Progress) -> None:
         """See `Backend.shutdown`."""
         progress("closing the mirrors")
+        self._is_ending = True
         self._mirroring.configure(None)
-        await self._attachment.detach()
-        self._mirroring.detached()
+        await self._attachments.keep(())
         registry = self._registry()
         try:
             for name in registry.names():
@@ -217,26 +221,57 @@ class Daemon:
     def _registry(self) -> Registry:
         return Registry(self._paths, self._store.settings)
 
-    def _current(self) -> str:
-        machine = self._attachment.machine
-        return "" if machine is None else machine.name
+    def _default(self) -> str:
+        return self._store.settings.machine or DEFAULT_MACHINE
 
-    def _machine_status(self) -> MachineStatus:
-        machine = self._attachment.machine
-        welcome = self._mirroring.welcome
-        return MachineStatus(
-            name=self._current() or self._store.settings.machine or DEFAULT_MACHINE,
-            kind=machine.kind if machine else "",
-            state=self._attachment.state,
-            kernel=welcome.kernel if welcome else "",
-            agent_version=welcome.agent_version if welcome else "",
-            transport=self._attachment.transport_name if welcome else "",
-            watcher=welcome.watcher if welcome else "",
-        )
+    def _choice(self) -> MachineChoice:
+        """The machines that are in use, or would be."""
+        current = self._attachments.current or self._default()
+        return MachineChoice.of(current, self._store.settings.also_attach)
+
+    async def _choose(self, name: str, choice: MachineChoice, progress: Progress) -> None:
+        """Attach a machine by which `choice` comes true, and remember that. Or change nothing."""
+        for key in self._changed_by(choice):
+            self._store.check_unlocked(key)
+        try:
+            await self._attach(name, progress)
+        except BaseException:
+            if name not in self._choice().names:
+                await self._attachments.detach(name)
+            raise
+        self._remember(choice)
+        self._attachments.current = choice.current
+
+    async def _attach(self, name: str, progress: Progress) -> None:
+        if self._is_ending:
+            raise NotRunningError("Samehost is ending", "start it again: samehost up")
+        await self._attachments.attach(self._registry().get(name), progress)
+
+    async def _try(self, name: str, progress: Progress) -> str:
+        """Attach a machine; why that is not possible, or ""."""
+        try:
+            await self._attach(name, progress)
+        except SamehostError as error:
+            words = f"{name} is not attached: {error.message} ({error.remedy})"
+            log.warning("%s", words)
+            return words
+        return ""
+
+    def _remember(self, choice: MachineChoice) -> None:
+        """Let the settings name these machines, for the next daemon."""
+        for key, value in self._changed_by(choice).items():
+            self._store.set(key, value)
+        self._apply()
+
+    def _changed_by(self, choice: MachineChoice) -> dict[str, object]:
+        wanted = {"machine": choice.current, "alsoAttach": list(choice.others)}
+        return {
+            key: value for key, value in wanted.items() if self._store.entry(key).value != value
+        }
 
     async def _machine_info(self, machine: Machine) -> MachineInfo:
-        is_current = machine.name == self._current()
-        if is_current and self._attachment.state == "connected":
+        is_current = machine.name == self._attachments.current
+        if self._attachments.is_connected(machine.name):
             state = "running"  # no need to log in again to know
         else:
             async with contextlib.aclosing(machine):

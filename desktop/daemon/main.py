@@ -128,10 +128,12 @@ async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground
 async def _attach(daemon: Daemon, foreground: Foreground) -> None:
     """Attach, or shut down with the reason."""
     try:
-        await daemon.attach(foreground.machine, foreground.say)
+        findings = await daemon.attach(foreground.machine, foreground.say)
     except SamehostError:
         await daemon.shutdown(foreground.say)
         raise
+    for finding in findings:
+        foreground.say(finding)
     foreground.say("connected; Ctrl-C ends it")
 
 

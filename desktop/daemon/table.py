@@ -116,19 +116,23 @@ def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
         bytes_in=counts.bytes_in,
         bytes_out=counts.bytes_out,
         since=round(row.since + clock_offset, 3),
+        machine=binding.machine,
     )
 
 
 def _containers_of(rows: Iterable[Row]) -> list[ContainerDetails]:
-    """The containers of the rows, each once, as the last of its rows has it."""
+    """The containers of the rows, each once, as the last of its rows has it.
+
+    A machine that was copied has containers with the ids of the other's.
+    """
     found = {
-        container.key: container
+        (row.wish.binding.machine, container.key): container
         for row in rows
         if (container := row.wish.listener.container) is not None
     }
     return [
-        ContainerDetails(each.id, each.name, each.runtime, each.image, dict(each.labels))
-        for each in found.values()
+        ContainerDetails(each.id, each.name, each.runtime, each.image, dict(each.labels), machine)
+        for (machine, _), each in found.items()
     ]
 
 

@@ -1,7 +1,7 @@
 """Who holds a port, in words for a person, with a hint where the culprit is well known.
 
 Rules: pure. Counterparts: `rules.py` (a port held on both sides), `failures.py` (what an opener
-met) - the same holder reads the same in both.
+met), `reconcile.py` (a port that two machines want here) - the same holder reads the same in all.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from desktop.mirror.model import Origin
+from desktop.mirror.model import Origin, Wish
 from link.listener import Listener
 
-__all__ = ["SIDES", "describe_holder", "hint"]
+__all__ = ["SIDES", "describe_holder", "describe_rival", "hint"]
 
 SIDES: Final = {Origin.MACHINE: "the machine", Origin.HOST: "this computer"}
 """What a person calls the side where a listener of that origin lives."""
@@ -56,6 +56,15 @@ _CULPRITS: Final = (
 def describe_holder(holder: Listener, origin: Origin) -> str:
     """Who `holder`, a listener of that origin, is: container or program, pid, and where."""
     return f"{_name(holder)} on {SIDES[origin]} has {holder.protocol} port {holder.port}"
+
+
+def describe_rival(rival: Wish) -> str:
+    """Who has the place here that another machine wants, too, and what to do."""
+    binding = rival.binding
+    return (
+        f"{_name(rival.listener)} on the machine {binding.machine} has {binding.protocol} port "
+        f"{binding.port} of this computer: stop one of the two"
+    )
 
 
 def hint(holder: Listener) -> str:

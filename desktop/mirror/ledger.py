@@ -1,8 +1,9 @@
 """The rows: what became of each wish, what changed since it was last told, and what to notify.
 
 Rules: pure. `since` moves only when the state does. A conflict is told once: rows about the same
-protocol and port (both families, both origins) are one conflict, of which the machine's row is
-shown; when it healed and comes back within NOTICE_QUIET_SECONDS, nobody is told again.
+protocol and port (both families, both origins, all machines) are one conflict, of which the row
+of a machine's listener is shown; when it healed and comes back within NOTICE_QUIET_SECONDS, nobody
+is told again.
 Counterpart: `reconcile.py`.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from desktop.mirror.model import Binding, Origin, Row, State, Wish, binding_order
+from desktop.mirror.model import Binding, BindingOrder, Origin, Row, State, Wish, binding_order
 
 __all__ = ["NOTICE_QUIET_SECONDS", "Changes", "Ledger"]
 
@@ -153,7 +154,7 @@ def _preference(binding: Binding) -> tuple[bool, Binding]:
     return binding.origin is not Origin.MACHINE, binding
 
 
-def _order(row: Row) -> tuple[str, str, int, int, int, int]:
+def _order(row: Row) -> BindingOrder:
     return binding_order(row.wish.binding)
 
 

@@ -6,6 +6,9 @@ became of it. Rules make wishes (`rules.py`), the reconciler makes rows (`reconc
 
 A dual-stack listener (`::` with IPV6_V6ONLY off) makes two wishes, one per family, so each
 mirror socket has exactly one family and IPv6 mirror sockets are always v6-only.
+
+Several machines may be attached at once: each wish is for one of them. Mirrors of all machines'
+listeners stand on the one desktop, where they may meet; those in different machines never do.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ __all__ = [
     "LOOPBACK",
     "WILDCARD",
     "Binding",
+    "BindingOrder",
     "Failure",
     "Origin",
     "Row",
@@ -56,6 +60,7 @@ class Binding:
     """Where a mirror listens (or would): the key of everything the reconciler knows.
 
     `origin` is where the real listener is, so the mirror socket is on the *other* side.
+    `machine` is the name of the machine in which one of the two is.
     `claimant` is 0 for whatever is ever opened. Where `remap` leads several ports to one place,
     the rows that lose it carry their real listener's port here, which keeps them apart.
     """
@@ -64,6 +69,7 @@ class Binding:
     protocol: str
     address: str
     port: int
+    machine: str
     claimant: int = 0
 
     def __hash__(self) -> int:
@@ -120,15 +126,19 @@ WILDCARD: Final = {4: "0.0.0.0", 6: "::"}
 """All addresses, by family."""
 
 
+BindingOrder = tuple[str, str, int, int, int, str, int]
+
+
 def family_of(address: str) -> int:
     """4 or 6, the family of a canonical address."""
     return 6 if ":" in address else 4
 
 
-def binding_order(binding: Binding) -> tuple[str, str, int, int, int, int]:
-    """Sorts bindings by origin, protocol, port and address; addresses as numbers, IPv4 first."""
+def binding_order(binding: Binding) -> BindingOrder:
+    """Sorts by origin, protocol, port, address and machine; addresses as numbers, IPv4 first."""
     family, number = _numeric(binding.address)
-    return (binding.origin, binding.protocol, binding.port, family, number, binding.claimant)
+    place = (binding.origin, binding.protocol, binding.port, family, number)
+    return (*place, binding.machine, binding.claimant)
 
 
 @lru_cache(maxsize=1024)

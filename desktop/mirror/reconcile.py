@@ -10,18 +10,25 @@ meet (the same place, or a wildcard over it) is open or about to be or to go. An
 nothing asked are ignored, so duplicates are harmless. After each call that changes something,
 call `actions` until it gives none, and again at `next_deadline`.
 
-Limits: wishes to open that overlap wait for one another for ever; `rules.plan` makes none.
+Machines are wished for, paused and resumed one by one. Where two want the same place here, the
+mirror that stands is never closed for the other's sake: the other is a `conflict` until that has
+gone, then whoever waited longest comes, and of those that come at once the one wished first.
+
+Limits: wishes of one machine to open that overlap wait for one another for ever; `rules.plan`
+makes none.
 Counterparts: `rules.py`, `ledger.py` (rows, changes, notices).
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from desktop.mirror.conflicts import describe_rival
 from desktop.mirror.crowd import Crowd
 from desktop.mirror.ledger import Changes, Ledger
 from desktop.mirror.model import Binding, Failure, Origin, Row, State, Wish
@@ -54,6 +61,11 @@ class Open:
 
     wish: Wish
 
+    @property
+    def binding(self) -> Binding:
+        """Where."""
+        return self.wish.binding
+
 
 @dataclass(frozen=True, slots=True)
 class Close:
@@ -74,12 +86,22 @@ class _Phase(Enum):
     CLOSING = auto()
 
 
+@dataclass(slots=True)
+class _Link:
+    """Whether a machine can be reached, and if not, how long its mirrors may stand."""
+
+    is_up: bool = True
+    grace_ends: float | None = None
+    is_expired: bool = False
+
+
 class _Mirror:
     """One binding: what is wished, and what is."""
 
-    __slots__ = ("delay", "due", "failure", "phase", "wish")
+    __slots__ = ("delay", "due", "failure", "link", "phase", "wish")
 
-    def __init__(self) -> None:
+    def __init__(self, link: _Link) -> None:
+        self.link = link
         self.wish: Wish | None = None
         self.phase = _Phase.CLOSED
         self.failure: Failure | None = None
@@ -89,6 +111,16 @@ class _Mirror:
     @property
     def is_wanted(self) -> bool:
         return self.wish is not None and self.wish.state is State.PENDING
+
+    @property
+    def should_close(self) -> bool:
+        may_stand = self.is_wanted and not self.link.is_expired
+        return self.phase is _Phase.OPEN and not may_stand
+
+    def may_open(self, now: float) -> bool:
+        """True if it should be open and is not, unless another one is in the way."""
+        is_ready = self.phase is _Phase.CLOSED and self.due <= now
+        return is_ready and self.is_wanted and self.link.is_up
 
     def fail(self, failure: Failure, now: float) -> None:
         """Note a failure and when to try again."""
@@ -106,7 +138,7 @@ class _Mirror:
 
 
 class Reconciler:
-    """Desired mirrors against actual ones. Starts with the link up and nothing wished."""
+    """Desired mirrors against actual ones. Starts with all links up and nothing wished."""
 
     def __init__(self) -> None:
         self._mirrors: dict[Binding, _Mirror] = {}
@@ -115,29 +147,24 @@ class Reconciler:
         self._retries: list[tuple[float, Binding]] = []
         self._crowd = Crowd()
         self._latest = 0.0
-        self._is_linked = True
-        self._grace_ends: float | None = None
-        self._is_expired = False
+        self._links: defaultdict[str, _Link] = defaultdict(_Link)
 
-    def wish(self, wishes: Iterable[Wish], now: float) -> None:
-        """Replace all that is wished. Of wishes with one binding the first counts."""
+    def wish(self, machine: str, wishes: Iterable[Wish], now: float) -> None:
+        """Replace all that is wished for a machine. Of wishes with one binding the first counts."""
         self._latest = now
         wanted: dict[Binding, Wish] = {}
         for wish in wishes:
             wanted.setdefault(wish.binding, wish)
-        for binding in [b for b, m in self._mirrors.items() if m.wish and b not in wanted]:
-            self._set_wish(binding, self._mirrors[binding], None, now)
+        for binding, mirror in self._mirrors_of(machine):
+            if mirror.wish and binding not in wanted:
+                self._set_wish(binding, mirror, None, now)
         for binding, wish in wanted.items():
-            mirror = self._mirrors.get(binding)
-            if mirror is None:
-                mirror = self._mirrors[binding] = _Mirror()
-            if mirror.wish != wish:
-                self._set_wish(binding, mirror, wish, now)
+            known = self._mirrors.get(binding)
+            if known is None:
+                known = self._mirrors[binding] = _Mirror(self._links[machine])
+            if known.wish != wish:
+                self._set_wish(binding, known, wish, now)
         self._ledger.forget_disputes(now)
-
-    def clear(self, now: float) -> None:
-        """Wish nothing: every mirror closes."""
-        self.wish((), now)
 
     def actions(self, now: float) -> list[Action]:
         """What to do now, closes first. Nothing is given again before it was answered."""
@@ -147,27 +174,29 @@ class Reconciler:
         agenda, self._agenda = self._agenda, {}
         closes: list[Action] = []
         opens: list[Action] = []
-        for binding in agenda:
+        for binding in self._crowd.in_order(agenda):
             mirror = self._mirrors.get(binding)
             if mirror is None:
                 continue
-            if self._should_close(mirror):
+            if mirror.should_close:
                 mirror.phase = _Phase.CLOSING
                 closes.append(Close(binding))
-            elif mirror.wish and self._may_open(mirror, now) and self._crowd.enter(binding):
-                mirror.phase = _Phase.OPENING
-                opens.append(Open(mirror.wish))
+            elif mirror.wish and mirror.may_open(now):
+                if self._crowd.enter(binding):
+                    mirror.phase = _Phase.OPENING
+                    opens.append(Open(mirror.wish))
+                else:
+                    self._show(mirror, mirror.wish, now)
         return closes + opens
 
     def next_deadline(self) -> float | None:
         """When `actions` may next have something to give; None if only events will tell."""
         if self._agenda:
             return self._latest
-        times = [self._grace_ends] if self._grace_ends is not None else []
-        if self._is_linked:
-            while self._retries and not self._is_current(*self._retries[0]):
-                heapq.heappop(self._retries)
-            times += [due for due, _binding in self._retries[:1]]
+        while self._retries and not self._is_current(*self._retries[0]):
+            heapq.heappop(self._retries)
+        times = [due for due, _binding in self._retries[:1]]
+        times += [link.grace_ends for link in self._links.values() if link.grace_ends is not None]
         return min(times, default=None)
 
     def opened(self, binding: Binding, now: float) -> None:
@@ -195,7 +224,7 @@ class Reconciler:
         """A Close is done."""
         mirror = self._mirrors.get(binding)
         if mirror is not None and mirror.phase is _Phase.CLOSING:
-            self._gone(binding, mirror)
+            self._gone(binding, mirror, now)
             self._look_at(binding, mirror, now)
 
     def retry_conflicts(self, now: float) -> None:
@@ -203,29 +232,31 @@ class Reconciler:
         self._latest = now
         for binding in self._ledger.conflicts:
             mirror = self._mirrors[binding]
-            if mirror.is_wanted:
+            if mirror.is_wanted and self._crowd.obstacle(binding) is None:
                 mirror.due = now
                 self._agenda[binding] = None
 
-    def pause(self, now: float) -> None:
-        """The link is lost. Mirrors here stay bound for GRACE_SECONDS, those there are gone."""
-        if not self._is_linked:
+    def pause(self, machine: str, now: float) -> None:
+        """A link is lost. Its mirrors here stay bound for GRACE_SECONDS, those there are gone."""
+        link = self._links[machine]
+        if not link.is_up:
             return
-        self._is_linked = False
-        self._grace_ends = now + GRACE_SECONDS
-        for binding, mirror in list(self._mirrors.items()):
+        link.is_up = False
+        link.grace_ends = now + GRACE_SECONDS
+        for binding, mirror in self._mirrors_of(machine):
             if binding.origin is Origin.HOST and mirror.phase is not _Phase.CLOSED:
-                self._gone(binding, mirror)
+                self._gone(binding, mirror, now)
             self._look_at(binding, mirror, now)
 
-    def resume(self, now: float) -> None:
-        """The link is back and the wishes are again the truth: call it with a fresh `wish`."""
-        if self._is_linked:
+    def resume(self, machine: str, now: float) -> None:
+        """A link is back and the wishes are again the truth: call it with a fresh `wish`."""
+        link = self._links[machine]
+        if link.is_up:
             return
-        self._is_linked = True
-        self._is_expired = False
-        self._grace_ends = None
-        for binding, mirror in list(self._mirrors.items()):
+        link.is_up = True
+        link.is_expired = False
+        link.grace_ends = None
+        for binding, mirror in self._mirrors_of(machine):
             mirror.due = now
             self._look_at(binding, mirror, now)
 
@@ -255,15 +286,18 @@ class Reconciler:
         mirror.wish = wish
         if not (was_wanted and mirror.is_wanted):
             mirror.forgive()
+            self._crowd.forget(binding)
         self._look_at(binding, mirror, now)
+        for waiter in self._crowd.waiters(binding):
+            self._look_at(waiter, self._mirrors[waiter], now)
 
-    def _gone(self, binding: Binding, mirror: _Mirror) -> None:
+    def _gone(self, binding: Binding, mirror: _Mirror, now: float) -> None:
         mirror.phase = _Phase.CLOSED
-        for other in self._crowd.leave(binding):
-            self._agenda[other] = None
+        for waiter in self._crowd.leave(binding):
+            self._look_at(waiter, self._mirrors[waiter], now)
 
     def _fell(self, binding: Binding, mirror: _Mirror, failure: Failure, now: float) -> None:
-        self._gone(binding, mirror)
+        self._gone(binding, mirror, now)
         if mirror.is_wanted:
             mirror.fail(failure, now)
             heapq.heappush(self._retries, (mirror.due, binding))
@@ -279,34 +313,43 @@ class Reconciler:
                 del self._mirrors[binding]
                 return
         else:
-            self._ledger.show(mirror.wish, *self._outcome(mirror, mirror.wish), now)
-        if self._should_close(mirror) or self._may_open(mirror, now):
+            self._show(mirror, mirror.wish, now)
+        is_waiting = self._crowd.obstacle(binding) is not None
+        if mirror.should_close or (mirror.may_open(now) and not is_waiting):
             self._agenda[binding] = None
+
+    def _show(self, mirror: _Mirror, wish: Wish, now: float) -> None:
+        self._ledger.show(wish, *self._outcome(mirror, wish), now)
 
     def _outcome(self, mirror: _Mirror, wish: Wish) -> tuple[State, str]:
         if wish.state is not State.PENDING:
             return wish.state, wish.reason
+        rival = self._rival(wish.binding) if mirror.link.is_up else None
+        if rival is not None:
+            return State.CONFLICT, describe_rival(rival)
         if mirror.failure is not None:
             return mirror.failure.state, mirror.failure.reason
-        if not self._is_linked:
+        if not mirror.link.is_up:
             return State.PAUSED, LINK_DOWN
         return (State.ACTIVE if mirror.phase is _Phase.OPEN else State.PENDING), ""
 
-    def _should_close(self, mirror: _Mirror) -> bool:
-        may_stand = mirror.is_wanted and not self._is_expired
-        return mirror.phase is _Phase.OPEN and not may_stand
+    def _rival(self, binding: Binding) -> Wish | None:
+        """Another machine's wish that has the place of this one, and means to keep it."""
+        obstacle = self._crowd.obstacle(binding)
+        if obstacle is None or obstacle.machine == binding.machine:
+            return None
+        return self.wish_for(obstacle)
 
-    def _may_open(self, mirror: _Mirror, now: float) -> bool:
-        is_ready = mirror.phase is _Phase.CLOSED and mirror.due <= now
-        return is_ready and mirror.is_wanted and self._is_linked
+    def _mirrors_of(self, machine: str) -> list[tuple[Binding, _Mirror]]:
+        return [each for each in self._mirrors.items() if each[0].machine == machine]
 
     def _expire(self, now: float) -> None:
-        """After the grace without a link, no mirror may stand."""
-        if self._grace_ends is None or now < self._grace_ends:
-            return
-        self._grace_ends = None
-        self._is_expired = True
-        self._agenda.update(dict.fromkeys(self._mirrors))
+        """After the grace without a link, none of its mirrors may stand."""
+        for machine, link in self._links.items():
+            if link.grace_ends is not None and link.grace_ends <= now:
+                link.grace_ends = None
+                link.is_expired = True
+                self._agenda.update((binding, None) for binding, _ in self._mirrors_of(machine))
 
     def _take_due(self, now: float) -> None:
         while self._retries and self._retries[0][0] <= now:
@@ -316,4 +359,6 @@ class Reconciler:
 
     def _is_current(self, due: float, binding: Binding) -> bool:
         mirror = self._mirrors.get(binding)
-        return mirror is not None and mirror.phase is _Phase.CLOSED and mirror.due == due
+        if mirror is None or not mirror.link.is_up:
+            return False
+        return mirror.phase is _Phase.CLOSED and mirror.due == due

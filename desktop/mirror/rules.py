@@ -8,6 +8,8 @@
     any other address          none: `ignored`                      none
 
 Rules: pure; the same listeners and rules give the same wishes in the same order of importance.
+Each machine is planned for by itself: what two machines want of the desktop is settled where it
+is known who stands there already, in the reconciler.
 The user's rules come before the built-in ones. A port that both sides hold stays with both: each
 gets a `conflict` row. A loopback listener behind a wildcard one of the same port needs no mirror
 of its own: flows through the wildcard's are dialled to loopback, where the machine's kernel
@@ -29,6 +31,7 @@ from desktop.mirror.model import (
     LOOPBACK,
     WILDCARD,
     Binding,
+    BindingOrder,
     Origin,
     State,
     Target,
@@ -71,20 +74,24 @@ class Rules:
     own_ports: frozenset[tuple[str, int]] = frozenset()
 
 
-def plan(machine: Iterable[Listener], host: Iterable[Listener], rules: Rules) -> list[Wish]:
-    """The wishes for these real listeners: sorted, no binding twice, and no two to open overlap.
+def plan(
+    machine: str, there: Iterable[Listener], here: Iterable[Listener], rules: Rules
+) -> list[Wish]:
+    """The wishes for a machine: sorted, no binding twice, and no two to open overlap.
 
+    `there` are the real listeners in the machine of that name, `here` those of the desktop.
     Neither list may hold sockets of Samehost's own, or they would be mirrored back.
     """
-    of_machine = sorted(machine, key=_by_id)
-    of_host = sorted(host, key=_by_id)
-    here, there = HeldPorts(of_host), HeldPorts(of_machine)
+    of_machine = sorted(there, key=_by_id)
+    of_host = sorted(here, key=_by_id)
     choice = WishChoice()
+    held = HeldPorts(of_host)
     for listener in of_machine:
-        _wish_on_host(listener, here, rules, choice)
+        _wish_on_host(machine, listener, held, rules, choice)
     if rules.reach_host:
+        held = HeldPorts(of_machine)
         for listener in of_host:
-            _wish_in_machine(listener, there, rules, choice)
+            _wish_in_machine(machine, listener, held, rules, choice)
     return sorted(choice.settle(), key=_order)
 
 
@@ -92,11 +99,13 @@ def _by_id(listener: Listener) -> int:
     return listener.id
 
 
-def _order(wish: Wish) -> tuple[str, str, int, int, int, int]:
+def _order(wish: Wish) -> BindingOrder:
     return binding_order(wish.binding)
 
 
-def _wish_on_host(listener: Listener, here: HeldPorts, rules: Rules, choice: WishChoice) -> None:
+def _wish_on_host(
+    machine: str, listener: Listener, here: HeldPorts, rules: Rules, choice: WishChoice
+) -> None:
     port = rules.remap.get((listener.protocol, listener.port), listener.port)
     places = _places_on_host(listener, rules)
     reason = _ignored(Origin.MACHINE, listener, rules)
@@ -109,12 +118,12 @@ def _wish_on_host(listener: Listener, here: HeldPorts, rules: Rules, choice: Wis
         state = State.CONFLICT
         reason = _blamed(holder, Origin.HOST, "stop it, or remap the port")
     for place in places:
-        binding = Binding(Origin.MACHINE, listener.protocol, place, port)
+        binding = Binding(Origin.MACHINE, listener.protocol, place, port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
 
 
 def _wish_in_machine(
-    listener: Listener, there: HeldPorts, rules: Rules, choice: WishChoice
+    machine: str, listener: Listener, there: HeldPorts, rules: Rules, choice: WishChoice
 ) -> None:
     places = _places_in_machine(listener)
     reason = _ignored(Origin.HOST, listener, rules)
@@ -124,7 +133,7 @@ def _wish_in_machine(
         state = State.CONFLICT
         reason = _blamed(holder, Origin.MACHINE, "stop one of the two")
     for place in places:
-        binding = Binding(Origin.HOST, listener.protocol, place, listener.port)
+        binding = Binding(Origin.HOST, listener.protocol, place, listener.port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
 
 

@@ -29,6 +29,9 @@ SWITCH: Final = "hostNetworkingEnabled"
 LONGEST_NAME: Final = 100
 """Characters of a machine's name."""
 
+MOST_MACHINES: Final = 16
+"""Each costs streams and an agent; nobody has as many."""
+
 LONGEST_IDLE_SECONDS: Final = 86_400
 MOST_UDP_FLOWS: Final = 65_536
 """Each flow has a socket; more than this no system opens for one process by default."""
@@ -129,6 +132,20 @@ def _machine(value: object) -> str | None:
     return None if good and "/" not in value else f" is {_quoted(value)}, which cannot be a name"
 
 
+def _machines(value: object) -> str | None:
+    if not isinstance(value, list):
+        return f" is {_quoted(value)}, not a list"
+    if len(value) > MOST_MACHINES:
+        return f" has {len(value)} names, more than {MOST_MACHINES}"
+    for index, item in enumerate(value):
+        problem = " is null, not a name" if item is None else _machine(item)
+        if problem is not None:
+            return f"[{index}]{problem}"
+        if item in value[:index]:
+            return f"[{index}] {_quoted(item)} is there twice"
+    return None
+
+
 def _rules(value: object) -> str | None:
     if not isinstance(value, list):
         return f" is {_quoted(value)}, not a list"
@@ -215,6 +232,14 @@ KEYS: Final[Mapping[str, Key]] = {
             'the name of a machine (see "samehost machine list"), or null to find one',
             "which machine to use",
             _machine,
+        ),
+        Key(
+            "alsoAttach",
+            [],
+            'names of machines such as ["sandbox-b"]',
+            "machines that `samehost up` attaches beside that one",
+            _machines,
+            _plain_list,
         ),
         Key("reachHost", True, _TRUTH, "containers reach this computer's localhost", _boolean),
         Key(

@@ -81,6 +81,12 @@ class SettingsStore:
         """One setting in force. Raises UsageError for an unknown key."""
         return copy.deepcopy(self._entries[find_key(name).name])
 
+    def check_unlocked(self, name: str) -> None:
+        """Raise PermissionDeniedError if nobody may change it."""
+        entry = self._entries[name]
+        if entry.locked:
+            raise PermissionDeniedError(f"{name} cannot be changed: {entry.locked}", entry.remedy)
+
     def set(self, name: str, value: object) -> Settings:
         """Choose a value, store it, and return all settings then in force.
 
@@ -90,9 +96,8 @@ class SettingsStore:
         key = find_key(name)
         key.check(value)
         self.reload()
+        self.check_unlocked(name)
         entry = self._entries[name]
-        if entry.locked:
-            raise PermissionDeniedError(f"{name} cannot be changed: {entry.locked}", entry.remedy)
         content = dict(self._content)
         if value == entry.default:
             content.pop(name, None)

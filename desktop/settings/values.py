@@ -123,6 +123,7 @@ class Settings:
         host_networking_enabled: the same as `Switch.enabled`: policy and container isolation
             are considered already.
         machine: the machine to use; None to find one.
+        also_attach: machines that are attached beside it.
         reach_host: mirror the desktop's listeners into the machine.
         port_binding: "as-bound" or "localhost".
         ignore: ports that are not mirrored.
@@ -138,6 +139,7 @@ class Settings:
 
     host_networking_enabled: bool = False
     machine: str | None = None
+    also_attach: tuple[str, ...] = ()
     reach_host: bool = True
     port_binding: str = "as-bound"
     ignore: tuple[PortRule, ...] = ()
@@ -155,6 +157,7 @@ class Settings:
         return cls(
             host_networking_enabled=values["hostNetworkingEnabled"],
             machine=values["machine"],
+            also_attach=tuple(values["alsoAttach"]),
             reach_host=values["reachHost"],
             port_binding=values["portBinding"],
             ignore=tuple(parse_rule(text) for text in values["ignore"]),

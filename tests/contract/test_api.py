@@ -166,7 +166,9 @@ def test_a_status_has_all_fields_in_order(served: ServedBackend) -> None:
         "flows",
         "bytes",
         "uptime_s",
+        "machines",
     ]
+    assert status["machines"] == [status["machine"]]
     assert list(status["bytes"]) == ["in", "out"]
 
 
@@ -193,7 +195,7 @@ def test_a_slow_request_does_not_hold_up_the_next(served: ServedBackend) -> None
 def test_progress_comes_before_the_result(served: ServedBackend) -> None:
     lines: list[str] = []
     with connect(served) as client:
-        assert client.call("attach", {"machine": None}, lines.append) is None
+        assert client.call("attach", {"machine": None}, lines.append) == []
     assert lines == ["starting sandbox"]
 
 
@@ -291,7 +293,7 @@ def test_too_many_requests_at_once_end_the_connection(serve: Serve) -> None:
 def test_a_bug_in_one_request_ends_one_connection(
     served: ServedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served.backend.machine_states = None  # type: ignore[assignment]
+    served.backend.machines = None  # type: ignore[assignment,method-assign]
     with connect(served) as client, pytest.raises(ConnectionLostError):
         client.call("machines")
     served.run(until(lambda: "a client of the control API met a bug" in caplog.text))

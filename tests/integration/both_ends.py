@@ -65,7 +65,7 @@ class Desktop:
         if self.target is None:
             reset_socket(stream)
         elif request.protocol == "udp":
-            binding = Binding(Origin.HOST, "udp", request.address, request.port)
+            binding = Binding(Origin.HOST, "udp", request.address, request.port, "vm")
             self.udp_servers.opened(binding, stream, Target(*self.target))
         else:
             answer(self.relay, stream, *self.target, lambda _flow: None)

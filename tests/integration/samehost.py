@@ -129,14 +129,18 @@ class Samehost:
     @contextlib.contextmanager
     def python(self, code: str, *arguments: str) -> Iterator[str]:
         """A container that runs Python code, with the interpreter of this computer."""
-        name = self.docker(
-            *("run", "-d", "--network=host", "-v", "/:/desktop:ro", IMAGE),
-            *("busybox", "chroot", "/desktop", "/usr/bin/python3", "-u", "-c", code, *arguments),
-        )
+        name = self.start_python(code, *arguments)
         try:
             yield name
         finally:
             self.docker("rm", "-f", name)
+
+    def start_python(self, code: str, *arguments: str) -> str:
+        """Start such a container, for a test that ends it, or all that it is in; its id."""
+        return self.docker(
+            *("run", "-d", "--network=host", "-v", "/:/desktop:ro", IMAGE),
+            *("busybox", "chroot", "/desktop", "/usr/bin/python3", "-u", "-c", code, *arguments),
+        )
 
     @contextlib.contextmanager
     def puppet(self, name: str, network: str = "host") -> Iterator[Puppet]:

@@ -79,7 +79,15 @@ class Table:
 
 
 def _key(row: dict[str, Any]) -> str:
-    place = ("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port")
+    place = (
+        "machine",
+        "origin",
+        "protocol",
+        "machine_address",
+        "machine_port",
+        "host_address",
+        "host_port",
+    )
     return json.dumps([row[name] for name in place])
 
 

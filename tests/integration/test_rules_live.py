@@ -448,7 +448,7 @@ def test_after_two_hundred_changes_on_both_sides_there_is_what_the_rules_say_and
         chance.choice((inside, here)).change(chance, number)
         # Some changes come before the one before them is known, some after.
         stage.table.pause(chance.choice((0, 0.05)))
-    wishes = plan(inside.listeners, here.listeners, Rules())
+    wishes = plan("sandbox", inside.listeners, here.listeners, Rules())
     due = sorted(
         (
             (wish.binding.address, wish.binding.port, wish.binding.protocol),

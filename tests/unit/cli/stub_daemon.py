@@ -29,7 +29,7 @@ LIFETIME = 60
 class SickBackend(FakeBackend):
     """Reaches no machine."""
 
-    async def attach(self, machine: str | None, progress: Progress) -> None:
+    async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         progress("trying")
         raise MachineUnreachableError(f"no way to {machine}", "buy one")
 

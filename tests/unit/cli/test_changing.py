@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from desktop.api.fake import FakeMachine
 from desktop.daemon.lock import DaemonLock
 from desktop.paths import Paths
 from desktop.settings.keys import KEYS
@@ -172,8 +173,8 @@ def test_a_machine_is_used_started_and_stopped_by_the_daemon(
         assert (result.code, result.out) == (0, f"{word} sandbox\n")
         assert result.err == f"{'stopping' if action == 'stop' else 'starting'} sandbox\n"
     assert served.backend.calls == [
-        "set machine",
         "start sandbox",
+        "set machine",
         "start sandbox",
         "stop sandbox",
     ]
@@ -191,7 +192,41 @@ def test_a_machine_is_used_started_and_stopped_without_a_daemon(
     assert os.listdir(paths.config) == ["settings.json"]
 
 
-@pytest.mark.parametrize("action", ["use", "start", "stop", "env"])
+def test_a_machine_is_attached_beside_another_and_detached_by_the_daemon(
+    samehost: Command, served: ServedBackend
+) -> None:
+    served.backend.machine_states["sandbox-b"] = FakeMachine("sandbox-b")
+    samehost("up")
+    for action, names in (("attach", ["sandbox", "sandbox-b"]), ("detach", ["sandbox"])):
+        result = samehost("machine", action, "sandbox-b")
+        assert (result.code, result.out) == (0, f"{action}ed sandbox-b\n")
+        assert [machine.name for machine in served.do(served.backend.status).machines] == names
+    result = samehost("machine", "detach", "sandbox-b")
+    assert result.code == 2
+    assert "not attached: sandbox-b" in result.err
+
+
+def test_machines_are_attached_and_detached_without_a_daemon_for_the_next_one(
+    samehost: Command, registry: WordRegistry, paths: Paths
+) -> None:
+    def chosen() -> dict[str, object]:
+        return dict(json.loads(paths.settings_file.read_text()))
+
+    result = samehost("machine", "attach", "sandbox-b")
+    assert (result.code, registry.running) == (0, set())
+    assert result.out == "attached sandbox-b; this applies at the next: samehost up\n"
+    assert chosen() == {"machine": "sandbox", "alsoAttach": ["sandbox-b"]}
+    assert samehost("machine", "use", "sandbox-b").code == 0
+    assert chosen() == {"machine": "sandbox-b", "alsoAttach": ["sandbox"]}
+    assert samehost("machine", "detach", "sandbox-b").code == 0
+    assert chosen() == {"machine": "sandbox"}
+    result = samehost("machine", "detach", "sandbox")
+    assert result.code == 2
+    assert "sandbox" in result.err
+    assert chosen() == {"machine": "sandbox"}
+
+
+@pytest.mark.parametrize("action", ["use", "attach", "start", "stop", "env"])
 @pytest.mark.usefixtures("registry")
 def test_an_unknown_machine_is_a_usage_error(samehost: Command, action: str) -> None:
     result = samehost("machine", action, "mars")

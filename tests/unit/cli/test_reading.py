@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from desktop.api.fake import fake_row
+from desktop.api.fake import FakeMachine, fake_row
 from desktop.api.types import ContainerRef, PortRow
 from desktop.cli.main import main
 from desktop.cli.ports import PortTable
@@ -32,6 +32,7 @@ STATUS: dict[str, Any] = {
     "flows": ["tcp", "udp"],
     "bytes": ["in", "out"],
     "uptime_s": None,
+    "machines": None,
 }
 
 ROW = [
@@ -49,6 +50,7 @@ ROW = [
     "bytes_in",
     "bytes_out",
     "since",
+    "machine",
 ]
 
 
@@ -58,6 +60,7 @@ def assert_is_status(text: str) -> dict[str, Any]:
     for name, keys in STATUS.items():
         if keys:
             assert list(status[name]) == keys
+    assert status["machines"][0] == status["machine"]
     return status
 
 
@@ -125,6 +128,24 @@ def test_status_for_people_says_what_counts(samehost: Command, served: ServedBac
     assert "\x1b" not in "".join(lines)
 
 
+def test_status_has_a_line_for_each_machine_that_is_attached(
+    samehost: Command, served: ServedBackend
+) -> None:
+    attach_another(served)
+    lines = [line for line in samehost("status").out.splitlines() if line.startswith("Machine")]
+    assert [line.split()[1] for line in lines] == ["sandbox", "sandbox-b"]
+    status = assert_is_status(samehost("status", "--json").out)
+    assert [machine["name"] for machine in status["machines"]] == ["sandbox", "sandbox-b"]
+    assert [list(machine) for machine in status["machines"]] == [STATUS["machine"]] * 2
+
+
+def attach_another(served: ServedBackend) -> None:
+    """Have `sandbox-b` attached beside `sandbox`."""
+    served.backend.machine_states["sandbox-b"] = FakeMachine("sandbox-b")
+    served.run(served.backend.attach("sandbox", lambda _line: None))
+    served.run(served.backend.attach_also("sandbox-b", lambda _line: None))
+
+
 # ports
 
 
@@ -169,6 +190,23 @@ def test_the_table_shows_where_and_whose_and_why(samehost: Command, served: Serv
     assert head.split()[:2] == ["FROM", "PROTOCOL"]
     assert row.split()[:6] == ["machine", "tcp", "127.0.0.1:80", "127.0.0.1:80", "conflict", "web"]
     assert row.endswith("held by nginx (pid 7)")
+
+
+def test_the_table_names_machines_once_there_are_several(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    appear(served, fake_row(80))
+    assert "MACHINE" not in samehost("ports").out.split("IN THE MACHINE")[0]
+    appear(served, fake_row(80, machine="sandbox-b", state="conflict"), fake_row(79, "host"))
+    head, *rows = samehost("ports").out.splitlines()
+    assert head.split()[:2] == ["MACHINE", "FROM"]
+    cells = [row.split() for row in rows]
+    assert [(row[0], row[1], row[5]) for row in cells] == [
+        ("sandbox", "host", "active"),
+        ("sandbox", "machine", "active"),
+        ("sandbox-b", "machine", "conflict"),
+    ]
 
 
 def test_a_name_cannot_steer_the_terminal(samehost: Command, served: ServedBackend) -> None:
@@ -251,6 +289,21 @@ def test_watching_without_a_terminal_prints_changes(
         assert lines.next().split()[0] == "removed"
 
 
+def test_watching_names_machines_once_there_are_several(
+    served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable(served)
+    theirs = fake_row(80, machine="sandbox-b")
+    with watching(served, monkeypatch) as lines:
+        assert lines.next() == "no ports\n"
+        appear(served, fake_row(80))
+        assert lines.next().split()[:2] == ["added", "machine"]
+        appear(served, theirs)
+        assert lines.next().split()[:3] == ["added", "sandbox-b", "machine"]
+        served.do(partial(served.backend.change, [], [theirs]))
+        assert lines.next().split()[:3] == ["removed", "sandbox-b", "machine"]
+
+
 def test_watching_on_a_terminal_draws_the_table_again(
     served: ServedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +319,8 @@ def test_the_table_follows_snapshots_and_deltas() -> None:
     def row(port: int, state: str = "active") -> dict[str, Any]:
         addresses = {"machine_address": "::1", "host_address": "::1"}
         ports = {"machine_port": port, "host_port": port}
-        return {"origin": "host", "protocol": "tcp", **addresses, **ports, "state": state}
+        row = {"origin": "host", "protocol": "tcp", "machine": "sandbox"}
+        return {**row, **addresses, **ports, "state": state}
 
     table = PortTable()
     table.apply({"type": "snapshot", "ports": [row(2), row(1)]})
@@ -358,6 +412,16 @@ def test_wide_json_adds_image_and_labels_to_containers_and_nothing_else(
         "name",
         "runtime",
     ]
+
+
+def test_containers_of_the_same_id_in_two_machines_are_told_apart(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    appear(served, fake_row(80), fake_row(80, machine="sandbox-b"))
+    result = samehost("ports", "--wide", "--json")
+    keys = [list(row["container"]) for row in json.loads(result.out)]
+    assert keys == [["id", "name", "runtime", "image", "labels"]] * 2
 
 
 def test_labels_cannot_steer_the_terminal_nor_break_the_table(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from desktop.api.client import ApiClient
+from desktop.api.fake import FakeMachine
 from desktop.api.socketfile import bind
 from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
@@ -79,6 +80,17 @@ def test_up_with_a_daemon_attaches_only_and_says_so(
     result = samehost("up", "--machine", "sandbox")
     assert (result.code, result.out) == (0, "sandbox is connected; host networking is on\n")
     assert "runs already" in result.err
+
+
+def test_up_attaches_the_other_machines_of_the_settings_and_says_which_it_could_not(
+    samehost: Command, served: ServedBackend
+) -> None:
+    served.backend.machine_states["sandbox-b"] = FakeMachine("sandbox-b")
+    served.run(served.backend.set_setting("alsoAttach", ["sandbox-b", "mars"]))
+    result = samehost("up")
+    assert result.code == 0
+    assert result.out.startswith("sandbox is connected, sandbox-b is connected; ")
+    assert "samehost: mars: unknown machine" in result.err
 
 
 def test_up_with_an_unknown_machine_is_a_usage_error_and_leaves_the_daemon(

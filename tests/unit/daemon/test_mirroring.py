@@ -11,6 +11,7 @@ from dataclasses import replace
 import uvloop
 
 from desktop.daemon.link import AgentLink
+from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
 from desktop.listeners.fake import FakeListenerSource
 from desktop.mirror.rules import Rules
@@ -56,11 +57,13 @@ async def mirroring_of(*here: Listener) -> AsyncIterator[Mirroring]:
         await relay.aclose()
 
 
-def link_up(mirroring: Mirroring, *there: Listener) -> None:
+def link_up(mirroring: Mirroring, *there: Listener, machine: str = "vm") -> MachinePorts:
     """A link to a machine with these listeners."""
-    link = AgentLink(MemoryTransport(None), bytes(SECRET_SIZE), mirroring.pool, mirroring)
-    mirroring.link_up(link)
-    mirroring.message(Snapshot(1, first=True, last=True, listeners=there))
+    ports = mirroring.machine(machine)
+    link = AgentLink(MemoryTransport(None), bytes(SECRET_SIZE), ports.pool, ports)
+    ports.link_up(link)
+    ports.message(Snapshot(1, first=True, last=True, listeners=there))
+    return ports
 
 
 async def until_states(mirroring: Mirroring, *states: str) -> None:
@@ -79,9 +82,9 @@ def test_mirrors_are_active_as_soon_as_the_link_is_back() -> None:
 
     async def story() -> None:
         async with mirroring_of() as mirroring:
-            link_up(mirroring, server)
+            vm = link_up(mirroring, server)
             await until_states(mirroring, "active")
-            mirroring.link_down("a test cut it")
+            vm.link_down("a test cut it")
             await until_states(mirroring, "paused")
             link_up(mirroring, server)
             await until_states(mirroring, "active")
@@ -96,16 +99,16 @@ def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None
             server.setblocking(False)
             port = int(server.getsockname()[1])
             async with mirroring_of(Listener(1, "udp", "127.0.0.1", port)) as mirroring:
-                link_up(mirroring)
+                vm = link_up(mirroring)
                 await until_states(mirroring, "pending")
                 near, far = tcp_pair()
-                mirroring.opened(far, OpenRequest("127.0.0.1", port, "udp"))
+                vm.opened(far, OpenRequest("127.0.0.1", port, "udp"))
                 loop = asyncio.get_running_loop()
                 with near:
                     await loop.sock_sendall(near, header(Kind.DATA, 1, 5, 5) + b"hello")
                     async with asyncio.timeout(PATIENCE):
                         assert await loop.sock_recv(server, 100) == b"hello"
-                        mirroring.link_down("a test cut it")
+                        vm.link_down("a test cut it")
                         assert await loop.sock_recv(near, 100) == b""
                 assert mirroring.traffic.flows("udp") == 0
 
@@ -115,16 +118,16 @@ def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None
 def test_how_the_machine_is_watched_is_what_the_agent_said_last() -> None:
     async def story() -> None:
         async with mirroring_of() as mirroring:
-            link_up(mirroring)
-            known = [mirroring.welcome]
+            vm = link_up(mirroring)
+            known = [vm.welcome]
             welcome = Welcome("0.1.0", "3.9.2", "6.1", "vm", "eBPF")
             early, now, late = map(Watching, ("too early", "sock_diag polling", "too late"))
             for message in (early, welcome, now):
-                mirroring.message(message)
-                known.append(mirroring.welcome)
-            mirroring.link_down("a test cut it")
-            mirroring.message(late)
-            known.append(mirroring.welcome)
+                vm.message(message)
+                known.append(vm.welcome)
+            vm.link_down("a test cut it")
+            vm.message(late)
+            known.append(vm.welcome)
             assert known == [None, None, welcome, replace(welcome, watcher=now.watcher), None]
 
     run(story)

@@ -13,8 +13,8 @@ from desktop.mirror.model import Binding, Origin, Row, State, Target, Wish
 from link.listener import Container, Listener
 from link.relay.relay import Flow
 
-MIRROR = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80)
-STUB = Binding(Origin.HOST, "tcp", "127.0.0.1", 81)
+MIRROR = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80, "vm")
+STUB = Binding(Origin.HOST, "tcp", "127.0.0.1", 81, "vm")
 
 
 class Counted(Flow):
@@ -79,8 +79,8 @@ def test_the_containers_of_all_rows_and_of_each_change_are_known_once() -> None:
     labels = (("a", "1"), ("b", "\x1b[31m"))
     container = Container("ab", "web", "docker", "nginx", labels)
     web = replace(WEB, container=container)
-    known = ContainerDetails("ab", "web", "docker", "nginx", {"a": "1", "b": "\x1b[31m"})
-    other = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 443)
+    known = ContainerDetails("ab", "web", "docker", "nginx", {"a": "1", "b": "\x1b[31m"}, "vm")
+    other = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 443, "vm")
     desktop = Listener(2, "tcp", "0.0.0.0", 81, process="nginx")
     subscription = table.feed.subscribe()
     table.update([row(MIRROR, web), row(other, web), row(STUB, desktop)], [], [])
@@ -112,7 +112,7 @@ def test_counts_that_changed_come_with_their_container() -> None:
 def test_a_row_tells_both_ends_whichever_is_the_real_one() -> None:
     table = PortTable(Traffic(), clock_offset=1000.0)
     desktop = Listener(2, "tcp", "0.0.0.0", 81, process="nginx")
-    remapped = Binding(Origin.MACHINE, "tcp", "127.0.0.1", 18080)
+    remapped = Binding(Origin.MACHINE, "tcp", "127.0.0.1", 18080, "vm")
     table.update([row(remapped, WEB), row(STUB, desktop)], [], [])
     of_host, of_machine = table.rows()
     assert (of_host.machine_address, of_host.machine_port) == ("127.0.0.1", 81)
@@ -160,7 +160,7 @@ def test_rows_are_counted_by_state() -> None:
     assert (table.states().active, table.states().conflict, table.states().denied) == (1, 1, 0)
 
 
-UDP = Binding(Origin.MACHINE, "udp", "0.0.0.0", 53)
+UDP = Binding(Origin.MACHINE, "udp", "0.0.0.0", 53, "vm")
 
 
 def test_flows_are_counted_by_protocol() -> None:

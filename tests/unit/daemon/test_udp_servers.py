@@ -19,8 +19,8 @@ from link.datagrams.frames import Frame, Kind, cut, header
 from link.datagrams.linux import LinuxDatagramSockets
 
 PATIENCE = 5.0
-STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5300)
-OTHER_STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5301)
+STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5300, "vm")
+OTHER_STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5301, "vm")
 
 _Value = TypeVar("_Value")
 

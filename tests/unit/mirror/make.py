@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
+from desktop.mirror import rules
 from desktop.mirror.model import Binding, Failure, Origin, State, Target, Wish
 from link.listener import Container, Listener
 
 __all__ = [
     "BUSY",
+    "OTHER",
     "REFUSED",
+    "VM",
     "WEB",
     "here",
     "host_binding",
     "in_container",
     "machine_binding",
+    "plan",
     "wish_of",
 ]
+
+VM, OTHER = "vm", "other"
+"""The machine of these tests, and another one."""
 
 WEB = Container("0123456789abcdef" * 4, "web", "docker")
 BUSY = Failure(State.CONFLICT, "someone has it")
@@ -46,14 +54,19 @@ def here(
     return Listener(number, protocol, address, port, not dual, process=process, pid=77)
 
 
-def machine_binding(address: str, port: int) -> Binding:
+def machine_binding(address: str, port: int, machine: str = VM) -> Binding:
     """Where a TCP listener of the machine is mirrored."""
-    return Binding(Origin.MACHINE, "tcp", address, port)
+    return Binding(Origin.MACHINE, "tcp", address, port, machine)
 
 
-def host_binding(address: str, port: int) -> Binding:
+def host_binding(address: str, port: int, machine: str = VM) -> Binding:
     """Where a TCP listener of this computer is mirrored."""
-    return Binding(Origin.HOST, "tcp", address, port)
+    return Binding(Origin.HOST, "tcp", address, port, machine)
+
+
+def plan(there: Iterable[Listener], here: Iterable[Listener], how: rules.Rules) -> list[Wish]:
+    """The wishes for the machine of these tests."""
+    return rules.plan(VM, there, here, how)
 
 
 def wish_of(binding: Binding, state: State = State.PENDING, *, cookie: int = 1) -> Wish:

@@ -14,8 +14,8 @@ from tests.unit.mirror.make import here, machine_binding
 DUAL = "dual-stack"
 """Stands for `::` with IPV6_V6ONLY off."""
 
-HERE = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80)
-THERE = Binding(Origin.HOST, "tcp", "127.0.0.1", 80)
+HERE = Binding(Origin.MACHINE, "tcp", "0.0.0.0", 80, "vm")
+THERE = Binding(Origin.HOST, "tcp", "127.0.0.1", 80, "vm")
 
 
 def test_a_port_in_use_names_program_and_process() -> None:

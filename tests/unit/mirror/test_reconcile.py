@@ -16,7 +16,7 @@ from desktop.mirror.reconcile import (
     Open,
     Reconciler,
 )
-from tests.unit.mirror.make import BUSY, REFUSED, host_binding, machine_binding, wish_of
+from tests.unit.mirror.make import BUSY, REFUSED, VM, host_binding, machine_binding, wish_of
 
 ON_HOST = machine_binding("0.0.0.0", 8000)
 """A mirror that stands on this computer."""
@@ -31,7 +31,7 @@ LATE = host_binding("::1", 8000)
 def with_open(*bindings: Binding, now: float = 0.0) -> Reconciler:
     """A reconciler whose wishes are these, all open and told."""
     reconciler = Reconciler()
-    reconciler.wish([wish_of(binding) for binding in bindings], now)
+    reconciler.wish(VM, [wish_of(binding) for binding in bindings], now)
     reconciler.actions(now)
     for binding in bindings:
         reconciler.opened(binding, now)
@@ -42,7 +42,7 @@ def with_open(*bindings: Binding, now: float = 0.0) -> Reconciler:
 def with_failed(failure: Failure, binding: Binding = ON_HOST) -> Reconciler:
     """A reconciler whose only mirror could not be opened at time 0."""
     reconciler = Reconciler()
-    reconciler.wish([wish_of(binding)], 0.0)
+    reconciler.wish(VM, [wish_of(binding)], 0.0)
     reconciler.actions(0.0)
     reconciler.failed(binding, failure, 0.0)
     return reconciler
@@ -57,7 +57,7 @@ def state_of(reconciler: Reconciler, binding: Binding) -> State:
 def test_a_wish_is_opened_once_and_becomes_active() -> None:
     reconciler = Reconciler()
     wish = wish_of(ON_HOST)
-    reconciler.wish([wish], 1.0)
+    reconciler.wish(VM, [wish], 1.0)
     assert state_of(reconciler, ON_HOST) is State.PENDING
     assert reconciler.actions(1.0) == [Open(wish)]
     assert reconciler.actions(2.0) == []
@@ -69,7 +69,7 @@ def test_a_wish_is_opened_once_and_becomes_active() -> None:
 
 def test_a_wish_that_goes_closes_its_mirror_once_and_its_row_at_once() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     assert reconciler.rows() == []
     assert reconciler.actions(1.0) == [Close(ON_HOST)]
     assert reconciler.actions(2.0) == []
@@ -81,27 +81,27 @@ def test_a_wish_that_goes_closes_its_mirror_once_and_its_row_at_once() -> None:
 def test_what_the_rules_decide_against_is_shown_and_not_opened(state: State) -> None:
     reconciler = Reconciler()
     wish = wish_of(ON_HOST, state)
-    reconciler.wish([wish], 1.0)
+    reconciler.wish(VM, [wish], 1.0)
     assert reconciler.actions(1.0) == []
     assert reconciler.rows() == [Row(wish, state, wish.reason, 1.0)]
 
 
 def test_a_mirror_that_the_rules_turn_against_closes_and_comes_back_when_they_relent() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.wish([wish_of(ON_HOST, State.CONFLICT)], 1.0)
+    reconciler.wish(VM, [wish_of(ON_HOST, State.CONFLICT)], 1.0)
     assert state_of(reconciler, ON_HOST) is State.CONFLICT
     assert reconciler.actions(1.0) == [Close(ON_HOST)]
     reconciler.closed(ON_HOST, 1.0)
-    reconciler.wish([wish_of(ON_HOST)], 2.0)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 2.0)
     assert state_of(reconciler, ON_HOST) is State.PENDING
     assert reconciler.actions(2.0) == [Open(wish_of(ON_HOST))]
 
 
 def test_a_mirror_is_not_opened_again_before_it_is_closed() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     assert reconciler.actions(1.0) == [Close(ON_HOST)]
-    reconciler.wish([wish_of(ON_HOST)], 2.0)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 2.0)
     assert reconciler.actions(2.0) == []
     assert state_of(reconciler, ON_HOST) is State.PENDING
     reconciler.closed(ON_HOST, 3.0)
@@ -110,9 +110,9 @@ def test_a_mirror_is_not_opened_again_before_it_is_closed() -> None:
 
 def test_a_mirror_that_is_no_longer_wished_when_it_opens_is_closed() -> None:
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST)], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 0.0)
     reconciler.actions(0.0)
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     assert reconciler.actions(1.0) == []
     reconciler.opened(ON_HOST, 2.0)
     assert reconciler.actions(2.0) == [Close(ON_HOST)]
@@ -120,9 +120,9 @@ def test_a_mirror_that_is_no_longer_wished_when_it_opens_is_closed() -> None:
 
 def test_a_failure_that_nobody_waits_for_is_forgotten() -> None:
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST)], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 0.0)
     reconciler.actions(0.0)
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     reconciler.failed(ON_HOST, BUSY, 2.0)
     assert reconciler.rows() == []
     assert reconciler.next_deadline() is None
@@ -137,7 +137,7 @@ def test_a_listener_that_moves_between_loopback_and_wildcard_meets_no_mirror_of_
 ) -> None:
     before, after = machine_binding(old, 8000), machine_binding(new, 8000)
     reconciler = with_open(before)
-    reconciler.wish([wish_of(after)], 1.0)
+    reconciler.wish(VM, [wish_of(after)], 1.0)
     assert reconciler.actions(1.0) == [Close(before)]
     reconciler.closed(before, 1.0)
     assert reconciler.actions(1.0) == [Open(wish_of(after))]
@@ -147,14 +147,14 @@ def test_mirrors_that_do_not_meet_do_not_wait_for_each_other() -> None:
     old = machine_binding("0.0.0.0", 8000)
     others = [machine_binding("::", 8000), machine_binding("0.0.0.0", 8001)]
     reconciler = with_open(old)
-    reconciler.wish([wish_of(other) for other in others], 1.0)
+    reconciler.wish(VM, [wish_of(other) for other in others], 1.0)
     assert reconciler.actions(1.0) == [Close(old), *(Open(wish_of(other)) for other in others)]
 
 
 def test_another_listener_behind_an_open_mirror_changes_only_the_row() -> None:
     reconciler = with_open(ON_HOST)
     other = replace(wish_of(ON_HOST, cookie=2), target=Target("::1", 8000))
-    reconciler.wish([other], 5.0)
+    reconciler.wish(VM, [other], 5.0)
     assert reconciler.actions(5.0) == []
     assert reconciler.wish_for(ON_HOST) == other
     row = Row(other, State.ACTIVE, "", 0.0)
@@ -165,9 +165,9 @@ def test_a_flow_finds_its_target_only_while_the_mirror_is_wanted() -> None:
     reconciler = with_open(ON_HOST)
     assert reconciler.wish_for(ON_HOST) == wish_of(ON_HOST)
     assert reconciler.wish_for(IN_MACHINE) is None
-    reconciler.wish([wish_of(ON_HOST, State.IGNORED)], 1.0)
+    reconciler.wish(VM, [wish_of(ON_HOST, State.IGNORED)], 1.0)
     assert reconciler.wish_for(ON_HOST) is None
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     assert reconciler.wish_for(ON_HOST) is None
 
 
@@ -240,7 +240,7 @@ def test_a_mirror_lost_by_itself_is_opened_again() -> None:
 def test_when_listeners_changed_conflicts_are_tried_at_once_and_denials_are_not() -> None:
     denied = machine_binding("0.0.0.0", 81)
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST), wish_of(denied)], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST), wish_of(denied)], 0.0)
     reconciler.actions(0.0)
     reconciler.failed(ON_HOST, BUSY, 0.0)
     reconciler.failed(denied, REFUSED, 0.0)
@@ -252,7 +252,7 @@ def test_when_listeners_changed_conflicts_are_tried_at_once_and_denials_are_not(
 
 def test_a_conflict_of_the_rules_is_not_tried() -> None:
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST, State.CONFLICT)], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST, State.CONFLICT)], 0.0)
     reconciler.actions(0.0)
     reconciler.retry_conflicts(1.0)
     assert reconciler.actions(1.0) == []
@@ -269,8 +269,8 @@ def test_a_retry_that_is_no_longer_needed_sets_no_deadline() -> None:
 
 def test_a_failure_is_forgotten_when_the_rules_turned_against_the_mirror_since() -> None:
     reconciler = with_failed(REFUSED)
-    reconciler.wish([wish_of(ON_HOST, State.CONFLICT)], 0.1)
-    reconciler.wish([wish_of(ON_HOST)], 0.2)
+    reconciler.wish(VM, [wish_of(ON_HOST, State.CONFLICT)], 0.1)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 0.2)
     assert state_of(reconciler, ON_HOST) is State.PENDING
     assert reconciler.actions(0.2) == [Open(wish_of(ON_HOST))]
 
@@ -280,13 +280,13 @@ def test_a_failure_is_forgotten_when_the_rules_turned_against_the_mirror_since()
 
 def test_a_short_break_pauses_and_leaves_this_computers_mirrors_standing() -> None:
     reconciler = with_open(ON_HOST, IN_MACHINE)
-    reconciler.pause(1.0)
+    reconciler.pause(VM, 1.0)
     assert state_of(reconciler, ON_HOST) is State.PAUSED
     assert state_of(reconciler, IN_MACHINE) is State.PAUSED
     assert reconciler.actions(1.0) == []
     assert reconciler.next_deadline() == 1.0 + GRACE_SECONDS
-    reconciler.resume(2.0)
-    reconciler.wish([wish_of(ON_HOST), wish_of(IN_MACHINE)], 2.0)
+    reconciler.resume(VM, 2.0)
+    reconciler.wish(VM, [wish_of(ON_HOST), wish_of(IN_MACHINE)], 2.0)
     assert state_of(reconciler, ON_HOST) is State.ACTIVE
     assert reconciler.actions(2.0) == [Open(wish_of(IN_MACHINE))]
     assert reconciler.actions(1.0 + GRACE_SECONDS) == []
@@ -294,14 +294,14 @@ def test_a_short_break_pauses_and_leaves_this_computers_mirrors_standing() -> No
 
 def test_after_the_grace_mirrors_close_and_rows_stay_until_the_link_is_back() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.pause(1.0)
+    reconciler.pause(VM, 1.0)
     assert reconciler.actions(1.0 + GRACE_SECONDS - 0.01) == []
     assert reconciler.actions(1.0 + GRACE_SECONDS) == [Close(ON_HOST)]
     reconciler.closed(ON_HOST, 7.0)
     assert state_of(reconciler, ON_HOST) is State.PAUSED
     assert reconciler.actions(8.0) == []
     assert reconciler.next_deadline() is None
-    reconciler.resume(9.0)
+    reconciler.resume(VM, 9.0)
     assert state_of(reconciler, ON_HOST) is State.PENDING
     assert reconciler.actions(9.0) == [Open(wish_of(ON_HOST))]
     reconciler.opened(ON_HOST, 9.0)
@@ -310,39 +310,39 @@ def test_after_the_grace_mirrors_close_and_rows_stay_until_the_link_is_back() ->
 
 def test_a_second_pause_does_not_prolong_the_grace() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.pause(1.0)
-    reconciler.pause(4.0)
+    reconciler.pause(VM, 1.0)
+    reconciler.pause(VM, 4.0)
     assert reconciler.actions(1.0 + GRACE_SECONDS) == [Close(ON_HOST)]
 
 
 def test_without_a_link_nothing_new_is_opened_but_what_is_unwished_closes() -> None:
     reconciler = with_open(ON_HOST)
-    reconciler.pause(1.0)
+    reconciler.pause(VM, 1.0)
     late = machine_binding("127.0.0.1", 9000)
-    reconciler.wish([wish_of(late)], 2.0)
+    reconciler.wish(VM, [wish_of(late)], 2.0)
     assert state_of(reconciler, late) is State.PAUSED
     assert reconciler.actions(2.0) == [Close(ON_HOST)]
 
 
 def test_an_open_under_way_when_the_link_breaks_counts_here_and_is_void_there() -> None:
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST), wish_of(IN_MACHINE)], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST), wish_of(IN_MACHINE)], 0.0)
     reconciler.actions(0.0)
-    reconciler.pause(1.0)
+    reconciler.pause(VM, 1.0)
     reconciler.opened(ON_HOST, 1.0)
     reconciler.opened(IN_MACHINE, 1.0)
-    reconciler.resume(2.0)
+    reconciler.resume(VM, 2.0)
     assert state_of(reconciler, ON_HOST) is State.ACTIVE
     assert reconciler.actions(2.0) == [Open(wish_of(IN_MACHINE))]
 
 
 def test_a_close_under_way_in_the_machine_is_done_when_the_link_breaks() -> None:
     reconciler = with_open(IN_MACHINE)
-    reconciler.wish([], 1.0)
+    reconciler.wish(VM, [], 1.0)
     assert reconciler.actions(1.0) == [Close(IN_MACHINE)]
-    reconciler.pause(2.0)
-    reconciler.resume(3.0)
-    reconciler.wish([wish_of(IN_MACHINE)], 3.0)
+    reconciler.pause(VM, 2.0)
+    reconciler.resume(VM, 3.0)
+    reconciler.wish(VM, [wish_of(IN_MACHINE)], 3.0)
     assert reconciler.actions(3.0) == [Open(wish_of(IN_MACHINE))]
 
 
@@ -352,18 +352,18 @@ def test_a_failure_waits_for_the_link_and_is_tried_at_once_when_it_is_back(
     failure: Failure, back: float
 ) -> None:
     reconciler = with_failed(failure)
-    reconciler.pause(0.1)
+    reconciler.pause(VM, 0.1)
     assert state_of(reconciler, ON_HOST) is failure.state
     assert reconciler.next_deadline() == 0.1 + GRACE_SECONDS
     assert reconciler.actions(back) == []
-    reconciler.resume(back)
+    reconciler.resume(VM, back)
     assert reconciler.actions(back) == [Open(wish_of(ON_HOST))]
 
 
 def test_clearing_closes_everything_even_without_a_link() -> None:
     reconciler = with_open(ON_HOST, IN_MACHINE)
-    reconciler.pause(1.0)
-    reconciler.clear(2.0)
+    reconciler.pause(VM, 1.0)
+    reconciler.wish(VM, (), 2.0)
     assert reconciler.rows() == []
     assert reconciler.actions(2.0) == [Close(ON_HOST)]
     reconciler.closed(ON_HOST, 2.0)
@@ -382,7 +382,7 @@ def test_rows_are_sorted_by_origin_protocol_port_and_numeric_address() -> None:
         machine_binding("0.0.0.0", 443),
     ]
     reconciler = Reconciler()
-    reconciler.wish([wish_of(binding) for binding in reversed(bindings)], 0.0)
+    reconciler.wish(VM, [wish_of(binding) for binding in reversed(bindings)], 0.0)
     assert [row.wish.binding for row in reconciler.rows()] == bindings
 
 
@@ -390,7 +390,7 @@ def test_changes_are_told_once() -> None:
     stays, goes, comes = (machine_binding("0.0.0.0", port) for port in (1, 2, 3))
     reconciler = with_open(stays, goes)
     gone = reconciler.row(goes)
-    reconciler.wish([wish_of(stays), wish_of(comes)], 1.0)
+    reconciler.wish(VM, [wish_of(stays), wish_of(comes)], 1.0)
     assert reconciler.take_changes() == ([reconciler.row(comes)], [], [gone])
     assert reconciler.take_changes() == ([], [], [])
     reconciler.actions(1.0)
@@ -400,15 +400,15 @@ def test_changes_are_told_once() -> None:
 
 def test_what_came_and_went_between_two_tellings_is_not_told() -> None:
     reconciler = Reconciler()
-    reconciler.wish([wish_of(ON_HOST)], 0.0)
-    reconciler.wish([], 0.0)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 0.0)
+    reconciler.wish(VM, [], 0.0)
     assert reconciler.take_changes() == ([], [], [])
 
 
 def test_the_same_wishes_again_change_nothing() -> None:
     reconciler = with_open(ON_HOST, IN_MACHINE)
     wishes: list[Wish] = [wish_of(ON_HOST), wish_of(IN_MACHINE), wish_of(ON_HOST)]
-    reconciler.wish(wishes, 5.0)
+    reconciler.wish(VM, wishes, 5.0)
     assert reconciler.take_changes() == ([], [], [])
     assert reconciler.actions(5.0) == []
 
@@ -444,7 +444,7 @@ def notices_of_a_conflict_that_returns(elapsed: float) -> list[Row]:
     told = reconciler.notices()
     reconciler.actions(100.0)
     reconciler.opened(ON_HOST, 100.0)
-    reconciler.wish([wish_of(ON_HOST)], 100.0 + elapsed)
+    reconciler.wish(VM, [wish_of(ON_HOST)], 100.0 + elapsed)
     reconciler.lost(ON_HOST, BUSY, 100.0 + elapsed)
     return told + reconciler.notices()
 
@@ -466,8 +466,8 @@ def test_all_rows_about_one_port_are_one_notice_of_the_machines_row() -> None:
         machine_binding("0.0.0.0", 8001),
     ]
     reconciler = Reconciler()
-    reconciler.wish([wish_of(binding, State.CONFLICT) for binding in rows], 0.0)
+    reconciler.wish(VM, [wish_of(binding, State.CONFLICT) for binding in rows], 0.0)
     told = [row.wish.binding for row in reconciler.notices()]
-    reconciler.wish([wish_of(binding, State.CONFLICT) for binding in [*rows, LATE]], 1.0)
+    reconciler.wish(VM, [wish_of(binding, State.CONFLICT) for binding in [*rows, LATE]], 1.0)
     assert reconciler.notices() == []
     assert told == [machine_binding("0.0.0.0", 8000), machine_binding("0.0.0.0", 8001)]

@@ -1,8 +1,8 @@
 """The reconciler against an opener that fails, loses and is slow, in any order of events.
 
 The oracle is plain: whatever happened, once all is answered and time has passed, what is open is
-what is wished and can be opened; and nothing is ever opened twice, closed twice, or beside a
-mirror that it meets.
+what is wished and can be opened, but for what meets another machine's; and nothing is ever opened
+twice, closed twice, beside a mirror that it meets, or closed for another machine's sake.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from desktop.mirror.model import Binding, Failure, Origin, Row, State
 from desktop.mirror.reconcile import DENIED_RETRY_SECONDS, GRACE_SECONDS, Action, Open, Reconciler
-from tests.unit.mirror.make import BUSY, REFUSED, host_binding, machine_binding, wish_of
+from tests.unit.mirror.make import BUSY, OTHER, REFUSED, VM, host_binding, machine_binding, wish_of
 
 PLACES = [
     machine_binding("0.0.0.0", 80),
@@ -25,8 +25,12 @@ PLACES = [
     machine_binding("0.0.0.0", 81),
     host_binding("127.0.0.1", 82),
     host_binding("::1", 82),
+    machine_binding("0.0.0.0", 80, OTHER),
+    machine_binding("127.0.0.1", 80, OTHER),
+    machine_binding("0.0.0.0", 81, OTHER),
+    host_binding("127.0.0.1", 82, OTHER),
 ]
-WILDCARD, NARROW = PLACES[0], set(PLACES[1:3])
+MACHINES = st.sampled_from([VM, OTHER])
 SECONDS = st.sampled_from([0.0, 0.1, 0.3, 1.0, GRACE_SECONDS, 40.0])
 ROUNDS = 4
 """Enough to come to rest: close, open, fail, open again."""
@@ -44,7 +48,8 @@ class ReconcilerMachine(RuleBasedStateMachine):
         self.told: list[Action] = []
         self.open: set[Binding] = set()
         self.told_rows: dict[Binding, Row] = {}
-        self.is_linked = True
+        self.cut: dict[str, float] = {}
+        """Machines without a link, and since when."""
 
     # What the world does.
 
@@ -53,24 +58,39 @@ class ReconcilerMachine(RuleBasedStateMachine):
         self.now += seconds
 
     @rule(
+        machine=MACHINES,
         wished=st.dictionaries(
             st.sampled_from(PLACES),
             st.sampled_from([State.PENDING, State.PENDING, State.CONFLICT, State.IGNORED]),
         ),
         cookie=st.integers(1, 3),
     )
-    def wish(self, wished: dict[Binding, State], cookie: int) -> None:
-        if wished.get(WILDCARD) is State.PENDING:
-            covered = {place for place in NARROW if wished.get(place) is State.PENDING}
-            wished = wished | dict.fromkeys(covered, State.IGNORED)
-        self.wished = wished
-        wishes = [wish_of(place, state, cookie=cookie) for place, state in wished.items()]
-        self.reconciler.wish([*wishes, *wishes], self.now)
+    def wish(self, machine: str, wished: dict[Binding, State], cookie: int) -> None:
+        wished = {place: state for place, state in wished.items() if place.machine == machine}
+        wildcards = [place for place in wanted_of(wished) if place.address == "0.0.0.0"]
+        covered = {
+            place
+            for place in wanted_of(wished)
+            if any(place != wildcard and meet(place, wildcard) for wildcard in wildcards)
+        }
+        self.clear(machine)
+        self.wished |= wished | dict.fromkeys(covered, State.IGNORED)
+        wishes = [
+            wish_of(place, state, cookie=cookie)
+            for place, state in self.wished.items()
+            if place.machine == machine
+        ]
+        self.reconciler.wish(machine, [*wishes, *wishes], self.now)
 
-    @rule()
-    def clear(self) -> None:
-        self.wished = {}
-        self.reconciler.clear(self.now)
+    @rule(machine=MACHINES)
+    def wish_nothing(self, machine: str) -> None:
+        self.clear(machine)
+        self.reconciler.wish(machine, (), self.now)
+
+    def clear(self, machine: str) -> None:
+        self.wished = {
+            place: state for place, state in self.wished.items() if place.machine != machine
+        }
 
     @rule(
         place=st.sampled_from(PLACES),
@@ -82,19 +102,19 @@ class ReconcilerMachine(RuleBasedStateMachine):
         if is_barred and place not in self.open:
             self.barred[place] = failure
 
-    @rule(seconds=SECONDS)
-    def pause(self, seconds: float) -> None:
-        self.is_linked = False
-        self.open = {place for place in self.open if place.origin is Origin.MACHINE}
-        self.told = [action for action in self.told if origin_of(action) is Origin.MACHINE]
-        self.reconciler.pause(self.now)
+    @rule(machine=MACHINES, seconds=SECONDS)
+    def pause(self, machine: str, seconds: float) -> None:
+        self.cut.setdefault(machine, self.now)
+        self.open = {place for place in self.open if not is_in(machine, place)}
+        self.told = [action for action in self.told if not is_in(machine, action.binding)]
+        self.reconciler.pause(machine, self.now)
         self.now += seconds
         self.ask()
 
-    @rule()
-    def resume(self) -> None:
-        self.is_linked = True
-        self.reconciler.resume(self.now)
+    @rule(machine=MACHINES)
+    def resume(self, machine: str) -> None:
+        self.cut.pop(machine, None)
+        self.reconciler.resume(machine, self.now)
 
     @rule()
     def retry_conflicts(self) -> None:
@@ -102,7 +122,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(PLACES))
     def lose(self, place: Binding) -> None:
-        if place in self.open and not any(binding_of(action) == place for action in self.told):
+        if place in self.open and not any(action.binding == place for action in self.told):
             self.open.remove(place)
             self.reconciler.lost(place, REFUSED, self.now)
 
@@ -115,22 +135,22 @@ class ReconcilerMachine(RuleBasedStateMachine):
         assert not actions or (deadline is not None and deadline <= self.now)
         assert self.reconciler.actions(self.now) == []
         for action in actions:
-            place = binding_of(action)
-            assert place not in {binding_of(earlier) for earlier in self.told}
+            place = action.binding
+            assert place not in {earlier.binding for earlier in self.told}
             if isinstance(action, Open):
                 assert self.wished.get(place) is State.PENDING
                 assert place not in self.open
                 self.check_room(place)
             else:
                 assert place in self.open
+                is_wanted = self.wished.get(place) is State.PENDING
+                is_away = self.now >= self.cut.get(place.machine, self.now) + GRACE_SECONDS
+                assert not is_wanted or is_away
             self.told.append(action)
 
     def check_room(self, place: Binding) -> None:
-        near = self.open | {binding_of(action) for action in self.told}
-        if place == WILDCARD:
-            assert not near & NARROW
-        if place in NARROW:
-            assert WILDCARD not in near
+        near = self.open | {action.binding for action in self.told}
+        assert not any(meet(place, other) for other in near)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), twice=st.booleans())
@@ -141,7 +161,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
             reply()
 
     def carry_out(self, action: Action) -> Callable[[], None]:
-        place, now = binding_of(action), self.now
+        place, now = action.binding, self.now
         if not isinstance(action, Open):
             self.open.remove(place)
             return lambda: self.reconciler.closed(place, now)
@@ -166,7 +186,8 @@ class ReconcilerMachine(RuleBasedStateMachine):
     @rule()
     def come_to_rest(self) -> None:
         """Everything is answered and time passes until nothing is due: the oracle."""
-        self.resume()
+        for machine in (VM, OTHER):
+            self.resume(machine)
         for _ in range(ROUNDS):
             deadline = self.reconciler.next_deadline()
             self.now += DENIED_RETRY_SECONDS[1]
@@ -174,13 +195,22 @@ class ReconcilerMachine(RuleBasedStateMachine):
             self.ask()
             while self.told:
                 self.carry_out(self.told.pop(0))()
-        wanted = {place for place, state in self.wished.items() if state is State.PENDING}
-        assert self.open == wanted - set(self.barred)
+        wanted = wanted_of(self.wished)
+        assert self.open <= wanted - set(self.barred)
         for place in wanted:
             row = self.reconciler.row(place)
             assert row is not None
             failure = self.barred.get(place)
-            assert row.state is (failure.state if failure else State.ACTIVE)
+            rivals = [other for other in self.open if other != place and meet(place, other)]
+            if place in self.open:
+                assert row.state is State.ACTIVE
+                assert not rivals
+            elif rivals:
+                assert row.state is State.CONFLICT
+                assert all(rival.machine in row.reason for rival in rivals)
+            else:
+                assert failure is not None
+                assert (row.state, row.reason) == (failure.state, failure.reason)
 
     @invariant()
     def every_wish_has_its_row(self) -> None:
@@ -190,16 +220,28 @@ class ReconcilerMachine(RuleBasedStateMachine):
             if state is not State.PENDING:
                 assert rows[place].state is state
             if rows[place].state is State.ACTIVE:
-                assert self.is_linked
+                assert place.machine not in self.cut
                 assert place in self.open
 
 
-def binding_of(action: Action) -> Binding:
-    return action.wish.binding if isinstance(action, Open) else action.binding
+def wanted_of(wished: dict[Binding, State]) -> set[Binding]:
+    return {place for place, state in wished.items() if state is State.PENDING}
 
 
-def origin_of(action: Action) -> Origin:
-    return binding_of(action).origin
+def is_in(machine: str, place: Binding) -> bool:
+    """True if the mirror stands in that machine."""
+    return place.origin is Origin.HOST and place.machine == machine
+
+
+def meet(one: Binding, two: Binding) -> bool:
+    """True for two mirrors on one computer which the kernel would not let both be bound."""
+    if one.origin is not two.origin or (one.protocol, one.port) != (two.protocol, two.port):
+        return False
+    if one.origin is Origin.HOST and one.machine != two.machine:
+        return False
+    has_wildcard = "0.0.0.0" in (one.address, two.address)
+    is_old = "::1" not in (one.address, two.address)
+    return one.address == two.address or (has_wildcard and is_old)
 
 
 TestReconciler = ReconcilerMachine.TestCase

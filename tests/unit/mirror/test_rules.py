@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop.mirror.model import Binding, Origin, State, Target, Wish
-from desktop.mirror.rules import AS_BOUND, LOCALHOST, Rules, plan
+from desktop.mirror.rules import AS_BOUND, LOCALHOST, Rules
 from desktop.settings.values import parse_rule
 from link.listener import Listener
-from tests.unit.mirror.make import here, host_binding, in_container, machine_binding
+from tests.unit.mirror.make import here, host_binding, in_container, machine_binding, plan
 
 DUAL = "dual-stack"
 """Stands for `::` with IPV6_V6ONLY off."""

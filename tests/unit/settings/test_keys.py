@@ -17,6 +17,7 @@ def test_the_keys_are_those_of_the_documentation() -> None:
     assert {name: key.default for name, key in KEYS.items()} == {
         "hostNetworkingEnabled": False,
         "machine": None,
+        "alsoAttach": [],
         "reachHost": True,
         "portBinding": "as-bound",
         "ignore": [],
@@ -45,6 +46,7 @@ def test_the_typed_defaults_are_those_of_the_table() -> None:
     [
         ("machine", "sandbox"),
         ("machine", None),
+        ("alsoAttach", ["sandbox-b", "lima-default"]),
         ("portBinding", "localhost"),
         ("ignore", ["udp:5353", "tcp:7000-7010", "machine:tcp:22", "host:udp:1-65535"]),
         ("remap", {"tcp:8000": 18000, "udp:8000": 18000}),
@@ -130,6 +132,11 @@ def test_a_good_value_passes(key: str, value: object) -> None:
         ("maxUdpFlows", 0, "maxUdpFlows is 0, not between 1 and 65536"),
         ("udpPath", "linux", 'udpPath is "linux", which is no choice'),
         ("ebpf", True, "ebpf is true, which is no choice"),
+        ("alsoAttach", "sandbox-b", 'alsoAttach is "sandbox-b", not a list'),
+        ("alsoAttach", [None], "alsoAttach[0] is null, not a name"),
+        ("alsoAttach", ["a", "b", "a"], 'alsoAttach[2] "a" is there twice'),
+        ("alsoAttach", ["a", "b/c"], 'alsoAttach[1] is "b/c", which cannot be a name'),
+        ("alsoAttach", [str(n) for n in range(17)], "alsoAttach has 17 names, more than 16"),
         ("sandboxNetwork", 10, "sandboxNetwork is 10, not text"),
         ("sandboxNetwork", "8.8.8.0/24", 'sandboxNetwork "8.8.8.0/24" is not a private network'),
         ("sandboxNetwork", "127.0.0.0/8", 'sandboxNetwork "127.0.0.0/8" is not a private network'),

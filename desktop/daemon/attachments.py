@@ -1,0 +1,115 @@
+"""The machines in use: an attachment and a link for each, and which of them commands mean.
+
+Rules: one machine's trouble is its own: each is attached, supervised and detached by itself. What
+is attached beside the current machine is the daemon's to say. Counterparts: `attachment.py` for
+one of them, `mirroring.py` for the ports of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from desktop.api.types import MachineStatus
+from desktop.daemon.attachment import Attachment
+from desktop.daemon.machine_ports import MachinePorts
+from desktop.daemon.mirroring import Mirroring
+from desktop.machines.machine import Machine, Progress
+
+__all__ = ["Attachments"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A machine that was attached at some time; kept, since it may be again."""
+
+    attachment: Attachment
+    ports: MachinePorts
+
+
+class Attachments:
+    """See the module. Owned by the daemon; `keep` nothing before dropping it.
+
+    Attributes:
+        current: the name of the machine that commands mean; "" as long as there was none.
+    """
+
+    def __init__(self, mirroring: Mirroring) -> None:
+        self.current = ""
+        self._mirroring = mirroring
+        self._known: dict[str, _Known] = {}
+
+    def names(self) -> list[str]:
+        """Machines that are attached, or meant to be, in the order in which they first were."""
+        return [name for name, each in self._known.items() if each.attachment.state != "stopped"]
+
+    def is_connected(self, name: str) -> bool:
+        """True while there is a link to the machine."""
+        return name in self._known and self._known[name].attachment.state == "connected"
+
+    async def attach(self, machine: Machine, progress: Progress) -> None:
+        """Start `machine` if need be and connect.
+
+        Raises as `Attachment.attach` does; whatever else is attached is left alone.
+        """
+        known = self._known.get(machine.name)
+        if known is None:
+            ports = self._mirroring.machine(machine.name)
+            known = self._known[machine.name] = _Known(Attachment(ports.pool, ports), ports)
+        try:
+            await known.attachment.attach(machine, progress)
+        finally:
+            if known.attachment.state in ("stopped", "failed"):
+                known.ports.detached()
+
+    @contextlib.contextmanager
+    def held_back(self, name: str) -> Iterator[None]:
+        """Open no port of a machine that is being attached until the block ends.
+
+        So a machine whose place it takes can go first, and they have no conflict.
+        """
+        ports = self._mirroring.machine(name)
+        ports.is_held = name not in self.names()
+        try:
+            yield
+        finally:
+            ports.is_held = False
+            ports.replan()
+
+    async def detach(self, name: str) -> None:
+        """End the machine's link, agent and mirrors, if it has any; it runs on itself."""
+        known = self._known.get(name)
+        if known is not None:
+            await known.attachment.detach()
+            known.ports.detached()
+
+    async def keep(self, names: Collection[str]) -> None:
+        """Detach all but these."""
+        for name in self.names():
+            if name not in names:
+                await self.detach(name)
+
+    def statuses(self, default: str) -> list[MachineStatus]:
+        """The current one, which may be stopped, then the others that are attached.
+
+        `default` is the current one's name as long as there was none.
+        """
+        current = self.current or default
+        others = [name for name in self.names() if name != current]
+        return [self._status(name) for name in (current, *others)]
+
+    def _status(self, name: str) -> MachineStatus:
+        known = self._known.get(name)
+        if known is None:
+            return MachineStatus(name, "", "stopped", "", "", "", "")
+        attachment, welcome = known.attachment, known.ports.welcome
+        return MachineStatus(
+            name=name,
+            kind=attachment.machine.kind if attachment.machine else "",
+            state=attachment.state,
+            kernel=welcome.kernel if welcome else "",
+            agent_version=welcome.agent_version if welcome else "",
+            transport=attachment.transport_name if welcome else "",
+            watcher=welcome.watcher if welcome else "",
+        )

@@ -1,0 +1,181 @@
+"""What every backend of the control API guarantees of the machines that are attached."""
+
+from __future__ import annotations
+
+import pytest
+
+from desktop.errors import MachineUnreachableError, SamehostError, UsageError
+from tests.contract.api_worlds import Kind, World, kinds, tell
+from tests.daemon_world import say_nothing
+
+pytestmark = kinds
+
+
+async def with_another(world: World) -> None:
+    """Attach a second machine beside the current one."""
+    await world.backend.attach_also("sandbox-b", say_nothing)
+    assert world.attached() == ["sandbox", "sandbox-b"]
+
+
+def test_the_current_machine_is_the_first_of_those_in_use_and_the_only_one_that_is_current(
+    kind: Kind,
+) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        status = world.backend.status()
+        assert status.machine == status.machines[0]
+        current = [machine.name for machine in await world.backend.machines() if machine.current]
+        assert current == ["sandbox"]
+
+    tell(kind, story)
+
+
+def test_a_machine_that_is_attached_too_is_in_the_settings(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        assert world.chosen() == ("sandbox", ["sandbox-b"])
+        await world.backend.attach_also("sandbox-b", say_nothing)
+        assert world.chosen() == ("sandbox", ["sandbox-b"])
+
+    tell(kind, story)
+
+
+def test_what_cannot_be_attached_leaves_no_trace(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        world.spoil("sandbox-b")
+        before = world.chosen()
+        for method in (world.backend.attach_also, world.backend.use):
+            with pytest.raises(MachineUnreachableError, match="a test spoilt it"):
+                await method("sandbox-b", say_nothing)
+            names = [machine.name for machine in world.backend.status().machines]
+            assert (names, world.attached()) == (["sandbox"], ["sandbox"])
+            assert world.chosen() == before
+
+    tell(kind, story)
+
+
+def test_a_machine_that_is_detached_is_in_the_settings_no_more_and_runs_on(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.detach("sandbox-b", say_nothing)
+        assert world.attached() == ["sandbox"]
+        assert world.chosen() == ("sandbox", [])
+        states = {machine.name: machine.state for machine in await world.backend.machines()}
+        assert states["sandbox-b"] == "running"
+
+    tell(kind, story)
+
+
+def test_when_the_current_machine_is_detached_the_one_beside_it_is_current(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.attach_also("sandbox-c", say_nothing)
+        await world.backend.detach("sandbox", say_nothing)
+        assert world.attached() == ["sandbox-b", "sandbox-c"]
+        assert world.backend.status().machine.name == "sandbox-b"
+        assert world.chosen() == ("sandbox-b", ["sandbox-c"])
+
+    tell(kind, story)
+
+
+def test_the_last_machine_can_be_detached_and_another_one_takes_its_place(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.detach("sandbox", say_nothing)
+        machine = world.backend.status().machine
+        assert (machine.name, machine.state) == ("sandbox", "stopped")
+        await world.backend.attach_also("sandbox-c", say_nothing)
+        assert world.attached() == ["sandbox-c"]
+        assert world.chosen() == ("sandbox-c", [])
+
+    tell(kind, story)
+
+
+def test_a_machine_that_is_not_attached_cannot_be_detached(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        with pytest.raises(UsageError, match="not attached: sandbox-c"):
+            await world.backend.detach("sandbox-c", say_nothing)
+
+    tell(kind, story)
+
+
+def test_to_use_a_machine_detaches_the_one_in_whose_place_it_comes(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.use("sandbox-c", say_nothing)
+        assert world.attached() == ["sandbox-c", "sandbox-b"]
+        assert world.chosen() == ("sandbox-c", ["sandbox-b"])
+
+    tell(kind, story)
+
+
+def test_to_use_a_machine_that_is_attached_already_changes_places(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.use("sandbox-b", say_nothing)
+        assert world.attached() == ["sandbox-b", "sandbox"]
+        assert world.chosen() == ("sandbox-b", ["sandbox"])
+
+    tell(kind, story)
+
+
+def test_to_attach_is_to_attach_what_the_settings_name_and_nothing_else(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.set_setting("alsoAttach", ["sandbox-c"])
+        assert await world.backend.attach(None, say_nothing) == []
+        assert world.attached() == ["sandbox", "sandbox-c"]
+        assert await world.backend.attach("sandbox-c", say_nothing) == []
+        assert world.attached() == ["sandbox-c"]
+
+    tell(kind, story)
+
+
+def test_one_that_the_settings_name_and_that_cannot_be_attached_does_not_keep_the_others(
+    kind: Kind,
+) -> None:
+    async def story(world: World) -> None:
+        world.spoil("sandbox-b")
+        await world.backend.set_setting("alsoAttach", ["sandbox-b", "gone", "sandbox-c"])
+        spoilt, gone = await world.backend.attach(None, say_nothing)
+        assert "sandbox-b" in spoilt
+        assert "a test spoilt it" in spoilt
+        assert "unknown machine: gone" in gone
+        assert world.attached() == ["sandbox", "sandbox-c"]
+        await world.backend.detach("gone", say_nothing)
+        assert world.chosen()[1] == ["sandbox-b", "sandbox-c"]
+
+    tell(kind, story)
+
+
+def test_a_machine_that_is_stopped_is_detached_until_it_is_attached_again(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        chosen = world.chosen()
+        await world.backend.stop("sandbox-b", say_nothing)
+        assert world.attached() == ["sandbox"]
+        assert world.chosen() == chosen
+        await world.backend.attach(None, say_nothing)
+        assert world.attached() == ["sandbox", "sandbox-b"]
+
+    tell(kind, story)
+
+
+def test_the_current_machine_is_known_by_name_when_it_is_stopped(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.stop("sandbox", say_nothing)
+        status = world.backend.status()
+        assert [machine.name for machine in status.machines] == ["sandbox"]
+        assert status.machine.state == "stopped"
+
+    tell(kind, story)
+
+
+def test_a_failed_attach_leaves_the_current_machine_as_it_was(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        world.spoil("sandbox-c")
+        with pytest.raises(SamehostError):
+            await world.backend.attach("sandbox-c", say_nothing)
+        assert world.attached() == ["sandbox"]
+        assert world.backend.status().machine.name == "sandbox"
+
+    tell(kind, story)
