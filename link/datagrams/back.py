@@ -5,8 +5,9 @@
 
 Rules: the server is a loopback address, decided by this end when the stream was opened; the
 other end names flows by number only. A flow begins with its first datagram and ends when the
-other end says so; at the limit the quarter silent longest makes room. A server that is not there
-is told to the client, and tried again with the next datagram. Counterpart: `front.py`.
+other end says so; at the limit the quarter silent longest makes room. Should the other end's word
+be lost, a flow ends GRACE_SECONDS after it should have. A server that is not there is told to the
+client, and tried again with the next datagram. Counterpart: `front.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
+from typing import Final
 
 from link.datagrams.flow import DatagramFlow, Watch
 from link.datagrams.flows import FlowTable, Limits
@@ -29,8 +31,12 @@ from link.datagrams.sockets import (
     datagrams_in,
 )
 from link.datagrams.stream import DatagramStream
+from link.datagrams.sweep import Sweep
 
-__all__ = ["Back"]
+__all__ = ["GRACE_SECONDS", "Back"]
+
+GRACE_SECONDS: Final = 10.0
+"""That a flow lives longer here than the limit, for the other end's word to come first."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +67,7 @@ class Back:
         self._on_end = on_end
         self._is_short = False
         self._flows: FlowTable[int, _BackFlow] = FlowTable(limits)
+        self._sweep = Sweep(self._flows, self._give_up, GRACE_SECONDS)
         self._stream = DatagramStream(self._asked, self._told, self._stream_ended)
         self._stream.attach(stream)
 
@@ -86,6 +93,7 @@ class Back:
 
     def close(self) -> None:
         """End the stream and every flow."""
+        self._sweep.close()
         self._stream.close()
         self._end_flows(self._flows.take_all())
 
@@ -125,10 +133,10 @@ class Back:
         self._is_short = False
         evicted = self._flows.add(number, flow, now)
         if evicted:
-            self._stream.send_words(Kind.END, [each.number for each in evicted])
-            self._end_flows(evicted)
+            self._give_up(evicted)
             self._watch.evicted(len(evicted))
         self._watch.started(flow)
+        self._sweep.arm()
         return flow
 
     def _replied(self, flow: _BackFlow, trains: Sequence[Train]) -> None:
@@ -146,6 +154,11 @@ class Back:
 
     def _refused(self, flow: _BackFlow) -> None:
         self._stream.send(Kind.REFUSED, flow.number)
+
+    def _give_up(self, flows: Sequence[_BackFlow]) -> None:
+        """End flows that are no longer in the table, and say so."""
+        self._stream.send_words(Kind.END, [flow.number for flow in flows])
+        self._end_flows(flows)
 
     def _end_flows(self, flows: Sequence[_BackFlow]) -> None:
         for flow in flows:

@@ -12,26 +12,21 @@ queue. Counterpart: `back.py`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final
 
 from link.datagrams.flow import DatagramFlow, Watch
 from link.datagrams.flows import FlowTable, Limits
 from link.datagrams.frames import DATA, MAX_FLOW, Kind
 from link.datagrams.sockets import Buffer, ClientKey, DatagramSockets, Peer, Train
 from link.datagrams.stream import DatagramStream
+from link.datagrams.sweep import Sweep
 from link.pool import StreamPool
 from link.wire import OpenRequest
 
 __all__ = ["Front"]
-
-SWEEP_SECONDS: Final = (0.5, 2.0)
-"""Least and longest time between two looks for silent flows. The longest is how late a limit that
-was lowered meanwhile may count."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +57,6 @@ class Front:
         limits: Limits,
         watch: Watch,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._watch = watch
         self._target = target
@@ -72,7 +66,7 @@ class Front:
         self._request: OpenRequest | None = None
         self._is_waiting = False
         self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._sweep = Sweep(self._flows, self._end_flows)
         self._stream = DatagramStream(self._answered, self._told, self._stream_ended)
         self._listening = sockets.listen(address, port, self._arrived)
         self._listening.on_lone = self._pass
@@ -100,8 +94,7 @@ class Front:
         self._stream.drain()
         self._listening.close()
         self._stream.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._sweep.close()
         self._by_number.clear()
         for flow in self._flows.take_all():
             self._watch.ended(flow)
@@ -138,7 +131,7 @@ class Front:
             self._watch.evicted(len(evicted))
         self._by_number[flow.number] = flow
         self._watch.started(flow)
-        self._arm()
+        self._sweep.arm()
         return flow
 
     def _next_number(self) -> int:
@@ -215,14 +208,3 @@ class Front:
         for flow in flows:
             del self._by_number[flow.number]
             self._watch.ended(flow)
-
-    def _sweep(self) -> None:
-        self._timer = None
-        self._end_flows(self._flows.take_silent(monotonic()))
-        self._arm()
-
-    def _arm(self) -> None:
-        deadline = self._flows.deadline()
-        if self._timer is None and deadline is not None:
-            delay = min(max(deadline - monotonic(), SWEEP_SECONDS[0]), SWEEP_SECONDS[1])
-            self._timer = self._loop.call_later(delay, self._sweep)

@@ -17,8 +17,9 @@ import weakref
 
 import pytest
 
-from link.datagrams import front as front_module
+from link.datagrams import back as back_module
 from link.datagrams import stream as stream_module
+from link.datagrams import sweep as sweep_module
 from link.datagrams.flows import Limits
 from link.datagrams.frames import Kind, cut, header
 from link.wire import OPEN_SIZE, OpenRequest
@@ -78,6 +79,26 @@ def test_a_shorter_limit_holds_for_the_flows_there_are(tell: Tell) -> None:
         await until(lambda: one.front.count == 0)
 
     tell(story, limits=Limits(idle_seconds=3600))
+
+
+def test_a_flow_whose_end_is_never_told_ends_at_the_servers_end_by_itself(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_module, "GRACE_SECONDS", 0.2)
+
+    async def story(one: World) -> None:
+        one.server.answers = False
+        peer = Peer(one.reach_back(), opening=0)
+        began = now()
+        peer.sock.send(header(Kind.DATA, 7, 2, 2) + b"hi")
+        await one.server.hear()
+        (flow,) = one.at_back.started
+        await until(lambda: flow in one.at_back.ended)
+        assert one.at_back.ended[flow] - began >= one.back_limits.idle_seconds + 0.2
+        await until(lambda: peer.read() == [(Kind.END, 7)])
+        assert (one.at_back.evicted, len(one.backs)) == (0, 1)
+
+    tell(story, limits=Limits(idle_seconds=0.3))
 
 
 def test_a_flow_that_ended_comes_back_with_another_source_port(tell: Tell) -> None:
@@ -192,15 +213,16 @@ def test_a_flow_given_up_at_the_servers_end_is_not_begun_there_by_what_was_on_it
 class Peer:
     """The other end of a mirror's stream, moved by hand."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, opening: int = OPEN_SIZE) -> None:
         self.sock = sock
         self.data = b""
+        self._opening = opening
 
     def read(self) -> list[tuple[int, int]]:
-        """Kinds and flows of all frames so far, after the opening."""
+        """Kinds and flows of all frames so far, after the opening, if there is one."""
         with contextlib.suppress(BlockingIOError):
             self.data += self.sock.recv(1 << 20)
-        frames, _ = cut(memoryview(self.data)[OPEN_SIZE:])
+        frames, _ = cut(memoryview(self.data)[self._opening :])
         return [(frame.kind, frame.flow) for frame in frames]
 
 
@@ -230,7 +252,8 @@ def test_a_flood_from_many_clients_costs_bounded_flows_and_descriptors(tell: Tel
 
 
 def test_nothing_refers_to_what_was_closed(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_module, "SWEEP_SECONDS", (3600, 3600))
+    monkeypatch.setattr(sweep_module, "LEAST_SECONDS", 3600)
+    monkeypatch.setattr(sweep_module, "LONGEST_SECONDS", 3600)
     monkeypatch.setattr(stream_module, "REPORT_SECONDS", 3600)
 
     async def story(one: World) -> None:
