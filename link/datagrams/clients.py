@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final, Union
+from typing import Final, Union, cast
 
 from link.datagrams.kernel import (
     CONTROL_SIZE,
@@ -35,6 +35,7 @@ __all__ = [
     "leave_from",
     "local_address",
     "merged_segment",
+    "told_segment",
 ]
 
 Address = Union[tuple[str, int], tuple[str, int, int, int]]
@@ -44,6 +45,11 @@ _HEADER: Final = struct.Struct("@Nii")
 """struct cmsghdr: length with this header, level, type (cmsg(3))."""
 _WORD: Final = struct.calcsize("@N")
 _INT: Final = struct.Struct("=i")
+_UNSIGNED: Final = struct.Struct("=I")
+_FAMILY: Final = struct.Struct("=H")
+_END4: Final = struct.Struct("!H4s")
+_END6: Final = struct.Struct("!HI16s")
+"""What follows the family: port, for IPv6 the flow label, address."""
 _NAME4: Final = struct.Struct("!2xH4s")
 _NAME6: Final = struct.Struct("!2xH4x16s")
 """sockaddr_in and sockaddr_in6: port, address. The scope follows in the machine's byte order."""
@@ -77,8 +83,6 @@ class Layout:
         self.address_at = _HEADER.size + (4 if self.is_ipv4 else 0)
         self.address_size = 0 if bound else 4 if self.is_ipv4 else 16
         self.plain_size = 0 if bound else _HEADER.size + _aligned(12 if self.is_ipv4 else 20)
-        self._first_name = slice(0, self.name_size)
-        self._first_address = slice(self.address_at, self.address_at + self.address_size)
 
     def key(self, names: bytearray, controls: bytearray, index: int, control_size: int) -> bytes:
         """The key of message `index` of a batch."""
@@ -87,9 +91,20 @@ class Layout:
         at = index * CONTROL_SIZE + control_size - self.plain_size + self.address_at
         return bytes(names[name : name + self.name_size] + controls[at : at + self.address_size])
 
-    def first_key(self, names: bytearray, controls: bytearray) -> bytes:
-        """The key of a batch's first message, which is not merged."""
-        return bytes(names[self._first_name] + controls[self._first_address])
+    def key_of(self, name: Address, controls: Control) -> bytes:
+        """The same key, of what Python's recvmsg tells of a message."""
+        family = socket.AF_INET if self.is_ipv4 else socket.AF_INET6
+        packed = socket.inet_pton(family, name[0])
+        if self.is_ipv4:
+            key = _FAMILY.pack(family) + _END4.pack(name[1], packed)
+        else:
+            _, port, label, scope = cast("tuple[str, int, int, int]", name)
+            key = _FAMILY.pack(family) + _END6.pack(port, label, packed) + _UNSIGNED.pack(scope)
+        at = self.address_at - _HEADER.size
+        for _level, kind, data in () if self.bound else controls:
+            if kind in (IP_PKTINFO, IPV6_PKTINFO):
+                key += data[at : at + self.address_size]
+        return key
 
     def repeats(self, names: bytearray, controls: bytearray, count: int) -> bool:
         """True if the first `count` messages are of one client; none of them is merged."""
@@ -140,6 +155,14 @@ def _repeats(rows: bytearray, width: int, count: int) -> bool:
 
 def _aligned(size: int) -> int:
     return -(-size // _WORD) * _WORD
+
+
+def told_segment(controls: Control) -> int:
+    """`merged_segment` of the control messages that Python's recvmsg tells."""
+    for level, kind, data in controls:
+        if (level, kind) == (SOL_UDP, UDP_GRO):
+            return int(_INT.unpack_from(data)[0])
+    return 0
 
 
 def merged_segment(controls: bytearray, index: int) -> int:

@@ -83,12 +83,11 @@ def header(kind: int, flow: int, size: int = 0, segment: int = 0) -> bytes:
     return _HEADER.pack(flow, size, segment, kind)
 
 
-def scan(data: memoryview, on_data: OnData, on_word: OnWord) -> int:
-    """Hand on the whole frames at the start of `data`, in order; how many bytes they take.
+def scan(data: memoryview, have: int, on_data: OnData, on_word: OnWord) -> int:
+    """Hand on the whole frames in the first `have` bytes, in order; how many bytes they take.
 
     Raises WireError for the first that breaks the rules.
     """
-    have = len(data)
     start, begin = 0, HEADER_SIZE
     while begin <= have:
         flow, size, segment, kind = _unpack(data, start)
@@ -113,6 +112,7 @@ def cut(data: memoryview) -> tuple[list[Frame], int]:
     frames: list[Frame] = []
     used = scan(
         data,
+        len(data),
         lambda flow, segment, payload: frames.append(Frame(DATA, flow, segment, payload)),
         lambda kind, flow: frames.append(Frame(kind, flow, 0, data[:0])),
     )

@@ -1,9 +1,11 @@
 """UDP sockets on Linux: many datagrams per call in, segmentation offload out.
 
 Rules: as `sockets.py` promises. A look at a socket takes at most BATCHES_PER_TURN batches, so a
-flood on one port leaves the others their turn. Datagrams of one client and one size that lie
-side by side become one train; a train the kernel merged itself (UDP_GRO) stays one. What the
-kernel will not cut up (a device without checksums, a size over its MTU) is sent one by one.
+flood on one port leaves the others their turn. After a look that found one datagram, some more take
+no more than one each, by a cheaper call; what else is there is found by the next.
+Datagrams of one client and one size that lie side by side become one train; a train the kernel
+merged itself (UDP_GRO) stays one. What the kernel will not cut up (a device without checksums, a
+size over its MTU) is sent one by one.
 
 Limits: kernel 5.0 for merging and cutting; older ones are served one datagram at a time. A
 client is told of a refusal only where raw sockets are allowed (CAP_NET_RAW).
@@ -30,10 +32,12 @@ from link.datagrams.clients import (
     Control,
     Layout,
     merged_segment,
+    told_segment,
 )
 from link.datagrams.grouping import group, group_alike
 from link.datagrams.kernel import (
     BATCH,
+    CONTROL_SIZE,
     IP_PKTINFO,
     IPV6_RECVPKTINFO,
     SOL_UDP,
@@ -67,6 +71,8 @@ BUFFER_BYTES: Final = 4 << 20
 """Asked for, each way, per socket. The kernel gives what net.core.rmem_max and wmem_max allow, and
 uses it only while datagrams wait."""
 BATCHES_PER_TURN: Final = 8
+LONE_LOOKS: Final = 15
+"""Most of the cheaper looks in a row: a flood that begins is noticed after so many datagrams."""
 
 _SO_RCVBUFFORCE: Final = 33
 """asm-generic/socket.h; beyond rmem_max, for root."""
@@ -121,6 +127,7 @@ class LinuxDatagramSockets(DatagramSockets):
             if ip_address(address).is_unspecified:
                 sock.setsockopt(*_TELL_OUR_ADDRESS[sock.family], 1)
             sock.bind((address, port))
+            _merge(sock)
         except OSError:
             sock.close()
             raise
@@ -153,11 +160,15 @@ def _socket(address: str) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return sock
+
+
+def _merge(sock: socket.socket) -> None:
+    """Have the kernel hand on trains that came merged as they are."""
     try:
         sock.setsockopt(SOL_UDP, UDP_GRO, 1)
     except OSError as error:
         log.debug("this kernel merges no datagrams: %s", error)
-    return sock
 
 
 class _Socket:
@@ -169,29 +180,67 @@ class _Socket:
         self.sock = sock
         self.descriptor = sock.fileno()
         self._batch = batch
+        self._first = batch.first
+        self._one = [batch.first]
         self._layout = layout
         self._plain_size = layout.plain_size if layout else 0
         self._on_trains = on_trains
         self.on_lone: OnTrain | None = None
+        self._lone_looks = self._most_lone = 0
         self._dropped = 0
 
-    def drain(self, _mask: int = 0) -> None:
+    def look(self, _mask: int = 0) -> None:
+        """Hand on what has arrived, or a part of it: there is something."""
+        if self._lone_looks:
+            self._lone_looks -= 1
+            self.take_lone()
+        elif self.take() == 1 and self.on_lone:
+            self._lone_looks = self._most_lone = min(2 * self._most_lone + 1, LONE_LOOKS)
+        else:
+            self._most_lone = 0
+
+    def drain(self) -> None:
         """See `Listening.drain`."""
+        self.take()
+
+    def take(self) -> int:
+        """Take and hand on what there is: how many messages the last of the calls took."""
+        count = 0
         for _ in range(BATCHES_PER_TURN):
             if self.descriptor < 0:
-                return
+                break
             try:
                 count = self._batch.receive(self.descriptor)
             except OSError as error:
                 # An earlier datagram's fate (udp(7)): what has arrived is behind it.
                 self.failed(error)
                 continue
-            if count == 1:
-                self._hand_on_lone()
-            elif count:
+            if count:
                 self._on_trains(self._trains(count))
             if count < BATCH:
-                return
+                break
+        return count
+
+    def take_lone(self) -> None:
+        """Take and hand on one message, if there is one."""
+        try:
+            size, controls, _, name = self.sock.recvmsg_into(self._one, CONTROL_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.failed(error)
+            return
+        key = self.key_of(name, controls)
+        segment = told_segment(controls) if controls else 0
+        if segment and segment < size:
+            self._lone_looks = 0
+            self._on_trains(list(group([(key, self._first[:size], segment)])))
+        elif self.on_lone:
+            self.on_lone(key, (self._first[:size],), size, size)
+
+    def key_of(self, _name: Address, _controls: Control) -> ClientKey:
+        """Whose a message is, of which these were told; None where there is but one peer."""
+        return None
 
     @property
     def dropped(self) -> int:
@@ -219,15 +268,6 @@ class _Socket:
         """A call failed for what an earlier datagram met, or for want of memory."""
         raise NotImplementedError
 
-    def _hand_on_lone(self) -> None:
-        batch, layout = self._batch, self._layout
-        if self.on_lone is None or batch.control_lengths[0] != self._plain_size:
-            self._on_trains(self._trains(1))
-            return
-        size = batch.sizes[0]
-        key = layout.first_key(batch.names, batch.controls) if layout else None
-        self.on_lone(key, (batch.first[:size],), size, size)
-
     def _trains(self, count: int) -> Sequence[Train]:
         """What the batch holds."""
         batch, layout = self._batch, self._layout
@@ -235,7 +275,7 @@ class _Socket:
         are_plain = lengths.count(self._plain_size) == count
         are_alike = are_plain and sizes.count(sizes[0]) == count
         if are_alike and (layout is None or layout.repeats(batch.names, batch.controls, count)):
-            key = layout.first_key(batch.names, batch.controls) if layout else None
+            key = layout.key(batch.names, batch.controls, 0, self._plain_size) if layout else None
             return group_alike(key, batch.views, count, sizes[0])
         trains = list(group(self._messages(sizes, lengths)))
         if layout and not are_plain:
@@ -312,8 +352,18 @@ class _Listening(_Socket, Listening):
         super().__init__(sock, owner.with_peers[sock.family], self._peers, on_trains)
         self.inodes = frozenset({os.fstat(self.descriptor).st_ino})
         self._refuser = owner.refuser
+        self._last_name: Address | None = None
+        self._last_controls: Control = []
+        self._last_key = b""
         self._loop = owner.loop
-        self._loop.add_reader(self.descriptor, self.drain)
+        self._loop.add_reader(self.descriptor, self.look)
+
+    def key_of(self, name: Address, controls: Control) -> ClientKey:
+        """See `_Socket.key_of`. Who spoke last often speaks next."""
+        if name != self._last_name or controls != self._last_controls:
+            self._last_name, self._last_controls = name, controls
+            self._last_key = self._peers.key_of(name, controls)
+        return self._last_key
 
     def peer(self, key: ClientKey) -> Peer:
         """See `Listening.peer`."""
@@ -336,13 +386,11 @@ class _Listening(_Socket, Listening):
         """See `_Socket.failed`. Of a socket with an error some loops, uvloop's, tell but once."""
         log.debug("UDP port %d: %s", self._port, error)
         self._loop.remove_reader(self.descriptor)
-        self._loop.add_reader(self.descriptor, self.drain)
+        self._loop.add_reader(self.descriptor, self.look)
 
 
 class _Connected(_Socket, Connected):
     """See `Connected`. Its server answers nobody else, so it sends as it is."""
-
-    send = _Socket.send_train
 
     def __init__(
         self,
@@ -354,7 +402,41 @@ class _Connected(_Socket, Connected):
         super().__init__(sock, owner.without_peers, None, on_trains)
         self._readiness = owner.readiness
         self._on_refused = on_refused
-        self._readiness.watch_level(self.descriptor, self.drain, READABLE)
+        self._is_merging = False
+        self._readiness.watch_level(self.descriptor, self.look, READABLE)
+
+    def send(self, payload: memoryview, segment: int) -> int:
+        """See `Connected.send`."""
+        if 0 < segment < len(payload):
+            return self.send_train(payload, segment)
+        try:
+            self.sock.send(payload)
+        except OSError as error:
+            return 1 if self._fails_again(error, payload, _NO_CONTROL, None) else 0
+        return 0
+
+    def take(self) -> int:
+        """See `_Socket.take`. Of a server that sends bursts the kernel may merge them."""
+        count = super().take()
+        if count > 1 and not self._is_merging and self.descriptor >= 0:
+            self._is_merging = True
+            _merge(self.sock)
+        return count
+
+    def take_lone(self) -> None:
+        """See `_Socket.take_lone`. Nothing is told of what is never merged."""
+        if self._is_merging:
+            super().take_lone()
+            return
+        try:
+            size = self.sock.recv_into(self._first)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.failed(error)
+            return
+        if self.on_lone:
+            self.on_lone(None, (self._first[:size],), size, size)
 
     def forget(self) -> None:
         """See `_Socket.forget`."""

@@ -113,7 +113,17 @@ class DatagramStream:
         self, kind: int, flow: int, parts: Sequence[Buffer] = (), size: int = 0, segment: int = 0
     ) -> None:
         """Send a frame: now, or while frames are held with the next `flush`."""
-        self._add((header(kind, flow, size, segment), *parts), HEADER_SIZE + size)
+        buffers = (header(kind, flow, size, segment), *parts)
+        size += HEADER_SIZE
+        if self._backlog or self._is_holding or self._socket is None or len(parts) >= MOST_BUFFERS:
+            self._add(buffers, size)
+            return
+        try:
+            sent = self._socket.sendmsg(buffers)
+        except OSError as error:
+            sent = self._untaken(error)
+        if sent < size:
+            self._keep(buffers, sent)
 
     def send_words(self, kind: int, flows: Iterable[int]) -> None:
         """`send` a frame without payload for each of these flows."""
@@ -209,11 +219,14 @@ class DatagramStream:
             return sent if sent < sum(map(len, first)) else sent + self._write(rest)
         try:
             return self._socket.sendmsg(buffers)
-        except BlockingIOError:
-            return 0
-        except OSError:
+        except OSError as error:
+            return self._untaken(error)
+
+    def _untaken(self, error: OSError) -> int:
+        """Bytes that the stream took of what it did not take."""
+        if not isinstance(error, BlockingIOError):
             self._loop.call_soon(self._read)  # which tells of the end
-            return 0
+        return 0
 
     def _keep(self, buffers: Sequence[Buffer], sent: int) -> None:
         """Let frames wait, whose first `sent` bytes the stream has got."""
@@ -271,14 +284,16 @@ class DatagramStream:
             return
         self._is_reading = True
         buffer = _buffers.pop() if _buffers else memoryview(bytearray(READ_BYTES + MAX_FRAME))
+        reads = 1
         try:
-            for _ in range(READS_PER_TURN):
-                if not self._receive(buffer):
+            while self._receive(buffer):
+                reads += 1
+                if reads > READS_PER_TURN:
+                    self._look_again()
                     return
         finally:
             _buffers.append(buffer)
             self._is_reading = False
-        self._look_again()
 
     def _receive(self, buffer: memoryview) -> bool:
         """Read once, and hand on what that brings. True if there may be more."""
@@ -299,21 +314,23 @@ class DatagramStream:
             return False
         if self._second_look is None:
             self._second_look = self._loop.call_later(SECOND_LOOK_SECONDS, self._look_twice)
-        self._take(sock, buffer[: left + size])
+        used = self._hand_on(buffer, left + size)
+        if self._socket is not sock:
+            return False
+        if left or used < size:
+            self._rest = bytes(buffer[used : left + size])
         return size == READ_BYTES
 
-    def _take(self, sock: socket.socket, data: memoryview) -> None:
-        """Hand on the frames in what was read, and keep what is left of them."""
+    def _hand_on(self, buffer: memoryview, have: int) -> int:
+        """Hand on the whole frames in the first `have` bytes: how many bytes they take."""
         try:
-            used = scan(data, self._on_data, self._word)
+            return scan(buffer, have, self._on_data, self._word)
         except WireError as error:
             self._end(f"protocol error: {error}")
-            return
         except Exception:
             self._end("what it carried could not be handled")  # and where it goes on is not known
             raise
-        if self._socket is sock:
-            self._rest = bytes(data[used:]) if used < len(data) else b""
+        return have
 
     def _word(self, kind: int, flow: int) -> None:
         if kind == Kind.DROPPED:

@@ -23,7 +23,14 @@ import pytest
 
 from desktop.datagrams.portable import PortableDatagramSockets
 from link.datagrams.linux import LinuxDatagramSockets
-from link.datagrams.sockets import ClientKey, Connected, DatagramSockets, Listening, Train
+from link.datagrams.sockets import (
+    Buffer,
+    ClientKey,
+    Connected,
+    DatagramSockets,
+    Listening,
+    Train,
+)
 
 __all__ = [
     "ADDRESSES",
@@ -183,6 +190,10 @@ class Inbox:
             self.datagrams += [(train.key, piece) for piece in pieces]
             self.on_train(train, data)
 
+    def take_lone(self, key: ClientKey, parts: Sequence[Buffer], size: int, segment: int) -> None:
+        """The same for a train that a look found alone."""
+        self([Train(key, parts, size, segment)])
+
     @property
     def payloads(self) -> list[bytes]:
         return [payload for _, payload in self.datagrams]
@@ -206,6 +217,7 @@ class Mirror:
         if echoes:
             self.inbox.on_train = self.echo
         self.listening: Listening = sockets.listen(address, self.port, self.inbox)
+        self.listening.on_lone = self.inbox.take_lone
 
     def echo(self, train: Train, data: bytes) -> None:
         self.answer(train.key, data, train.segment)
@@ -221,6 +233,7 @@ class Dialled:
         self.inbox = Inbox()
         self.refusals = 0
         self.connected: Connected = sockets.connect(address, port, self.inbox, self._refused)
+        self.connected.on_lone = self.inbox.take_lone
 
     def _refused(self) -> None:
         self.refusals += 1

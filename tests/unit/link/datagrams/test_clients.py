@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from link.datagrams.clients import Client, Layout, merged_segment
+from link.datagrams.clients import Client, Layout, merged_segment, told_segment
 from link.datagrams.kernel import (
     CONTROL_SIZE,
     IP_PKTINFO,
@@ -54,6 +54,11 @@ class Mirror:
             for i, length in enumerate(lengths)
         ]
 
+    def told_key(self) -> bytes:
+        """The key of the one datagram that has come, of what Python tells of it."""
+        _, controls, _, name = self.sock.recvmsg(100, CONTROL_SIZE)
+        return self.layout.key_of(name, controls)
+
     def client(self) -> Client:
         """Who sent the one datagram that has come."""
         (key,) = self.keys()
@@ -92,6 +97,37 @@ def test_a_reply_with_a_clients_control_leaves_from_the_address_it_spoke_to(
         client = here.client()
         here.sock.sendmsg((b"reply",), client.control, 0, client.address)
         assert sock.recv(100) == b"reply", "a connected socket takes replies of its peer only"
+
+
+@FAMILIES
+def test_a_client_has_one_key_however_its_datagrams_are_taken(
+    wildcard: str, spoken_to: str
+) -> None:
+    with mirror(wildcard) as here, speaker((spoken_to, here.port)) as sock:
+        sock.send(b"hello")
+        sock.send(b"again")
+        told = here.told_key()
+        assert [told] == here.keys()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_so_it_has_where_the_socket_has_but_one_address(address: str) -> None:
+    with mirror(address) as here, speaker((address, here.port)) as sock:
+        here.layout = Layout(here.sock.family, address)
+        sock.send(b"hello")
+        assert here.layout.client(here.told_key()).address == sock.getsockname()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_of_a_merged_train_the_segment_is_told(address: str) -> None:
+    with mirror(address) as here, speaker((address, here.port)) as sock:
+        for payload, options in ((b"plain", []), (bytes(250), [segment_option(100)])):
+            sock.sendmsg((payload,), options)
+        told = [here.sock.recvmsg(1000, CONTROL_SIZE) for _ in range(2)]
+        assert [told_segment(controls) for _, controls, _, _ in told] == [0, 100]
+        assert here.layout.key_of(told[0][3], told[0][1]) == here.layout.key_of(
+            told[1][3], told[1][1]
+        )
 
 
 def test_a_client_that_speaks_to_two_addresses_has_two_keys() -> None:
@@ -139,7 +175,10 @@ def test_a_link_local_client_keeps_its_scope() -> None:
     scope = socket.if_nametoindex("lo")
     with mirror("::") as here, speaker(("fe80::1", here.port, 0, scope)) as sock:
         sock.send(b"hello")
+        sock.send(b"hello")
+        told = here.told_key()
         client = here.client()
+        assert here.layout.client(told).address == client.address
         assert client.address == ("fe80::1", sock.getsockname()[1], 0, scope)
         assert client.local == "fe80::1"
         here.sock.sendmsg((b"reply",), client.control, 0, client.address)

@@ -13,7 +13,7 @@ import uvloop
 
 from link.datagrams import linux
 from link.datagrams.grouping import group_alike
-from link.datagrams.kernel import segment_option
+from link.datagrams.kernel import SOL_UDP, UDP_GRO, segment_option
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import Train
 from tests.contract.datagram_ends import free_port
@@ -141,6 +141,82 @@ def test_a_mirror_whose_socket_an_administrator_destroyed_serves_on(
         runner.run(story())
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_a_merged_train_that_comes_where_lone_datagrams_did_is_taken_as_its_datagrams(
+    address: str,
+) -> None:
+    async def story() -> None:
+        sockets = LinuxDatagramSockets()
+        heard: list[tuple[object, bytes, int]] = []
+
+        def take(trains: Sequence[Train]) -> None:
+            for key, parts, _, segment in trains:
+                heard.append((key, b"".join(parts), segment))
+
+        here = sockets.listen(address, 0, take)
+        assert isinstance(here, linux._Listening)
+        here.on_lone = lambda *train: take([Train(*train)])
+        with speaker((address, port_of(here)), address) as sock:
+            for _ in range(4):
+                sock.send(b"lone")
+                here.look()
+            assert here._lone_looks > 0
+            sock.sendmsg((bytes(250),), [segment_option(100)])
+            here.look()
+        key = heard[0][0]
+        assert heard == [(key, b"lone", 4)] * 4 + [(key, bytes(250), 100)]
+        assert here._lone_looks == 0, "more is to be expected"
+        here.close()
+        sockets.close()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_sends_bursts_is_taken_from_in_batches_and_merged() -> None:
+    async def story() -> None:
+        sockets = LinuxDatagramSockets()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            heard: list[bytes] = []
+            sizes: list[int] = []
+
+            def take(trains: Sequence[Train]) -> None:
+                for _, parts, size, _ in trains:
+                    heard.append(b"".join(parts))
+                    sizes.append(size)
+
+            there = sockets.connect("127.0.0.1", server.getsockname()[1], take, lambda: None)
+            assert isinstance(there, linux._Connected)
+            there.on_lone = lambda *train: take([Train(*train)])
+            client = there.sock.getsockname()
+
+            def send(*payloads: bytes) -> None:
+                for payload in payloads:
+                    server.sendto(payload, client)
+
+            send(b"lone")
+            there.look()
+            while there._lone_looks:
+                send(b"lone")
+                there.look()
+            assert there.sock.getsockopt(SOL_UDP, UDP_GRO) == 0
+            send(*[b"burst"] * 10)
+            there.look()
+            assert sizes[-1] == 50
+            assert there.sock.getsockopt(SOL_UDP, UDP_GRO) == 1
+            server.sendmsg((bytes(250),), [segment_option(100)], 0, client)
+            there.look()
+            assert sizes[-1] == 250
+            for number in range(3):
+                send(b"%d" % number)
+                there.look()
+            assert heard[-3:] == [b"0", b"1", b"2"]
+            there.close()
+        sockets.close()
+
+    asyncio.run(story())
+
+
 def is_destroyed(sock: socket.socket) -> bool:
     """Destroy a socket; False where that is not allowed."""
     program = shutil.which("ss", path="/usr/bin:/usr/sbin:/bin:/sbin")
@@ -158,3 +234,32 @@ def test_clients_of_one_family_leave_nothing_behind_by_which_the_others_datagram
         add_address(f"fd00::{i}")
     with pytest.MonkeyPatch.context() as patch:
         expect_alike(patch, "127.0.0.1", clients_of_the_other_family_came)
+
+
+def test_a_flood_is_taken_in_batches_soon_after_it_began() -> None:
+    async def story() -> None:
+        sockets = LinuxDatagramSockets()
+        lone = 0
+
+        def take_lone(*_: object) -> None:
+            nonlocal lone
+            lone += 1
+
+        here = sockets.listen("127.0.0.1", 0, drop)
+        assert isinstance(here, linux._Listening)
+        here.on_lone = take_lone
+        with speaker(("127.0.0.1", port_of(here))) as sock:
+            for _ in range(100):
+                sock.send(b"alone")
+                here.look()
+            assert lone >= 100 - 100 // linux.LONE_LOOKS - 4
+            lone = 0
+            for _ in range(20):
+                for _ in range(10):
+                    sock.send(b"together")
+                here.look()
+            assert lone <= linux.LONE_LOOKS
+        here.close()
+        sockets.close()
+
+    asyncio.run(story())
