@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -22,6 +23,10 @@ BURST: Final = 50
 BURSTS: Final = 20
 SPARE: Final = 50
 """Calls for what comes by the clock, such as the sweep of silent flows: some in a second."""
+REST_SECONDS: Final = 3.0
+"""Longer than anything that the ends do by the clock waits."""
+RESTING_CALLS: Final = 10
+"""Most in that time: sweeps of silent flows, and one look at the stream that was read from."""
 PATIENCE: Final = 10.0
 """Seconds."""
 
@@ -138,3 +143,19 @@ def test_a_burst_of_many_flows_costs_no_more_but_for_one_call_to_the_server_each
         calls = stage.calls(lambda: stage.bursts(send))
     assert calls.front <= (HOLDING_CALLS + 3) * BURSTS + SPARE
     assert calls.back <= (BURST + 2) * BURSTS + SPARE
+
+
+def test_mirrors_that_nobody_speaks_to_wake_nobody() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((ADDRESS, 0))
+        with separate_ends(free_port(ADDRESS), server.getsockname()[1]) as (front, back):
+            with counted(front.thread) as at_front, counted(back.thread) as at_back:
+                time.sleep(REST_SECONDS)
+                assert (at_front.calls, at_back.calls) == (0, 0)
+
+
+def test_silent_flows_wake_nobody_but_for_a_look_now_and_then() -> None:
+    with staged() as stage:
+        stage.round_trips(1, stage.client)
+        calls = stage.calls(lambda: time.sleep(REST_SECONDS))
+    assert max(calls) <= RESTING_CALLS

@@ -7,11 +7,15 @@ when the processor has forgotten it; a wake-up for one datagram is such a case.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
+import tracemalloc
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
+
+import pytest
 
 from link.datagrams import linux
 from link.datagrams.linux import LinuxDatagramSockets
@@ -22,6 +26,12 @@ CALLS: Final = {"in": 17, "across": 22, "back": 16, "out": 24}
 ROUNDS: Final = 2000
 BLOCKS: Final = 50
 """Objects that ROUNDS datagrams may leave: what pools and caches hold."""
+BURST: Final = 50
+"""Datagrams: fewer than one call takes."""
+LARGE: Final = 60_000
+"""Bytes of a datagram that would show if it were copied."""
+COPY_BYTES: Final = 30_000
+"""Most memory that may be in use at once for one look at BURST datagrams, or one at a large one."""
 
 
 class Legs:
@@ -32,6 +42,7 @@ class Legs:
         assert isinstance(one.front._listening, linux._Listening)
         assert isinstance(flow.socket, linux._Connected)
         self._client, self._server = client.sock, one.server.sock
+        self._room = bytearray(1 << 16)
         self.legs: dict[str, Callable[[], None]] = {
             "in": one.front._listening.look,
             "across": one.backs[0]._stream.drain,
@@ -49,6 +60,19 @@ class Legs:
         run("back", self.legs["back"])
         run("out", self.legs["out"])
         assert self._client.recv(100) == b"answer"
+
+    def ask(self, *questions: bytes) -> None:
+        """Questions that come at once, and reach the server."""
+        for question in questions:
+            self._client.send(question)
+        arrived = 0
+        for _ in questions:
+            self.legs["in"]()
+            self.legs["across"]()
+            with contextlib.suppress(BlockingIOError):
+                while self._server.recv_into(self._room):
+                    arrived += 1
+        assert arrived == len(questions)
 
 
 def converse(story: Callable[[Legs], None]) -> None:
@@ -97,5 +121,37 @@ def test_datagrams_leave_nothing_behind() -> None:
         round_trips()
         gc.collect()
         assert sys.getallocatedblocks() - before < BLOCKS
+
+    converse(story)
+
+
+def test_bursts_leave_nothing_behind() -> None:
+    def story(legs: Legs) -> None:
+        def bursts() -> None:
+            for _ in range(ROUNDS // BURST):
+                legs.ask(*[b"question"] * BURST)
+
+        bursts()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        bursts()
+        gc.collect()
+        assert sys.getallocatedblocks() - before < BLOCKS
+
+    converse(story)
+
+
+@pytest.mark.parametrize("datagrams", [[bytes(LARGE)], [bytes(1400)] * BURST], ids=["one", "burst"])
+def test_what_datagrams_say_is_copied_by_the_kernel_only(datagrams: list[bytes]) -> None:
+    assert sum(map(len, datagrams)) >= 2 * COPY_BYTES
+
+    def story(legs: Legs) -> None:
+        legs.ask(*datagrams)
+        tracemalloc.start()
+        try:
+            legs.ask(*datagrams)
+            assert 0 < tracemalloc.get_traced_memory()[1] < COPY_BYTES
+        finally:
+            tracemalloc.stop()
 
     converse(story)
