@@ -1,11 +1,11 @@
 """UDP sockets on Linux: many datagrams per call in, segmentation offload out.
 
 Rules: as `sockets.py` promises. A look at a socket takes at most BATCHES_PER_TURN batches, so a
-flood on one port leaves the others their turn. After a look that found one datagram, some more take
-no more than one each, by a cheaper call; what else is there is found by the next.
-Datagrams of one client and one size that lie side by side become one train; a train the kernel
-merged itself (UDP_GRO) stays one. What the kernel will not cut up (a device without checksums, a
-size over its MTU) is sent one by one.
+flood on one port leaves the others their turn. After a look that found one datagram, some more
+take no more than one each, by a cheaper call, if something was sent in between, as in question
+and answer; what else is there is found by the next. Datagrams of one client and one size that lie
+side by side become one train; a train the kernel merged itself (UDP_GRO) stays one. What the
+kernel will not cut up (a device without checksums, a size over its MTU) is sent one by one.
 
 Limits: kernel 5.0 for merging and cutting; older ones are served one datagram at a time. A
 client is told of a refusal only where raw sockets are allowed (CAP_NET_RAW).
@@ -187,11 +187,13 @@ class _Socket:
         self._on_trains = on_trains
         self.on_lone: OnTrain | None = None
         self._lone_looks = self._most_lone = 0
+        self._has_sent = False
         self._dropped = 0
 
     def look(self, _mask: int = 0) -> None:
         """Hand on what has arrived, or a part of it: there is something."""
-        if self._lone_looks:
+        if self._lone_looks and self._has_sent:
+            self._has_sent = False
             self._lone_looks -= 1
             self.take_lone()
         elif self.take() == 1 and self.on_lone:
@@ -372,6 +374,7 @@ class _Listening(_Socket, Listening):
     def send(self, peer: Peer, payload: memoryview, segment: int) -> int:
         """See `Listening.send`."""
         client: Client = peer  # type: ignore[assignment]
+        self._has_sent = True
         return self.send_train(payload, segment, client.control, client.address)
 
     def refuse(self, peer: Peer) -> None:
@@ -407,6 +410,7 @@ class _Connected(_Socket, Connected):
 
     def send(self, payload: memoryview, segment: int) -> int:
         """See `Connected.send`."""
+        self._has_sent = True
         if 0 < segment < len(payload):
             return self.send_train(payload, segment)
         try:

@@ -160,6 +160,7 @@ def test_a_merged_train_that_comes_where_lone_datagrams_did_is_taken_as_its_data
             for _ in range(4):
                 sock.send(b"lone")
                 here.look()
+                here.send(here.peer(heard[0][0]), memoryview(b"answer"), 6)
             assert here._lone_looks > 0
             sock.sendmsg((bytes(250),), [segment_option(100)])
             here.look()
@@ -194,9 +195,8 @@ def test_a_server_that_sends_bursts_is_taken_from_in_batches_and_merged() -> Non
                 for payload in payloads:
                     server.sendto(payload, client)
 
-            send(b"lone")
-            there.look()
-            while there._lone_looks:
+            for _ in range(2):
+                there.send(memoryview(b"question"), 8)
                 send(b"lone")
                 there.look()
             assert there.sock.getsockopt(SOL_UDP, UDP_GRO) == 0
@@ -236,30 +236,43 @@ def test_clients_of_one_family_leave_nothing_behind_by_which_the_others_datagram
         expect_alike(patch, "127.0.0.1", clients_of_the_other_family_came)
 
 
-def test_a_flood_is_taken_in_batches_soon_after_it_began() -> None:
+def lone_of(*, answers: bool, rounds: int, together: int) -> int:
+    """How many of datagrams that come together are taken as lone ones."""
+    lone = 0
+
     async def story() -> None:
         sockets = LinuxDatagramSockets()
-        lone = 0
+        key: object = None
+
+        def take(trains: Sequence[Train]) -> None:
+            nonlocal key
+            key = trains[0].key
 
         def take_lone(*_: object) -> None:
             nonlocal lone
             lone += 1
 
-        here = sockets.listen("127.0.0.1", 0, drop)
+        here = sockets.listen("127.0.0.1", 0, take)
         assert isinstance(here, linux._Listening)
         here.on_lone = take_lone
         with speaker(("127.0.0.1", port_of(here))) as sock:
-            for _ in range(100):
-                sock.send(b"alone")
+            for _ in range(rounds):
+                for _ in range(together):
+                    sock.send(b"question")
                 here.look()
-            assert lone >= 100 - 100 // linux.LONE_LOOKS - 4
-            lone = 0
-            for _ in range(20):
-                for _ in range(10):
-                    sock.send(b"together")
-                here.look()
-            assert lone <= linux.LONE_LOOKS
+                if answers:
+                    here.send(here.peer(key), memoryview(b"answer"), 6)
         here.close()
         sockets.close()
 
     asyncio.run(story())
+    return lone
+
+
+def test_questions_that_come_one_by_one_are_nearly_all_taken_as_lone_ones() -> None:
+    assert lone_of(answers=True, rounds=100, together=1) >= 100 - 100 // linux.LONE_LOOKS - 4
+
+
+@pytest.mark.parametrize(("answers", "together"), [(False, 1), (False, 10), (True, 10)])
+def test_what_comes_otherwise_is_taken_in_batches(*, answers: bool, together: int) -> None:
+    assert lone_of(answers=answers, rounds=100, together=together) == 0
