@@ -87,6 +87,8 @@ class Layout:
     def key(self, names: bytearray, controls: bytearray, index: int, control_size: int) -> bytes:
         """The key of message `index` of a batch."""
         name = index * NAME_SIZE
+        if self.bound:
+            return bytes(names[name : name + self.name_size])
         # Other control messages, such as the merged size, come before this one.
         at = index * CONTROL_SIZE + control_size - self.plain_size + self.address_at
         return bytes(names[name : name + self.name_size] + controls[at : at + self.address_size])
