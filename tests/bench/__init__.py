@@ -48,6 +48,8 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
                CPU per GiB and per million datagrams
     compared-host
                the other origin: connections per second, beside direct and docker-proxy
+    ssh        a second Samehost that knows the machine as an SSH server only: `up` to its first
+               mirror; TCP beside direct and plain `ssh -L` (`ssh.py`)
     start      of a daemon; of an agent, and until its first mirror
 
 The tiers are "eBPF", "events" (of destroyed sockets, and polling) and "polling". The agent is the

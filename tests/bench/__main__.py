@@ -25,6 +25,7 @@ from tests.bench.flows import measure_flows, measure_start
 from tests.bench.page import page
 from tests.bench.plan import QUICK, WHOLE, Plan
 from tests.bench.scatter import measure_udp_scatter
+from tests.bench.ssh import measure_ssh
 from tests.bench.stage import Stage, say, set_stage
 from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
 from tests.bench.watching import measure_scan, measure_watching
@@ -50,6 +51,7 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "rest": measure_rest,
     "compared": measure_compared,
     "compared-host": measure_compared_host,
+    "ssh": measure_ssh,
     "start": measure_start,
 }
 """In this order: memory while nothing has made it grow, rest when nothing has changed for long."""

@@ -34,7 +34,7 @@ from tests.bench.plan import Plan
 from tests.bench.processes import memory_mib
 from tests.bench.stage import Stage
 
-__all__ = ["measure_flows", "measure_start", "possible"]
+__all__ = ["await_so", "echoes", "measure_flows", "measure_start", "possible"]
 
 MOST_KIB: Final = 24.0
 """A flow, daemon and agent together."""
@@ -137,14 +137,15 @@ def _restart_agent(stage: Stage, port: int) -> tuple[float, float]:
     """Seconds until a new agent is connected, and until a mirror carries."""
     begin = time.monotonic()
     os.kill(stage.pids[1], signal.SIGKILL)
-    _await(lambda: not stage.watcher(), "the agent's end is not noticed")
-    _await(lambda: bool(stage.watcher()), "there is no new agent")
+    await_so(lambda: not stage.watcher(), "the agent's end is not noticed")
+    await_so(lambda: bool(stage.watcher()), "there is no new agent")
     connected = time.monotonic() - begin
-    _await(lambda: _echoes(port), "the mirror is not there again")
+    await_so(lambda: echoes(port), "the mirror is not there again")
     return connected, time.monotonic() - begin
 
 
-def _await(is_so: Callable[[], bool], otherwise: str) -> None:
+def await_so(is_so: Callable[[], bool], otherwise: str) -> None:
+    """Wait until it is so. Raises SamehostError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > deadline:
@@ -152,7 +153,8 @@ def _await(is_so: Callable[[], bool], otherwise: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _echoes(port: int) -> bool:
+def echoes(port: int) -> bool:
+    """True if a byte comes back from a server on this computer's loopback."""
     with contextlib.suppress(OSError), socket.socket() as sock:
         sock.settimeout(TRY_SECONDS)
         sock.connect(("127.0.0.1", port))

@@ -128,9 +128,9 @@ class Quiet:
         self.measured = self.thrown = self.kept = 0
 
     @classmethod
-    def on(cls, stage: Stage) -> Quiet:
-        """With what belongs to the stage."""
-        return cls(lambda known: _of_stage(stage, known))
+    def on(cls, stage: Stage, also: Callable[[], Collection[int]] = tuple) -> Quiet:
+        """With what belongs to the stage, and `also` these and their descendants."""
+        return cls(lambda known: _of_stage(stage, known) | tree(also(), known))
 
     def measure(self, once: Callable[[], Measured]) -> Measured:
         """What `once` returns."""
