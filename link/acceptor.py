@@ -27,6 +27,8 @@ __all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
 BACKLOG: Final = 4096
 """Connections the kernel may hold for us (listen(2); it caps this at net.core.somaxconn)."""
 ACCEPTS_PER_TURN: Final = 64
+LONGEST_CALM: Final = 64
+"""Connections that come alone before a second is looked for at once (see `_Pace`)."""
 SHORTAGE_SECONDS: Final = (0.1, 1.0)
 """First and longest pause after a shortage."""
 _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
@@ -103,6 +105,43 @@ _reserve = _Reserve()
 """The process's own; every acceptor sees to it that it is there."""
 
 
+class _Pace:
+    """How many connections to take at once.
+
+    Looking for one that is not there is dear: the kernel makes a socket before it finds that out
+    (net/socket.c, do_accept), a tenth of what a short connection costs here. So after a connection
+    one is content, as the listener tells again while there are more; and of those that come alone
+    only every so many is followed by another look, which finds the next flood.
+
+    Attributes:
+        most: connections to take now.
+    """
+
+    __slots__ = ("_alone", "_calm", "most")
+
+    def __init__(self) -> None:
+        self.most = 1
+        self._alone = 0
+        self._calm = 1
+
+    def all_came(self) -> None:
+        """There were as many as that, perhaps more."""
+        if self.most > 1:
+            self.most = min(self.most * 2, ACCEPTS_PER_TURN)
+            self._calm = 1
+            return
+        self._alone += 1
+        if self._alone >= self._calm:
+            self.most = 2
+
+    def fewer_came(self) -> None:
+        """There were no more."""
+        if self.most <= 2:
+            self._calm = min(self._calm * 2, LONGEST_CALM)
+        self.most = 1
+        self._alone = 0
+
+
 class Acceptor:
     """Accepts on a listening socket until closed. `on_connection` owns what it is given."""
 
@@ -113,6 +152,11 @@ class Acceptor:
         self._on_connection = on_connection
         self._pause = SHORTAGE_SECONDS[0]
         self._is_short = False
+        self._pace = _Pace()
+        # `accept` itself asks two enumerations for what never changes, for longer than the system
+        # call takes; this is what it calls (socket.py, since Python 3.4).
+        self._take = sock._accept  # type: ignore[attr-defined]  # noqa: SLF001
+        self._kind = int(sock.family), int(sock.type), sock.proto
         self._timer: asyncio.TimerHandle | None = None
         self._is_wildcard = self.address[0] in _WILDCARDS
         self.inodes = frozenset({os.fstat(self._descriptor).st_ino})
@@ -134,10 +178,11 @@ class Acceptor:
             self._sock.close()
 
     def _accept(self) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(self._pace.most):
             try:
-                connection, peer = self._sock.accept()
+                descriptor, peer = self._take()
             except BlockingIOError:
+                self._pace.fewer_came()
                 return
             except OSError as error:
                 if error.errno in _CLIENT_GONE:
@@ -146,12 +191,14 @@ class Acceptor:
                 return
             self._pause = SHORTAGE_SECONDS[0]
             self._is_short = False
+            connection = socket.socket(*self._kind, descriptor)
             connection.setblocking(False)
             if self._is_wildcard and peer[0] in _LOOPBACK:
                 tune_near(connection)
             self._on_connection(connection)
             if self._sock.fileno() < 0:
                 return
+        self._pace.all_came()
 
     def _wait(self, error: OSError) -> None:
         level = logging.WARNING if error.errno in _SHORTAGES else logging.ERROR

@@ -65,6 +65,8 @@ _WATCHFUL: Final = _available(
 )
 _NEAR: Final = _available((socket.IPPROTO_TCP, "TCP_CONGESTION", LOCAL_CONGESTION_CONTROL))
 _DIALLED: Final = _available((socket.SOL_SOCKET, "SO_REUSEADDR", 1))
+_KIND: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+"""Made non-blocking in one step where that can be."""
 _DIALLED_ON_LOOPBACK: Final = _STREAM + _NEAR + _DIALLED
 """No peer on loopback vanishes without a word."""
 
@@ -115,9 +117,10 @@ def dial(address: str, port: int) -> socket.socket:
 
     Raises ForbiddenAddressError, or OSError where the connect fails at once.
     """
-    sock = socket.socket(require_loopback(address), socket.SOCK_STREAM)
+    sock = socket.socket(require_loopback(address), _KIND)
     try:
-        sock.setblocking(False)
+        if _KIND == socket.SOCK_STREAM:
+            sock.setblocking(False)
         _set(sock, _DIALLED_ON_LOOPBACK)
         result = sock.connect_ex((address, port))
         if result not in (0, errno.EINPROGRESS):

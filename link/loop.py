@@ -137,14 +137,14 @@ class DirectLoop(asyncio.SelectorEventLoop):
         self, fd: Any, callback: Callable[..., object], *args: Any
     ) -> None:
         """See `loop.add_reader`."""
-        self._change(fd).reader = functools.partial(callback, *args)
+        self._change(fd).reader = functools.partial(callback, *args) if args else callback
         self._watch(fd)
 
     def add_writer(  # type: ignore[override]
         self, fd: Any, callback: Callable[..., object], *args: Any
     ) -> None:
         """See `loop.add_writer`."""
-        self._change(fd).writer = functools.partial(callback, *args)
+        self._change(fd).writer = functools.partial(callback, *args) if args else callback
         self._watch(fd)
 
     def remove_reader(self, fd: Any) -> bool:

@@ -19,11 +19,11 @@ from functools import partial
 
 from link.dial import dial
 from link.pool import StreamPool
-from link.readiness import LoopReadiness, Readiness
+from link.readiness import ENDING, LoopReadiness, Readiness
 from link.relay.relay import Flow, Relay, StreamGoneError, reset_socket
 from link.wire import OPEN_SIZE, OpenRequest, WireError
 
-__all__ = ["Forwarder", "OpenReader", "answer"]
+__all__ = ["Forwarder", "OpenReader", "answer", "refuse"]
 
 OnFlow = Callable[[Flow], None]
 
@@ -81,7 +81,8 @@ class Forwarder:
 class OpenReader:
     """Waits on an authenticated stream for its opening, then hands the stream on.
 
-    `on_gone` is told when it waits no more.
+    `on_gone` is told when it waits no more. The stream of a TCP flow stays watched by `readiness`,
+    for the relay that serves it or for `refuse`; any other is not watched any more.
     """
 
     __slots__ = ("_data", "_on_gone", "_on_open", "_readiness", "_stream")
@@ -105,7 +106,7 @@ class OpenReader:
         self._readiness.forget(self._stream.fileno())
         self._stream.close()
 
-    def _read(self, _mask: int) -> None:
+    def _read(self, mask: int) -> None:
         try:
             data = self._stream.recv(OPEN_SIZE - len(self._data))
         except BlockingIOError:
@@ -115,15 +116,18 @@ class OpenReader:
         self._data += data
         if data and len(self._data) < OPEN_SIZE:
             return
-        self._readiness.unwatch(self._stream.fileno())
         self._on_gone(self)
         try:
             request = OpenRequest.decode(self._data)
         except WireError as error:
             if self._data:
                 log.warning("a stream was ended: %s", error)
-            self._stream.close()
+            self.close()
             return
+        if request.protocol != "tcp":
+            self._readiness.unwatch(self._stream.fileno())
+        elif mask & ENDING:
+            self._readiness.rearm(self._stream.fileno())  # whoever has it next is to know
         self._on_open(self._stream, request)
 
 
@@ -139,10 +143,16 @@ def answer(
         server = dial(address, port)
     except OSError as error:
         log.debug("no connection to %s port %d: %s", address, port, error)
-        reset_socket(stream)
+        refuse(relay, stream)
         return None
     try:
         return relay.serve(stream, server, on_end)
     except OSError as error:
         log.warning("a flow could not start: %s", error)
         return None
+
+
+def refuse(relay: Relay, stream: socket.socket) -> None:
+    """Reset an opened stream: there is nothing that it may be joined to."""
+    relay.readiness.forget(stream.fileno())
+    reset_socket(stream)

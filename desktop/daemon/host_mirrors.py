@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 import logging
 import socket
 from collections.abc import Callable
@@ -37,6 +36,34 @@ WORD_SECONDS: Final = 10.0
 log = logging.getLogger(__name__)
 
 
+class _Entrance:
+    """Where the clients of one TCP mirror come in."""
+
+    __slots__ = ("_binding", "_mirrors", "_request", "_target", "_watch")
+
+    def __init__(self, mirrors: HostMirrors, binding: Binding, watch: Watch) -> None:
+        self._mirrors = mirrors
+        self._binding = binding
+        self._watch = watch
+        self._target: Target | None = None
+        self._request: OpenRequest | None = None
+
+    def enter(self, client: socket.socket) -> None:
+        """Forward a client, or reset it."""
+        mirrors, watch = self._mirrors, self._watch
+        if is_reserved(client.fileno()):
+            mirrors.turn_away(self._binding, client)
+            return
+        target = mirrors.target_of(self._binding)
+        if target is not self._target:  # it seldom changes
+            self._target = target
+            self._request = _request(target, "tcp")
+        if self._request is None:
+            reset_socket(client)
+            return
+        mirrors.forwarder.forward(client, self._request, watch.started, watch.ended)
+
+
 class HostMirrors:
     """The open mirrors of origin machine."""
 
@@ -49,12 +76,12 @@ class HostMirrors:
         traffic: Traffic,
         target_of: Callable[[Binding], Target | None],
     ) -> None:
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self._sockets = sockets
         self._pool = pool
         self._limits = limits
         self._traffic = traffic
-        self._target_of = target_of
+        self.target_of = target_of
         self._open: dict[Binding, Acceptor | Front] = {}
         self._next_word = 0.0
 
@@ -93,7 +120,7 @@ class HostMirrors:
                 self._sockets,
                 binding.address,
                 binding.port,
-                target=lambda: self._request(binding),
+                target=lambda: _request(self.target_of(binding), "udp"),
                 pool=self._pool,
                 limits=self._limits,
                 watch=self._traffic.watch(binding),
@@ -101,29 +128,17 @@ class HostMirrors:
             self._traffic.meter(binding, lambda: front.dropped)
             return front
         sock = listen_tcp(binding.address, binding.port)
-        watch = self._traffic.watch(binding)
-        return Acceptor(sock, functools.partial(self._client, binding, watch))
+        entrance = _Entrance(self, binding, self._traffic.watch(binding))
+        return Acceptor(sock, entrance.enter)
 
-    def _request(self, binding: Binding) -> OpenRequest | None:
-        target = self._target_of(binding)
-        if target is None:
-            return None
-        return OpenRequest(target.address, target.port, binding.protocol)
-
-    def _client(self, binding: Binding, watch: Watch, client: socket.socket) -> None:
-        if is_reserved(client.fileno()):
-            self._turn_away(binding, client)
-            return
-        request = self._request(binding)
-        if request is None:
-            reset_socket(client)
-            return
-        self._forwarder.forward(client, request, watch.started, watch.ended)
-
-    def _turn_away(self, binding: Binding, client: socket.socket) -> None:
+    def turn_away(self, binding: Binding, client: socket.socket) -> None:
         """Reset a client for which there are no files, and say so now and then."""
         reset_socket(client)
         now = asyncio.get_running_loop().time()
         if now >= self._next_word:
             self._next_word = now + WORD_SECONDS
             log.warning("too many files are open: port %d refuses connections", binding.port)
+
+
+def _request(target: Target | None, protocol: str) -> OpenRequest | None:
+    return None if target is None else OpenRequest(target.address, target.port, protocol)

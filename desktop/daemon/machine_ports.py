@@ -44,9 +44,9 @@ from link.messages import (
     Watching,
     Welcome,
 )
-from link.opening import Forwarder, answer
+from link.opening import Forwarder, answer, refuse
 from link.pool import StreamPool
-from link.relay.relay import Relay, reset_socket
+from link.relay.relay import Relay
 from link.wire import OpenRequest
 
 __all__ = ["ACTIONS_PER_STEP", "Common", "MachinePorts"]
@@ -150,7 +150,7 @@ class MachinePorts:
         target = self._target_of(binding)
         if target is None:
             log.info("refused a flow to %s port %d: no such mirror", request.address, request.port)
-            reset_socket(stream)
+            refuse(self._common.relay, stream)
             return
         if request.protocol == "udp":
             self._udp_servers.opened(binding, stream, target)

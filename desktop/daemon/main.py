@@ -17,13 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import uvloop
-
 from desktop.api.messages import error_to_wire
 from desktop.api.server import ApiServer
 from desktop.daemon.daemon import Daemon
 from desktop.daemon.files import raise_file_limit
 from desktop.daemon.lock import DaemonLock
+from desktop.daemon.loops import new_event_loop
 from desktop.datagrams.select import open_datagram_sockets
 from desktop.errors import SamehostError
 from desktop.listeners.select import open_listener_source
@@ -88,7 +87,7 @@ def run(
             _log_to(paths)
             if finding := raise_file_limit():
                 log.warning("%s", finding)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(_serve(paths, ready or _nothing, foreground))
     finally:
         _remove_empty(paths)

@@ -14,6 +14,9 @@ Rules:
 - An idle half holds neither buffer nor pipe.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
 - Nothing of the next flow is read here: that comes only after WHOLE, which ends this one.
+- What every small piece goes through (`on_event`, `advance`, `copy`) makes its system calls itself
+  and creates no object but one memoryview: between two wake-ups the caches are cold, and then a
+  call of Python takes as long as a cheap system call.
 
 Counterpart: `splice.py`, which owns the sockets and says how a flow ends.
 """
@@ -33,7 +36,7 @@ from link.wire import OPEN_SIZE, WireError
 if TYPE_CHECKING:
     from link.relay.splice import SpliceFlow, SpliceRelay
 
-__all__ = ["COPY_SIZE", "WHOLE_WORD", "FromStream", "Half", "ToStream"]
+__all__ = ["COPY_SIZE", "WHOLE_WORD", "FromStream", "Half", "ToStream", "send_opening"]
 
 COPY_SIZE: Final = 1 << 16
 """Bytes of one read. One that is full makes its half a bulk one, which splices, once it may."""
@@ -49,6 +52,9 @@ _BROKEN: Final = 0x008
 """EPOLLERR, linux/eventpoll.h"""
 _END: Final = HEADER.pack(END)
 WHOLE_WORD: Final = HEADER.pack(WHOLE)
+_HEADER_SIZE: Final = HEADER.size
+_pack_header: Final = HEADER.pack_into
+_unpack_header: Final = HEADER.unpack_from
 
 
 class Half:
@@ -101,12 +107,14 @@ class Half:
 
     def on_event(self, mask: int) -> None:
         """The source (and so the twin's sink) has news."""
-        if mask & WRITABLE and not mask & _BROKEN and self.twin.is_blocked:
-            self.twin.flush()
-        if mask & ENDING:
-            self.ending = True
-        if mask & (READABLE | ENDING):
-            self.advance()
+        if mask != READABLE:
+            if mask & WRITABLE and not mask & _BROKEN and self.twin.is_blocked:
+                self.twin.flush()
+            if mask & ENDING:
+                self.ending = True
+            elif not mask & READABLE:
+                return
+        self.advance()
 
     def advance(self) -> None:
         """Move what the source has, unless the sink is behind."""
@@ -119,26 +127,21 @@ class Half:
 
     def copy(self) -> bool:
         """Move one small read. True if there may be more at once."""
-        size = self.receive(self.relay.payload)
-        if not size:
-            return False
-        self.count += size
-        self.deliver(self.relay.payload[:size])
-        self.bulk = size == COPY_SIZE
-        return self.bulk or self.ending
-
-    def receive(self, room: memoryview) -> int:
-        """Bytes read; 0 if there are none now, or never will be."""
+        payload = self.relay.payload
         try:
-            size = self.source.recv_into(room)
+            size = self.source.recv_into(payload)
         except BlockingIOError:
-            return 0
+            return False
         except OSError:
             self.flow.source_failed(self)
-            return 0
+            return False
         if not size:
             self.at_end_of_file()
-        return size
+            return False
+        self.count += size
+        self.deliver(payload[:size])
+        self.bulk = size == COPY_SIZE
+        return self.bulk or self.ending
 
     def deliver(self, data: memoryview | bytes) -> None:
         """Hand bytes to the sink; what it does not take waits."""
@@ -153,8 +156,12 @@ class Half:
             self.flow.sink_failed(self)
             return
         if sent < len(data):
-            self.pending = bytes(data[sent:])
-            self.wait_for_sink()
+            self.keep(data[sent:])
+
+    def keep(self, data: memoryview | bytes) -> None:
+        """What the sink does not take now waits."""
+        self.pending = bytes(data)
+        self.wait_for_sink()
 
     def wait_for_sink(self) -> None:
         """Read nothing more until the sink has room."""
@@ -297,49 +304,77 @@ class ToStream(Half):
 
     __slots__ = ()
 
-    def begin(self, opening: bytes, early: bytes) -> None:
-        """Send the opening, and with it what the client has said already.
-
-        Raises StreamGoneError if the stream does not take it, OSError if the client is gone.
-        """
-        relay = self.relay
-        size = len(early)
-        if early:
-            relay.payload[:size] = early
-        else:
-            try:
-                size = self.source.recv_into(relay.payload)
-            except BlockingIOError:
-                size = 0  # it may want the server to speak first
-        relay.opening[:OPEN_SIZE] = opening
-        data = relay.opening[:OPEN_SIZE]
-        if size:
-            HEADER.pack_into(relay.frame, 0, size)
-            data = relay.opening[: OPEN_SIZE + HEADER.size + size]
-        self.count = size
-        try:
-            sent = self.sink.send(data)
-        except OSError as error:
-            raise StreamGoneError(bytes(relay.payload[:size])) from error
-        if sent < len(data):
-            self.pending = bytes(data[sent:])
-            self.wait_for_sink()
-
     def copy(self) -> bool:
         """See `Half.copy`."""
         if self.is_raw:
             return super().copy()
         relay = self.relay
-        size = self.receive(relay.payload)
+        try:
+            size = self.source.recv_into(relay.payload)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.flow.source_failed(self)
+            return False
         if not size:
+            self.at_end_of_file()
             return False
         self.count += size
-        is_full = size == COPY_SIZE
-        self.bulk = is_full and self.count >= RAW_AFTER
+        if size == COPY_SIZE:
+            return self._copy_full()
+        self.bulk = False
+        if self.ending:
+            return self._copy_last(size)
+        _pack_header(relay.frame, 0, size)
+        size += _HEADER_SIZE
+        data = relay.frame[:size]
+        try:
+            sent = self.sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return False
+        if sent < size:
+            self.keep(data[sent:])
+        return False
+
+    def _copy_last(self, size: int) -> bool:
+        """Send what was read, and the end with it if that is there, too."""
+        relay, flow = self.relay, self.flow
+        more, is_reset = -1, False
+        try:
+            more = self.source.recv_into(relay.payload[size:])
+        except BlockingIOError:
+            pass
+        except OSError:
+            is_reset = True
+        if more > 0:
+            self.count += more
+            size += more
+        _pack_header(relay.frame, 0, size)
+        size += _HEADER_SIZE
+        if more or flow.is_failing:
+            self.deliver(relay.frame[:size])
+            if is_reset:
+                flow.source_failed(self)
+            return not is_reset
+        flow.has_said_whole = flow.is_served and self.twin.is_through
+        _pack_header(relay.frame, size, WHOLE if flow.has_said_whole else END)
+        self.is_ended = self.is_done = True
+        self.deliver(relay.frame[: size + _HEADER_SIZE])
+        if not self.is_blocked:
+            self.pass_end()
+        return False
+
+    def _copy_full(self) -> bool:
+        """Send a full read, and give the frames up once there have been many."""
+        self.bulk = self.count >= RAW_AFTER
         self.is_raw = self.bulk and may_be_raw(self.sink)
-        HEADER.pack_into(relay.frame, 0, RAW if self.is_raw else size)
-        self.deliver(relay.frame[: HEADER.size + size])
-        return is_full or self.ending
+        frame = self.relay.frame
+        _pack_header(frame, 0, RAW if self.is_raw else COPY_SIZE)
+        self.deliver(frame[: _HEADER_SIZE + COPY_SIZE])
+        return True
 
     def _announce(self, size: int) -> bool:
         """See `Half._announce`: what is in the pipe is one frame."""
@@ -364,6 +399,34 @@ class ToStream(Half):
             self.flow.finish()
 
 
+def send_opening(
+    relay: SpliceRelay, client: socket.socket, stream: socket.socket, opening: bytes, early: bytes
+) -> tuple[int, bytes]:
+    """Send an opening, and with it what the client has said already, of which `early` was read.
+
+    Returns how many bytes the client has said, and what the stream did not take. Raises
+    StreamGoneError if it takes nothing, OSError if the client is gone.
+    """
+    size = len(early)
+    if early:
+        relay.payload[:size] = early
+    else:
+        try:
+            size = client.recv_into(relay.payload)
+        except BlockingIOError:
+            size = 0  # it may want the server to speak first
+    relay.opening[:OPEN_SIZE] = opening
+    data = relay.opening[:OPEN_SIZE]
+    if size:
+        _pack_header(relay.frame, 0, size)
+        data = relay.opening[: OPEN_SIZE + _HEADER_SIZE + size]
+    try:
+        sent = stream.send(data)
+    except OSError as error:
+        raise StreamGoneError(bytes(relay.payload[:size])) from error
+    return size, b"" if sent == len(data) else bytes(data[sent:])
+
+
 class FromStream(Half):
     """The direction out of the stream.
 
@@ -381,28 +444,75 @@ class FromStream(Half):
         self.is_drained = True
         self.has_end = False
 
+    def pass_end(self) -> None:
+        """See `Half.pass_end`. A server that is still being dialled is told once it is there."""
+        if not self.count and self.flow.is_served and not _is_connected(self.sink):
+            self.wait_for_sink()
+        else:
+            super().pass_end()
+
     def copy(self) -> bool:
         """See `Half.copy`."""
         if self.is_raw:
             return super().copy()
         room = self.relay.payload
-        size = self.receive(room)
-        if not size:
+        try:
+            size = self.source.recv_into(room)
+        except BlockingIOError:
             return False
-        self.is_drained = size < COPY_SIZE
-        self.bulk = not self.is_drained and self.count >= RAW_AFTER
-        payload = size - HEADER.size
-        word = HEADER.unpack_from(room)[0] if payload >= 0 and self.unframer is None else None
-        if payload and word == payload:
-            # One whole frame, as of a question or an answer.
-            self.count += payload
-            self.deliver(room[HEADER.size : size])
-        elif not payload and word == (END if self.flow.is_served else WHOLE):
+        except OSError:
+            self.flow.source_failed(self)
+            return False
+        if not size:
+            self.at_end_of_file()
+            return False
+        if size == COPY_SIZE:
+            self.is_drained = False
+            self.bulk = self.count >= RAW_AFTER
+        else:
+            self.is_drained = True
+            self.bulk = False
+        if self.unframer is None and size >= _HEADER_SIZE and self._took_whole_frames(size):
+            return not self.is_ended and (self.ending or not self.is_drained)
+        self._unframe(room[:size])
+        return self.ending or not self.is_drained
+
+    def _took_whole_frames(self, size: int) -> bool:
+        """Take one frame, an end, or both, if that is just what came: most often it is."""
+        room = self.relay.payload
+        word = _unpack_header(room)[0]
+        end = word + _HEADER_SIZE
+        last_word = END if self.flow.is_served else WHOLE
+        if end == size and word:
+            self._deliver_frame(room[_HEADER_SIZE:size])
+        elif size == _HEADER_SIZE and word == last_word:
+            self._at_end()
+        elif word and end + _HEADER_SIZE == size and _unpack_header(room, end)[0] == last_word:
+            self._deliver_frame(room[_HEADER_SIZE:end])
+            self._at_end()
+        else:
+            return False
+        return True
+
+    def _deliver_frame(self, payload: memoryview) -> None:
+        """Deliver one whole frame, as of a question or an answer."""
+        size = len(payload)
+        self.count += size
+        try:
+            sent = self.sink.send(payload)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return
+        if sent < size:
+            self.keep(payload[sent:])
+
+    def _at_end(self) -> None:
+        """The end came: the stream may carry another flow."""
+        if not self.is_ended:  # else the sink is gone
             self.has_end = True
             self.end()
-        else:
-            self._unframe(room[:size])
-        return not self.is_drained or self.ending
 
     def _fill(self) -> int:
         """See `Half._fill`: no more than there is left of a frame."""
@@ -423,7 +533,7 @@ class FromStream(Half):
         self.is_drained = False
         while self.unframer is None or not self.unframer.left:
             room = self.relay.payload[: self.unframer.wanted if self.unframer else HEADER.size]
-            size = self.receive(room)
+            size = self._receive(room)
             if not size:
                 self.is_drained = True
                 return False
@@ -431,6 +541,19 @@ class FromStream(Half):
             if self.is_ended or self.is_raw:
                 return False
         return True
+
+    def _receive(self, room: memoryview) -> int:
+        """Bytes read; 0 if there are none now, or never will be."""
+        try:
+            size = self.source.recv_into(room)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.flow.source_failed(self)
+            return 0
+        if not size:
+            self.at_end_of_file()
+        return size
 
     def at_end_of_file(self) -> None:
         """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""
@@ -455,7 +578,15 @@ class FromStream(Half):
         if unframer.is_raw:
             self.is_raw = self.bulk = True
         elif unframer.is_ended:
-            self.has_end = True
-            self.end()
+            self._at_end()
         elif unframer.is_between_frames:
             self.unframer = None
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """False while it connects, or when that has failed."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

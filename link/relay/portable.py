@@ -82,6 +82,7 @@ class PortableRelay(Relay):
         self, stream: socket.socket, server: socket.socket, on_end: Callable[[Flow], None]
     ) -> Flow:
         """See `Relay.serve`."""
+        self.readiness.unwatch(stream.fileno())
         flow = _Flow(self, _StreamSide(stream), _Side(server), on_end)
         flow.second.early = _first_word(stream)
         return self._start(flow)

@@ -121,7 +121,8 @@ class Relay(abc.ABC):
     ) -> Flow:
         """Make a flow of an opened stream (first) and `server` (second), which may be connecting.
 
-        The relay owns both from now on, even if this raises OSError.
+        `readiness` may watch the stream already, for whoever had it. The relay owns both from now
+        on, even if this raises OSError.
         """
 
     @property

@@ -17,7 +17,14 @@ from typing import Final
 from link.loop import open_epoll_readiness
 from link.readiness import EpollReadiness
 from link.relay.frames import HEADER, Unframer
-from link.relay.halves import COPY_SIZE, WHOLE_WORD, FromStream, Half, ToStream
+from link.relay.halves import (
+    COPY_SIZE,
+    WHOLE_WORD,
+    FromStream,
+    Half,
+    ToStream,
+    send_opening,
+)
 from link.relay.kernel import PipePool, unsent_bytes
 from link.relay.relay import RESET_FLUSH_SECONDS, Flow, Relay, StreamGoneError, reset_socket
 from link.relay.settling import Settling, go_home
@@ -34,7 +41,7 @@ class SpliceRelay(Relay):
 
     Attributes:
         opening, frame, payload: one buffer for all that is copied, with room in front for an
-            opening and the header of a frame.
+            opening and the header of a frame, and behind for an END.
     """
 
     name = "splice"
@@ -44,9 +51,9 @@ class SpliceRelay(Relay):
         self.readiness: EpollReadiness
         self.readiness, self._close_readiness = open_epoll_readiness()
         self.pipes = PipePool()
-        self.opening = memoryview(bytearray(OPEN_SIZE + HEADER.size + COPY_SIZE))
+        self.opening = memoryview(bytearray(OPEN_SIZE + HEADER.size + COPY_SIZE + HEADER.size))
         self.frame = self.opening[OPEN_SIZE:]
-        self.payload = self.frame[HEADER.size :]
+        self.payload = self.frame[HEADER.size : HEADER.size + COPY_SIZE]
         self._flows: set[SpliceFlow] = set()
         self._settling: set[Settling] = set()
 
@@ -59,18 +66,21 @@ class SpliceRelay(Relay):
         early: bytes = b"",
     ) -> Flow:
         """See `Relay.forward`."""
-        outgoing = ToStream(self, client, stream)
-        incoming = FromStream(self, stream, client)
-        flow = SpliceFlow(outgoing, incoming, on_end, is_served=False)
         try:
-            outgoing.begin(opening, early)
-            self._watch(flow)
+            # First of all: while the other end works on it, there is time for the rest.
+            size, unsent = send_opening(self, client, stream, opening, early)
         except StreamGoneError:
             self.close(stream)
             raise
         except OSError:
-            self._give_up(flow)
+            self._give_up(client, stream)
             raise
+        outgoing = ToStream(self, client, stream)
+        outgoing.count = size
+        flow = SpliceFlow(outgoing, FromStream(self, stream, client), on_end, is_served=False)
+        self._watch(flow)
+        if unsent:
+            outgoing.keep(unsent)
         return flow
 
     def serve(
@@ -79,13 +89,7 @@ class SpliceRelay(Relay):
         """See `Relay.serve`."""
         incoming = FromStream(self, stream, server)
         flow = SpliceFlow(ToStream(self, server, stream), incoming, on_end, is_served=True)
-        try:
-            self._watch(flow)
-            if not _is_connected(server):
-                incoming.wait_for_sink()
-        except OSError:
-            self._give_up(flow)
-            raise
+        self._watch(flow)
         incoming.advance()  # there may be more behind the opening
         return flow
 
@@ -122,15 +126,18 @@ class SpliceRelay(Relay):
         self._flows.discard(flow)
 
     def _watch(self, flow: SpliceFlow) -> None:
-        self.readiness.watch(flow.outgoing.source.fileno(), flow.outgoing.on_event)
-        self.readiness.watch(flow.incoming.source.fileno(), flow.incoming.on_event)
+        try:
+            self.readiness.watch(flow.outgoing.source.fileno(), flow.outgoing.on_event)
+            self.readiness.watch(flow.incoming.source.fileno(), flow.incoming.on_event)
+        except OSError:
+            self._give_up(flow.outgoing.source, flow.incoming.source)
+            raise
         self._flows.add(flow)
 
-    def _give_up(self, flow: SpliceFlow) -> None:
-        """A flow that could not begin."""
-        self._flows.discard(flow)
-        self.reset(flow.outgoing.source)
-        self.reset(flow.incoming.source)
+    def _give_up(self, *sockets: socket.socket) -> None:
+        """Those of a flow that could not begin."""
+        for sock in sockets:
+            self.reset(sock)
 
 
 class SpliceFlow(Flow):
@@ -264,12 +271,3 @@ class SpliceFlow(Flow):
 
     def _is_delivered(self, last: Half) -> bool:
         return last.is_ended and not last.is_blocked and not unsent_bytes(last.sink.fileno())
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    """False while it connects, or when that has failed."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True

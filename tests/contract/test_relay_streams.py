@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW
-from link.relay.halves import RAW_AFTER
+from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
+from link.relay.halves import COPY_SIZE, RAW_AFTER
 from link.relay.relay import StreamGoneError, reset_socket
 from link.stream import Stream
 from tests.contract.relay_stage import (
@@ -201,8 +201,10 @@ class Half:
         HEADER.pack(4)[:2],
         HEADER.pack(MAX_PAYLOAD + 1),
         HEADER.pack(END) + b"x",
+        2 * HEADER.pack(END),
+        HEADER.pack(1) + b"x" + 2 * HEADER.pack(END),
     ],
-    ids=["nothing", "part of a frame", "part of a header", "too much", "more than all"],
+    ids=["nothing", "part of a frame", "part of a header", "too much", "more", "2 ends", "2 more"],
 )
 def test_a_stream_that_breaks_off_or_breaks_the_rules_is_a_reset(
     make_ends: MakeEnds, run_on_loop: Run, said: bytes, is_opener: bool
@@ -213,6 +215,46 @@ def test_a_stream_that_breaks_off_or_breaks_the_rules_is_a_reset(
         with contextlib.suppress(OSError):  # the relay may have reset it by now
             half.far.shutdown(socket.SHUT_WR)
         assert await is_reset(half.peer)
+        await asyncio.wait_for(half.ended.wait(), PATIENCE)
+        await half.aclose()
+
+    run_on_loop(story())
+
+
+@pytest.mark.parametrize("size", [1, 3 * COPY_SIZE])
+def test_last_words_before_a_reset_are_no_end(
+    make_ends: MakeEnds, run_on_loop: Run, size: int
+) -> None:
+    async def story() -> None:
+        half = Half(make_ends(), is_opener=False)
+        await send(half.peer, bytes(size))
+        reset_socket(half.peer)
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := await receive(half.far):
+                data += part
+        unframer = Unframer()
+        unframer.feed(memoryview(data))
+        assert not unframer.is_ended
+        await asyncio.wait_for(half.ended.wait(), PATIENCE)
+        await half.aclose()
+
+    run_on_loop(story())
+
+
+@pytest.mark.parametrize("said", [b"", b"last", bytes(COPY_SIZE - 1), bytes(COPY_SIZE)])
+def test_last_words_and_the_end_behind_them_arrive(run_on_loop: Run, said: bytes) -> None:
+    async def story() -> None:
+        half = Half(SPLICE(), is_opener=False)
+        await send(half.peer, said)
+        half.peer.shutdown(socket.SHUT_WR)
+        unframer, heard = Unframer(), b""
+        while not unframer.is_ended:
+            data = await receive(half.far)
+            heard += b"".join(unframer.feed(memoryview(data)))
+        assert heard == said
+        await send(half.far, HEADER.pack(3) + b"bye" + HEADER.pack(END))
+        assert await receive_all(half.peer) == b"bye"
         await asyncio.wait_for(half.ended.wait(), PATIENCE)
         await half.aclose()
 

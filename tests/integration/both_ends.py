@@ -26,9 +26,8 @@ from link.datagrams.flows import Limits
 from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import SECRET_SIZE
 from link.messages import Message
-from link.opening import answer
+from link.opening import answer, refuse
 from link.pool import StreamPool
-from link.relay.relay import reset_socket
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
 from tests.contract.transport_ways import program_with_streams
@@ -63,7 +62,7 @@ class Desktop:
 
     def opened(self, stream: socket.socket, request: OpenRequest) -> None:
         if self.target is None:
-            reset_socket(stream)
+            refuse(self.relay, stream)
         elif request.protocol == "udp":
             binding = Binding(Origin.HOST, "udp", request.address, request.port, "vm")
             self.udp_servers.opened(binding, stream, Target(*self.target))

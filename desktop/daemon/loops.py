@@ -1,0 +1,27 @@
+"""The event loop of the daemon: chosen once, here and nowhere else.
+
+Rules: Linux gets the loop of the data plane, which serves sockets without a detour through asyncio
+(`link/loop.py`); against uvloop with the same epoll nested in it that takes a fifth of the daemon's
+time off a connection and a round trip (docs/performance.md). uvloop serves all other POSIX systems,
+where flows are pairs of protocols, and Windows has asyncio's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+__all__ = ["new_event_loop"]
+
+
+def new_event_loop(platform: str = sys.platform) -> asyncio.AbstractEventLoop:
+    """A loop for the daemon, which whoever asks closes."""
+    if platform == "linux":
+        from link.loop import DirectLoop
+
+        return DirectLoop()
+    if platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
