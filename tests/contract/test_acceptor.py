@@ -16,11 +16,15 @@ import uvloop
 
 from link.acceptor import Acceptor, listen_tcp
 from link.dial import LOCAL_CONGESTION_CONTROL, dial
+from link.loop import DirectLoop
 
 PATIENCE = 10.0
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(
+    params=[asyncio.new_event_loop, uvloop.new_event_loop, DirectLoop],
+    ids=["asyncio", "uvloop", "direct"],
+)
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
     def runner(coroutine: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as one:
@@ -88,10 +92,10 @@ def test_a_failing_accept_ends_nothing(number: int, run: Any) -> None:
             self._sock = sock
             self._failures = [OSError(number, os.strerror(number))]
 
-        def accept(self) -> tuple[socket.socket, Any]:
+        def _accept(self) -> tuple[int, Any]:
             if self._failures:
                 raise self._failures.pop()
-            return self._sock.accept()
+            return self._sock._accept()  # type: ignore[attr-defined, no-any-return]
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._sock, name)
@@ -101,6 +105,40 @@ def test_a_failing_accept_ends_nothing(number: int, run: Any) -> None:
         with dial(*accepting.acceptor.address), await accepting.next():
             accepting.acceptor.close()
             accepting.acceptor.close()
+
+    run(body())
+
+
+def test_who_comes_alone_is_seldom_followed_by_a_look_for_another(run: Any) -> None:
+    class Counting:
+        """A listening socket that counts how often nobody was there."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+            self.missed = 0
+
+        def _accept(self) -> tuple[int, Any]:
+            try:
+                return self._sock._accept()  # type: ignore[attr-defined, no-any-return]
+            except BlockingIOError:
+                self.missed += 1
+                raise
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+    async def body() -> None:
+        counting = Counting(listen_tcp("127.0.0.1", 0))
+        accepting = Accepting(counting)  # type: ignore[arg-type]
+        for _ in range(200):
+            with dial(*accepting.acceptor.address), await accepting.next():
+                pass
+        assert counting.missed <= 12
+        flood = [dial(*accepting.acceptor.address) for _ in range(500)]
+        for client in flood:
+            with client, await accepting.next():
+                pass
+        accepting.acceptor.close()
 
     run(body())
 

@@ -29,7 +29,7 @@ MIB: Final = 1 << 20
 BULK_MIB: Final = 256
 FLOWS: Final = 500
 
-CALLS_PER_CONNECTION: Final = 54
+CALLS_PER_CONNECTION: Final = 50
 """Of both ends together: accept, open, dial, a byte each way, both ends of it, close."""
 CALLS_PER_ROUND_TRIP: Final = 13
 """Four messages: wait, read, write each."""
@@ -37,9 +37,9 @@ CALLS_PER_MIB: Final = 40
 """Of both ends. The pieces are as large as the sockets' buffers, so it is 7 where nobody waits."""
 CALLS_AT_REST: Final = 8
 """In a second: to go to sleep, to wake, and to count."""
-BYTES_PER_FLOW: Final = 2560
+BYTES_PER_FLOW: Final = 2048
 """Of both ends, without what the kernel holds. Required: 24 KiB, the aim is 8 KiB."""
-OBJECTS_PER_FLOW: Final = 10
+OBJECTS_PER_FLOW: Final = 8
 """At either end a flow, its two halves and what cuts frames; and the streams, which are ours."""
 FRAMES: Final = 16
 """Callers that are remembered of each allocation."""

@@ -1,0 +1,23 @@
+"""Each platform's daemon has the event loop that suits its data plane."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import uvloop
+
+from desktop.daemon.loops import new_event_loop
+from link.loop import DirectLoop
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind"),
+    [("linux", DirectLoop), ("darwin", uvloop.Loop), ("win32", asyncio.SelectorEventLoop)],
+)
+def test_each_platform_has_its_loop(platform: str, kind: type[asyncio.AbstractEventLoop]) -> None:
+    loop = new_event_loop(platform)
+    try:
+        assert isinstance(loop, kind)
+    finally:
+        loop.close()
