@@ -58,20 +58,6 @@ class Unframer:
         """True if no frame is under way."""
         return not self._left and not self._header
 
-    @property
-    def left(self) -> int:
-        """Bytes that are still to come of the frame under way."""
-        return self._left
-
-    @property
-    def wanted(self) -> int:
-        """Bytes that are still to come of the next frame's header."""
-        return HEADER.size - len(self._header)
-
-    def skip(self, size: int) -> None:
-        """So many of the bytes `left` have gone another way."""
-        self._left -= size
-
     def feed(self, data: memoryview) -> list[memoryview]:
         """The flow's bytes in `data`, as parts of it. Raises WireError."""
         position, size = 0, len(data)

@@ -2,8 +2,7 @@
 
     source ──copy (small) or splice through a pipe (bulk)──▶ sink
     ToStream puts the bytes into frames, FromStream takes them out again; Half does neither, as
-    both do once the direction is RAW. Where it may not be, bulk in frames is spliced, too: what is
-    in the pipe is one frame.
+    both do once the direction is RAW
 
 Rules:
 - A half reads only while nothing it read before is waiting for its sink: that is the whole of
@@ -171,13 +170,13 @@ class Half:
     def flush(self) -> None:
         """The sink takes bytes again."""
         self.is_blocked = False
+        if self.in_pipe and not self._empty():
+            return
         if self.pending:
             data, self.pending = self.pending, b""
             self.deliver(data)
             if self.pending:
                 return
-        if self.in_pipe and not self._empty():
-            return
         if self.is_ended:
             self.pass_end()
         else:
@@ -227,6 +226,24 @@ class Half:
         self.is_queued = False
         if self.is_blocked or self.is_ended:
             return
+        if self.is_raw:
+            self._splice_turn()
+        else:
+            self._copy_turn()
+
+    def _copy_turn(self) -> None:
+        """Move bulk that is in frames, which the kernel knows nothing of."""
+        enough = self.count + TURN_BYTES
+        while self.copy():
+            if self.is_blocked or self.is_ended:
+                return
+            if self.count >= enough or self.is_raw:
+                self._queue()
+                return
+        self.bulk = False
+
+    def _splice_turn(self) -> None:
+        """Move bulk through a pipe."""
         if self.pipe is None:
             try:
                 self.pipe = self.relay.pipes.take()
@@ -241,7 +258,7 @@ class Half:
                 self._pause(moved, is_at_end=size == 0)
                 return
             moved += size
-            if not self._announce(size) or not self._empty():
+            if not self._empty():
                 return
         self._free_pipe()
         self._queue()
@@ -255,16 +272,8 @@ class Half:
 
     def _fill(self) -> int:
         """Bytes moved from the source to the pipe; 0 at its end; -1 if none are there."""
-        return self._take(PIPE_SIZE)
-
-    def _announce(self, _size: int) -> bool:
-        """Tell the sink what comes out of the pipe next. False if that has to wait."""
-        return True
-
-    def _take(self, most: int) -> int:
-        """See `_fill`."""
         try:
-            size = splice(self.source.fileno(), self._pipe_end(1), most)
+            size = splice(self.source.fileno(), self._pipe_end(1), PIPE_SIZE)
         except BlockingIOError:
             return -1
         except OSError:
@@ -375,14 +384,6 @@ class ToStream(Half):
         _pack_header(frame, 0, RAW if self.is_raw else COPY_SIZE)
         self.deliver(frame[: _HEADER_SIZE + COPY_SIZE])
         return True
-
-    def _announce(self, size: int) -> bool:
-        """See `Half._announce`: what is in the pipe is one frame."""
-        if self.is_raw:
-            return True
-        HEADER.pack_into(self.relay.frame, 0, size)
-        self.deliver(self.relay.frame[: HEADER.size])
-        return not self.is_blocked and self.pipe is not None
 
     def pass_end(self) -> None:
         """See `Half.pass_end`: without a reset or bulk the stream outlives the flow."""
@@ -513,47 +514,6 @@ class FromStream(Half):
         if not self.is_ended:  # else the sink is gone
             self.has_end = True
             self.end()
-
-    def _fill(self) -> int:
-        """See `Half._fill`: no more than there is left of a frame."""
-        if self.is_raw or not self._reach_payload():
-            return super()._fill() if self.is_raw else -1
-        unframer = self.unframer
-        if unframer is None:
-            raise RuntimeError("there is no frame under way")
-        size = self._take(min(unframer.left, PIPE_SIZE))
-        if size > 0:
-            unframer.skip(size)
-        elif size == 0:
-            self.flow.source_failed(self)
-        return size or -1
-
-    def _reach_payload(self) -> bool:
-        """Read headers until a frame has bytes. False if that is not now, or never will be."""
-        self.is_drained = False
-        while self.unframer is None or not self.unframer.left:
-            room = self.relay.payload[: self.unframer.wanted if self.unframer else HEADER.size]
-            size = self._receive(room)
-            if not size:
-                self.is_drained = True
-                return False
-            self._unframe(room[:size])
-            if self.is_ended or self.is_raw:
-                return False
-        return True
-
-    def _receive(self, room: memoryview) -> int:
-        """Bytes read; 0 if there are none now, or never will be."""
-        try:
-            size = self.source.recv_into(room)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            self.flow.source_failed(self)
-            return 0
-        if not size:
-            self.at_end_of_file()
-        return size
 
     def at_end_of_file(self) -> None:
         """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""
