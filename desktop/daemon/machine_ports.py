@@ -17,6 +17,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from desktop.daemon.host_mirrors import HostMirrors
@@ -52,6 +53,8 @@ from link.wire import OpenRequest
 __all__ = ["ACTIONS_PER_STEP", "Common", "MachinePorts"]
 
 ACTIONS_PER_STEP: Final = 256
+REMEMBERED_STUBS: Final = 1024
+"""For which the mirror need not be worked out anew."""
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +241,7 @@ class MachinePorts:
             self._link.need()
 
     def _stub(self, place: OpenRequest | StubKey) -> Binding:
-        return Binding(Origin.HOST, place.protocol, place.address, place.port, self.name)
+        return _stub_of(self.name, place.protocol, place.address, place.port)
 
     def _act_here(self, action: Action, binding: Binding, now: float) -> None:
         if isinstance(action, Close):
@@ -262,3 +265,9 @@ class MachinePorts:
             self._reconciler.lost(binding, failure, now)
         else:
             self._reconciler.closed(binding, now)
+
+
+@lru_cache(REMEMBERED_STUBS)
+def _stub_of(machine: str, protocol: str, address: str, port: int) -> Binding:
+    """The mirror in a machine that a container asks for, or that the agent tells of."""
+    return Binding(Origin.HOST, protocol, address, port, machine)

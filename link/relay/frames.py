@@ -58,6 +58,20 @@ class Unframer:
         """True if no frame is under way."""
         return not self._left and not self._header
 
+    @property
+    def left(self) -> int:
+        """Bytes of the flow that this frame still has."""
+        return self._left
+
+    def skip(self, size: int) -> None:
+        """So many of them were taken another way."""
+        self._left -= size
+
+    @property
+    def needed(self) -> int:
+        """Bytes to take so as not to go beyond this frame, which may be the last."""
+        return self._left or HEADER.size - len(self._header)
+
     def feed(self, data: memoryview) -> list[memoryview]:
         """The flow's bytes in `data`, as parts of it. Raises WireError."""
         position, size = 0, len(data)

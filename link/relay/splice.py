@@ -1,6 +1,6 @@
 """The Linux relay: the kernel moves the bytes, readiness says when.
 
-    EpollReadiness ─▶ Half.on_event     one direction of a flow: `halves.py`
+    EpollReadiness ─▶ Half.on_event     one direction of a flow: `halves.py`, `framed.py`
     SpliceFlow       two halves, and how a flow ends
 
 Limits: Linux, Python 3.9, any asyncio loop with add_reader, best on `link.loop.DirectLoop`.
@@ -16,15 +16,9 @@ from typing import Final
 
 from link.loop import open_epoll_readiness
 from link.readiness import EpollReadiness
+from link.relay.framed import WHOLE_WORD, FromStream, ToStream, send_opening
 from link.relay.frames import HEADER, Unframer
-from link.relay.halves import (
-    COPY_SIZE,
-    WHOLE_WORD,
-    FromStream,
-    Half,
-    ToStream,
-    send_opening,
-)
+from link.relay.halves import COPY_SIZE, Half
 from link.relay.kernel import PipePool, unsent_bytes
 from link.relay.relay import RESET_FLUSH_SECONDS, Flow, Relay, StreamGoneError, reset_socket
 from link.relay.settling import Settling, go_home

@@ -28,7 +28,8 @@ STREAMS: Final = 4
 class DataPath:
     """Leads from `address` to a server on loopback. Make it in the running loop."""
 
-    def __init__(self, server: tuple[str, int]) -> None:
+    def __init__(self, server: tuple[str, int], *, may_be_raw: bool = True) -> None:
+        self._may_be_raw = may_be_raw
         self.opener, self.listener = SpliceRelay(), SpliceRelay()
         self.pool = StreamPool(self._add_streams, self.opener.readiness)
         self.made = 0
@@ -63,7 +64,7 @@ class DataPath:
 
     def _add_stream(self) -> None:
         self.made += 1
-        near, far = streams()
+        near, far = streams(may_be_raw=self._may_be_raw)
         far.home = self._await_opening
         self._await_opening(far)
         self.pool.put(near)

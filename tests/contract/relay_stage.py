@@ -213,10 +213,10 @@ class Joined:
         self.server.close()
 
 
-def streams() -> tuple[Stream, Stream]:
+def streams(*, may_be_raw: bool = True) -> tuple[Stream, Stream]:
     """Both ends of a stream, authenticated as it were."""
     near, far = tcp_pair()
-    return Stream.of(near), Stream.of(far)
+    return Stream.of(near, may_be_raw=may_be_raw), Stream.of(far, may_be_raw=may_be_raw)
 
 
 def _ignore(_: object) -> None:

@@ -76,11 +76,16 @@ def connect(address: tuple[str, int], count: int) -> None:
             assert client.recv(1) == b"x"
 
 
-def tell(server: tuple[str, int], story: Callable[[DataPath], Awaitable[None]]) -> None:
+def tell(
+    server: tuple[str, int],
+    story: Callable[[DataPath], Awaitable[None]],
+    *,
+    may_be_raw: bool = True,
+) -> None:
     """Tell a story of a data path; afterwards there is no flow left."""
 
     async def told() -> None:
-        path = DataPath(server)
+        path = DataPath(server, may_be_raw=may_be_raw)
         try:
             await asyncio.wait_for(story(path), 60)
             await until(lambda: path.flows == 0)
@@ -143,7 +148,8 @@ def test_a_round_trip_takes_few_system_calls(echo: tuple[str, int]) -> None:
     tell(echo, story)
 
 
-def test_bulk_takes_few_system_calls(echo: tuple[str, int]) -> None:
+@pytest.mark.parametrize("may_be_raw", [True, False], ids=["raw", "in frames"])
+def test_bulk_takes_few_system_calls(echo: tuple[str, int], may_be_raw: bool) -> None:
     def upload(address: tuple[str, int]) -> None:
         with socket.create_connection(address) as client:
             reader = threading.Thread(target=_swallow, args=(client,))
@@ -158,7 +164,7 @@ def test_bulk_takes_few_system_calls(echo: tuple[str, int]) -> None:
             await asyncio.to_thread(upload, path.address)
             assert count.calls / (2 * BULK_MIB) <= CALLS_PER_MIB
 
-    tell(echo, story)
+    tell(echo, story, may_be_raw=may_be_raw)
 
 
 def _swallow(client: socket.socket) -> None:

@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from link.relay.halves import COPY_SIZE, RAW_AFTER, TURN_BYTES
+from link.relay.framed import RAW_AFTER
+from link.relay.halves import COPY_SIZE, TURN_BYTES
 from link.relay.kernel import PIPE_SIZE
 from tests.contract.relay_stage import (
     Ends,

@@ -73,6 +73,17 @@ def test_too_large_a_frame_or_more_after_the_end_is_an_error(data: bytes) -> Non
         Unframer().feed(memoryview(data))
 
 
+def test_what_is_taken_another_way_is_counted_as_taken() -> None:
+    unframer = Unframer()
+    data = frame(b"by the kernel") + HEADER.pack(END)
+    unframer.feed(memoryview(data[: HEADER.size + 3]))
+    assert unframer.left == len("by the kernel") - 3
+    unframer.skip(unframer.left)
+    assert unframer.is_between_frames
+    assert unframer.feed(memoryview(data[-HEADER.size :])) == []
+    assert unframer.is_ended
+
+
 def test_raw_is_an_error_where_it_may_not_be() -> None:
     with pytest.raises(WireError):
         Unframer(may_be_raw=False).feed(memoryview(HEADER.pack(RAW) + b"x"))

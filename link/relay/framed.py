@@ -1,0 +1,331 @@
+"""The two directions of a flow that has a stream on one side.
+
+    ToStream puts the bytes into frames, FromStream takes them out again; once a direction is RAW
+    both do as `Half` does. In frames, too, bulk is spliced: what a pipe got from the source is a
+    frame. To copy it takes three times the CPU.
+
+Rules: those of `halves.py`; and nothing of the next flow is read here, since that comes only after
+WHOLE, which ends this one. Counterparts: `frames.py` has the format, `splice.py` the flow.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
+from link.relay.halves import COPY_SIZE, TURN_BYTES, Half
+from link.relay.relay import StreamGoneError
+from link.stream import may_be_raw
+from link.wire import OPEN_SIZE, WireError
+
+if TYPE_CHECKING:
+    from link.relay.splice import SpliceRelay
+
+__all__ = ["RAW_AFTER", "WHOLE_WORD", "FromStream", "ToStream", "send_opening"]
+
+RAW_AFTER: Final = 1 << 19
+"""Bytes of a flow in one direction after which the stream is given up for splicing them: by then
+a stream dialled anew costs little beside moving them."""
+
+WHOLE_WORD: Final = HEADER.pack(WHOLE)
+_END: Final = HEADER.pack(END)
+_MORE: Final = 0x8000
+"""MSG_MORE, linux/socket.h"""
+_HEADER_SIZE: Final = HEADER.size
+_pack_header: Final = HEADER.pack_into
+_unpack_header: Final = HEADER.unpack_from
+
+
+class ToStream(Half):
+    """The direction into the stream: frames, until it is bulk and the stream may be RAW."""
+
+    __slots__ = ()
+
+    def copy(self) -> bool:
+        """See `Half.copy`."""
+        if self.is_raw:
+            return super().copy()
+        relay = self.relay
+        try:
+            size = self.source.recv_into(relay.payload)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.flow.source_failed(self)
+            return False
+        if not size:
+            self.at_end_of_file()
+            return False
+        self.count += size
+        if size == COPY_SIZE:
+            return self._copy_full()
+        self.bulk = False
+        if self.ending:
+            return self._copy_last(size)
+        _pack_header(relay.frame, 0, size)
+        size += _HEADER_SIZE
+        data = relay.frame[:size]
+        try:
+            sent = self.sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return False
+        if sent < size:
+            self.keep(data[sent:])
+        return False
+
+    def _copy_last(self, size: int) -> bool:
+        """Send what was read, and the end with it if that is there, too."""
+        relay, flow = self.relay, self.flow
+        more, is_reset = -1, False
+        try:
+            more = self.source.recv_into(relay.payload[size:])
+        except BlockingIOError:
+            pass
+        except OSError:
+            is_reset = True
+        if more > 0:
+            self.count += more
+            size += more
+        _pack_header(relay.frame, 0, size)
+        size += _HEADER_SIZE
+        if more or flow.is_failing:
+            self.deliver(relay.frame[:size])
+            if is_reset:
+                flow.source_failed(self)
+            return not is_reset
+        flow.has_said_whole = flow.is_served and self.twin.is_through
+        _pack_header(relay.frame, size, WHOLE if flow.has_said_whole else END)
+        self.is_ended = self.is_done = True
+        self.deliver(relay.frame[: size + _HEADER_SIZE])
+        if not self.is_blocked:
+            self.pass_end()
+        return False
+
+    def _copy_full(self) -> bool:
+        """Send a full read, and give the frames up once there have been many."""
+        self.bulk = self.count >= RAW_AFTER
+        self.is_raw = self.bulk and may_be_raw(self.sink)
+        frame = self.relay.frame
+        _pack_header(frame, 0, RAW if self.is_raw else COPY_SIZE)
+        self.deliver(frame[: _HEADER_SIZE + COPY_SIZE])
+        return True
+
+    def fill(self, most: int) -> int:
+        """See `Half.fill`. The frame's header goes first."""
+        size = super().fill(most)
+        if size > 0 and not self.is_raw:
+            self._send_header(size)
+            if self.is_ended:  # the sink is gone
+                return -1
+        return size
+
+    def _send_header(self, size: int) -> None:
+        """Say that so many bytes follow, in the same packets as they."""
+        header = HEADER.pack(size)
+        try:
+            sent = self.sink.send(header, _MORE)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return
+        if sent < _HEADER_SIZE:
+            self.keep(header[sent:])
+
+    def pass_end(self) -> None:
+        """See `Half.pass_end`: without a reset or bulk the stream outlives the flow."""
+        if self.is_raw:
+            super().pass_end()
+            return
+        if self.flow.is_failing or self.flow.is_over:
+            return
+        if not self.is_done:
+            self.is_done = True
+            self.flow.has_said_whole = self.flow.is_served and self.twin.is_through
+            self.deliver(WHOLE_WORD if self.flow.has_said_whole else _END)
+        if self.is_through and self.twin.is_through and not self.flow.is_failing:
+            self.flow.finish()
+
+
+def send_opening(
+    relay: SpliceRelay, client: socket.socket, stream: socket.socket, opening: bytes, early: bytes
+) -> tuple[int, bytes]:
+    """Send an opening, and with it what the client has said already, of which `early` was read.
+
+    Returns how many bytes the client has said, and what the stream did not take. Raises
+    StreamGoneError if it takes nothing, OSError if the client is gone.
+    """
+    size = len(early)
+    if early:
+        relay.payload[:size] = early
+    else:
+        try:
+            size = client.recv_into(relay.payload)
+        except BlockingIOError:
+            size = 0  # it may want the server to speak first
+    relay.opening[:OPEN_SIZE] = opening
+    data = relay.opening[:OPEN_SIZE]
+    if size:
+        _pack_header(relay.frame, 0, size)
+        data = relay.opening[: OPEN_SIZE + _HEADER_SIZE + size]
+    try:
+        sent = stream.send(data)
+    except OSError as error:
+        raise StreamGoneError(bytes(relay.payload[:size])) from error
+    return size, b"" if sent == len(data) else bytes(data[sent:])
+
+
+class FromStream(Half):
+    """The direction out of the stream.
+
+    Attributes:
+        is_drained: the last read left nothing behind.
+        unframer: takes frames apart; None between two of them, and after RAW.
+        has_end: the end came in a frame, so the stream may carry another flow.
+    """
+
+    __slots__ = ("has_end", "is_drained", "unframer")
+
+    def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
+        super().__init__(relay, source, sink)
+        self.unframer: Unframer | None = None
+        self.is_drained = True
+        self.has_end = False
+
+    def pass_end(self) -> None:
+        """See `Half.pass_end`. A server that is still being dialled is told once it is there."""
+        if not self.count and self.flow.is_served and not _is_connected(self.sink):
+            self.wait_for_sink()
+        else:
+            super().pass_end()
+
+    def copy(self) -> bool:
+        """See `Half.copy`."""
+        if self.is_raw:
+            return super().copy()
+        room = self.relay.payload
+        if self.bulk:
+            # Not beyond the header, if the kernel is to move what follows.
+            room = room[: self.unframer.needed if self.unframer else _HEADER_SIZE]
+        try:
+            size = self.source.recv_into(room)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.flow.source_failed(self)
+            return False
+        if not size:
+            self.at_end_of_file()
+            return False
+        if size == len(room):
+            self.is_drained = False
+            self.bulk = self.count >= RAW_AFTER
+        else:
+            self.is_drained = True
+            self.bulk = False
+        if self.unframer is None and size >= _HEADER_SIZE and self._took_whole_frames(size):
+            return not self.is_ended and (self.ending or not self.is_drained)
+        self._unframe(room[:size])
+        return self.ending or not self.is_drained
+
+    def splice_turn(self) -> None:
+        """See `Half.splice_turn`. Headers and small frames are copied."""
+        if self.is_raw:
+            super().splice_turn()
+            return
+        start = self.count
+        while self.count - start < TURN_BYTES and not self.is_raw:
+            unframer = self.unframer
+            if unframer is None or unframer.left < COPY_SIZE:
+                if not self.copy():
+                    self._free_pipe()
+                    return
+            else:
+                size = self.fill(unframer.left)
+                if size <= 0:
+                    self.pause(self.count - start, is_at_end=size == 0)
+                    return
+                unframer.skip(size)
+                if not self.empty():
+                    return
+            if self.is_blocked or self.is_ended:
+                self._free_pipe()
+                return
+        self.end_turn()
+
+    def _took_whole_frames(self, size: int) -> bool:
+        """Take one frame, an end, or both, if that is just what came: most often it is."""
+        room = self.relay.payload
+        word = _unpack_header(room)[0]
+        end = word + _HEADER_SIZE
+        last_word = END if self.flow.is_served else WHOLE
+        if end == size and word:
+            self._deliver_frame(room[_HEADER_SIZE:size])
+        elif size == _HEADER_SIZE and word == last_word:
+            self._at_end()
+        elif word and end + _HEADER_SIZE == size and _unpack_header(room, end)[0] == last_word:
+            self._deliver_frame(room[_HEADER_SIZE:end])
+            self._at_end()
+        else:
+            return False
+        return True
+
+    def _deliver_frame(self, payload: memoryview) -> None:
+        """Deliver one whole frame, as of a question or an answer."""
+        size = len(payload)
+        self.count += size
+        try:
+            sent = self.sink.send(payload)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.flow.sink_failed(self)
+            return
+        if sent < size:
+            self.keep(payload[sent:])
+
+    def _at_end(self) -> None:
+        """The end came: the stream may carry another flow."""
+        if not self.is_ended:  # else the sink is gone
+            self.has_end = True
+            self.end()
+
+    def at_end_of_file(self) -> None:
+        """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""
+        if self.is_raw:
+            self.end()
+        else:
+            self.flow.source_failed(self)
+
+    def _unframe(self, data: memoryview) -> None:
+        """Deliver what is in frames, or parts of them."""
+        unframer = self.unframer
+        if unframer is None:
+            unframer = self.unframer = Unframer(may_be_raw=may_be_raw(self.source))
+        try:
+            parts = unframer.feed(data)
+        except WireError:
+            self.flow.source_failed(self)
+            return
+        for part in parts:
+            self.count += len(part)
+            self.deliver(part)
+        if unframer.is_raw:
+            self.is_raw = self.bulk = True
+        elif unframer.is_ended:
+            self._at_end()
+        elif unframer.is_between_frames:
+            self.unframer = None
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """False while it connects, or when that has failed."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
