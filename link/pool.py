@@ -6,7 +6,7 @@
 
 Rules: bounded on both sides; a taker is called exactly once, with a stream it then owns or with
 None. The stream used last is used first, so that what is not needed any more stays idle: of such
-streams more than MAX_IDLE are not kept. A stream that was out when its link went is not taken
+streams more than `most_idle` are not kept. A stream that was out when its link went is not taken
 back. Used on the desktop (streams drawn for clients of mirrors) and in the agent (streams parked
 for clients of stubs).
 """
@@ -44,6 +44,7 @@ class StreamPool:
 
     Attributes:
         enough: idle streams with which nobody need be told; none unless the owner says so.
+        most_idle: streams that came back which are kept.
     """
 
     def __init__(self, on_need: Callable[[], None], readiness: Readiness | None = None) -> None:
@@ -55,6 +56,7 @@ class StreamPool:
         self._timer: asyncio.TimerHandle | None = None
         self._home = self._new_home()
         self.enough = 0
+        self.most_idle = MAX_IDLE
 
     @property
     def idle(self) -> int:
@@ -134,7 +136,7 @@ class StreamPool:
         """Takes back the streams of one link, for as long as that is there."""
 
         def come_back(stream: Stream) -> None:
-            is_wanted = self._waiting or len(self._idle) < MAX_IDLE
+            is_wanted = self._waiting or len(self._idle) < self.most_idle
             if self._home is come_back and is_wanted:
                 self.put(stream)
             else:

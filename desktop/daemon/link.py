@@ -5,8 +5,8 @@
                                  └─ PARKED ────▶ OpenReader ─▶ LinkEvents.opened
 
 Rules: the desktop dials, always. How many streams are kept ahead follows the demand, between
-`BASE_STREAMS` and `MAX_STREAMS`. The outbound pool belongs to the caller and outlives the link,
-so that clients of a paused mirror wait in it. Counterpart: `vmagent/agent.py`.
+`BASE_STREAMS` and what the transport bears. The outbound pool belongs to the caller and outlives
+the link, so that clients of a paused mirror wait in it. Counterpart: `vmagent/agent.py`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from link.pool import StreamPool
 from link.stream import Stream
 from link.wire import OpenRequest
 
-__all__ = ["BASE_STREAMS", "MAX_STREAMS", "AgentLink", "LinkEvents"]
+__all__ = ["BASE_STREAMS", "AgentLink", "LinkEvents"]
 
 BASE_STREAMS: Final = 16
 """Streams kept ahead per direction at rest."""
-MAX_STREAMS: Final = 256
+BASE_SHARE: Final = 4
+"""At rest no more than one of so many that the transport bears."""
 REFILL_BELOW: Final = 2
 """Streams are dialled once this part of those wanted is missing: most come back by themselves."""
 DIALS_AT_ONCE: Final = 8
@@ -66,9 +67,12 @@ class AgentLink:
         self._pool = pool
         self._events = events
         self._parked: set[OpenReader] = set()
+        self._most = transport.most_idle
+        self._base = min(BASE_STREAMS, self._most // BASE_SHARE)
+        self._pool.most_idle = self._most
         self._targets: dict[Role, int] = {}
         for role in (Role.OUTBOUND, Role.PARKED):
-            self._set_target(role, BASE_STREAMS)
+            self._set_target(role, self._base)
         self._on_their_way = {Role.OUTBOUND: 0, Role.PARKED: 0}
         self._tickets: asyncio.Queue[Role] = asyncio.Queue()
         self._control: ControlConnection | None = None
@@ -137,7 +141,7 @@ class AgentLink:
             target = self._targets[role]
             if count >= target // REFILL_BELOW:
                 continue
-            missing = min(target - count, MAX_STREAMS) - self._on_their_way[role]
+            missing = min(target - count, self._most) - self._on_their_way[role]
             for _ in range(missing):
                 self._on_their_way[role] += 1
                 self._tickets.put_nowait(role)
@@ -152,7 +156,7 @@ class AgentLink:
             self._events.message(message)
 
     def _raise_target(self, role: Role, at_least: int) -> None:
-        self._set_target(role, min(max(self._targets[role] * 2, at_least), MAX_STREAMS))
+        self._set_target(role, min(max(self._targets[role] * 2, at_least), self._most))
 
     def _set_target(self, role: Role, target: int) -> None:
         self._targets[role] = target
@@ -167,7 +171,7 @@ class AgentLink:
         while True:
             await asyncio.sleep(CALM_SECONDS)
             for role, target in self._targets.items():
-                self._set_target(role, max(target // 2, BASE_STREAMS))
+                self._set_target(role, max(target // 2, self._base))
 
     async def _dialler(self) -> None:
         while True:
@@ -197,7 +201,7 @@ class AgentLink:
 
     def _park(self, stream: Stream) -> None:
         """Wait until the agent has a client for it."""
-        if self._is_closed:
+        if self._is_closed or len(self._parked) >= self._most:
             self._pool.give_up(stream)
             return
         readiness = self._pool.readiness

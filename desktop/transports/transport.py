@@ -25,10 +25,13 @@ class Transport(abc.ABC):
         name: of the way, as `status` shows it.
         carries_reset: False where a reset of a stream is seen as its end at the other, so that a
             flow's own has to be told in the stream.
+        most_idle: streams without a flow that are kept, per direction; fewer where they slow down
+            those with one.
     """
 
     name: str
     carries_reset: bool = True
+    most_idle: int = 256
 
     @abc.abstractmethod
     async def open(self) -> socket.socket:

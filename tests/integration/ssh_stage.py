@@ -50,6 +50,11 @@ class SshSamehost(Samehost):
         found = _processes("-I\0/proc/self/fd/", "\0samehost-agent\0")
         return [pid for pid in found if _network_of(pid) == network]
 
+    def streams(self) -> int:
+        """Descriptors of its connection: one for each stream, and some more."""
+        [master] = _processes("ssh\0", "\0-M\0", str(self.home))
+        return len(os.listdir(f"/proc/{master}/fd"))
+
     def connections(self) -> list[int]:
         """Its ssh(1) processes on this computer."""
         return _processes("ssh\0", str(self.home))

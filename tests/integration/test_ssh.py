@@ -17,6 +17,7 @@ import pytest
 
 from desktop.machines.openssh import OpenSshShell
 from desktop.machines.remote import RemoteMachine
+from desktop.transports.openssh import OpenSshTransport
 from link.relay.relay import LINGER_NOW
 from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import IMAGE, free_port, talk, until
@@ -162,8 +163,10 @@ def test_two_hundred_flows_at_once_each_get_their_own(samehost: SshSamehost) -> 
         ]
         for number, client in enumerate(clients):
             client.sendall(struct.pack("!I", number) * 1000)
+        until(lambda: samehost.streams() >= 200, "a stream for each")
         for number, client in enumerate(clients):
             assert exactly(client, 4000) == struct.pack("!I", number) * 1000
+    until(lambda: samehost.streams() < 3 * OpenSshTransport.most_idle, "what is too much to go")
 
 
 def test_a_reset_stays_a_reset_though_ssh_knows_none(samehost: SshSamehost) -> None:

@@ -98,13 +98,10 @@ def test_a_drawn_stream_comes_home_and_one_whose_link_is_gone_does_not() -> None
     run(story)
 
 
-def test_no_more_streams_are_kept_than_may_be_needed_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pool_module, "MAX_IDLE", 1)
-
+def test_no_more_streams_are_kept_than_may_be_needed_at_once() -> None:
     async def story() -> None:
         pool = StreamPool(lambda: None)
+        pool.most_idle = 1
         fars = []
         drawn = []
         for _ in range(2):
