@@ -40,9 +40,8 @@ from link.readiness import ENDING, WRITABLE
 __all__ = ["MuxPump"]
 
 READ_SIZE: Final = 1 << 18
-"""Bytes of one read from the pipe."""
-READS_PER_TURN: Final = 4
-"""Reads of the pipe before what else there is has its turn."""
+"""Bytes of one read from the pipe, after which those who read the streams have their turn: about as
+many as a socket pair holds, so that little has to wait here."""
 BATCH_SIZE: Final = MAX_PAYLOAD
 """Bytes of streams that are written at once: as long as it takes to write them, a stream that
 begins to speak has to wait."""
@@ -81,7 +80,7 @@ class MuxPump:
         self._arriving = memoryview(bytearray(READ_SIZE))
         self._leaving = memoryview(bytearray(SMALLEST_ROOM + HEADER_SIZE + BATCH_SIZE))
         self._unsent: memoryview | bytes = b""
-        self._is_writing = False
+        self._is_writing = self._is_reading = False
         self._is_ending = False
         self._is_finishing = self._is_closed = False
         signals.watch(pipe.source, self._pipe_event)
@@ -207,7 +206,7 @@ class MuxPump:
             self._room()
         if mask & ENDING:
             self._is_ending = True
-        if mask & ~WRITABLE:
+        if mask & ~WRITABLE and not self._is_reading:
             self._read_pipe()
 
     def _sink_event(self, mask: int) -> None:
@@ -219,25 +218,33 @@ class MuxPump:
     def _read_pipe(self) -> None:
         if self._is_closed:
             return
-        for _ in range(READS_PER_TURN):
-            try:
-                size = self._pipe.read_into(self._arriving)
-            except BlockingIOError:
-                self.signals.await_bytes(self._pipe.source)
-                return
-            except OSError as error:
-                self.close(f"the pipe broke: {error.strerror}")
-                return
-            if not size:
-                self.close("the other end has ended the pipe")
-                return
-            self._take(self._arriving[:size])
-            if self.is_closed:
-                return
-            if size < READ_SIZE and not self._is_ending:
-                self.signals.await_bytes(self._pipe.source)
-                return
-        self.signals.later(self._read_pipe)
+        try:
+            size = self._pipe.read_into(self._arriving)
+        except BlockingIOError:
+            self.signals.await_bytes(self._pipe.source)
+            return
+        except OSError as error:
+            self.close(f"the pipe broke: {error.strerror}")
+            return
+        if not size:
+            self.close("the other end has ended the pipe")
+            return
+        self._take(self._arriving[:size])
+        if self.is_closed:
+            return
+        if size < READ_SIZE and not self._is_ending:
+            self.signals.await_bytes(self._pipe.source)
+        else:
+            self._read_later()
+
+    def _read_later(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self.signals.later(self._read_more)
+
+    def _read_more(self) -> None:
+        self._is_reading = False
+        self._read_pipe()
 
     def _take(self, data: memoryview) -> None:
         try:

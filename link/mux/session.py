@@ -8,7 +8,7 @@ Rules: no clock and no sockets. An end sends no more of a stream than the other 
 for: at first FIRST_WINDOW bytes, and as many again as the reader has taken. So an end can always
 read its pipe: what a reader leaves lying is bounded, and holds up nobody else.
 
-The window of a stream that moves grows to MAX_WINDOW, or to its share of EXTRA_MEMORY if there are
+The window of a stream whose reader keeps up grows to MAX_WINDOW, or to its share of EXTRA_MEMORY if there are
 many streams, and shrinks again when its share does.
 
 A stream is there until both ends have said their last word and its reader has taken all. Numbers
@@ -59,6 +59,9 @@ FIRST_WINDOW: Final = 1 << 15
 """Bytes of a new stream that may be sent before its reader has taken any."""
 MAX_WINDOW: Final = 1 << 20
 """Bytes of a stream that may be under way: 1 GB/s at a round trip of 1 ms."""
+KEEPS_UP: Final = 4
+"""A reader that leaves less than this part of its window lying gets a larger one; to one that does
+not read as fast as bytes come, it would only be more that waits."""
 EXTRA_MEMORY: Final = 1 << 27
 """Bytes by which all windows together may be larger than at first."""
 MAX_BACKLOG: Final = 1 << 20
@@ -295,7 +298,8 @@ class MuxSession:
     def _grant(self, stream: int, state: _Stream) -> None:
         """Give credit for what is owed, and more or less if the window changes."""
         share = FIRST_WINDOW + EXTRA_MEMORY // len(self._streams)
-        wanted = min(state.window * 2, MAX_WINDOW, share)
+        keeps_up = state.held * KEEPS_UP <= state.window
+        wanted = min(state.window * 2 if keeps_up else state.window, MAX_WINDOW, share)
         change = min(wanted - state.window, EXTRA_MEMORY - self._extra)
         change = max(change, -state.owed)
         state.window += change

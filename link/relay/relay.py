@@ -59,7 +59,7 @@ def linger_not(sock: socket.socket) -> None:
     overtake what was said before it.
     """
     if may_be_raw(sock):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, TypeError):  # of vsock Python sets numbers only
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
 
 

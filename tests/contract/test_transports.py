@@ -234,7 +234,7 @@ def test_a_program_that_says_something_else_opens_no_streams() -> None:
             transport = StdioTransport(Program(near))
             stream = await transport.open()
             await asyncio.get_running_loop().sock_sendall(
-                far, b"bash: python3: no such file" * 9999
+                far, b"bash: python3: no such file" * 3000
             )
             assert await receive(stream) == b""
             stream.close()

@@ -38,7 +38,15 @@ from link.mux.signals import open_signals
 from tests.fake_hyperv import FakeHyperv
 from tests.integration.ssh_server import ssh_server
 
-__all__ = ["WAYS", "Far", "Opened", "Program", "program_with_streams"]
+__all__ = [
+    "VMADDR_CID_LOCAL",
+    "WAYS",
+    "Far",
+    "Opened",
+    "Program",
+    "program_with_streams",
+    "require_vsock_loopback",
+]
 
 Far = asyncio.Queue[socket.socket]
 Opened = Callable[[], AbstractAsyncContextManager[tuple[Transport, Far]]]
@@ -150,8 +158,7 @@ async def stdio_crumbs() -> AsyncIterator[tuple[Transport, Far]]:
 @contextlib.asynccontextmanager
 async def vsock() -> AsyncIterator[tuple[Transport, Far]]:
     """Over the kernel's own loopback."""
-    if not VSOCK_LOOPBACK.exists():
-        pytest.skip("no vsock to oneself here: the kernel's module vsock_loopback is not loaded")
+    require_vsock_loopback()
     far: Far = asyncio.Queue()
     with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as server:
         server.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
@@ -169,6 +176,12 @@ async def hyperv() -> AsyncIterator[tuple[Transport, Far]]:
         with contextlib.closing(sockets.listen(MACHINE, service_id(SERVICE_PORT))) as server:
             with contextlib.closing(Acceptor(server, far.put_nowait)):
                 yield HypervTransport(MACHINE, SERVICE_PORT, sockets), far
+
+
+def require_vsock_loopback() -> None:
+    """Skip the test where vsock does not lead back to this computer."""
+    if not VSOCK_LOOPBACK.exists():
+        pytest.skip("no vsock to oneself here: the kernel's module vsock_loopback is not loaded")
 
 
 class Program:

@@ -26,7 +26,17 @@ from typing import Final, NamedTuple
 from tests.e2e import guest_init
 from tests.e2e.image import Image, add_packages, add_python, add_tree
 
-__all__ = ["KERNELS", "Ended", "GuestError", "missing", "project_image", "run_in_guest"]
+__all__ = [
+    "KERNELS",
+    "MEMORY_MIB",
+    "VIRTIO",
+    "VSOCK",
+    "Ended",
+    "GuestError",
+    "missing",
+    "project_image",
+    "run_in_guest",
+]
 
 PROJECT: Final = Path(__file__).parents[2]
 KERNELS: Final = PROJECT / "build" / "kernels"
@@ -36,6 +46,13 @@ EMULATOR: Final = "qemu-system-x86_64"
 
 MODULES: Final = ("inet_diag", "tcp_diag", "udp_diag")
 """In the order in which they need each other. They are in Debian's kernels as modules."""
+VIRTIO: Final = (
+    *("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci"),
+)
+"""The same; newer kernels have them built in."""
+VSOCK: Final = (
+    *("vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "vsock_loopback"),
+)
 
 COMMAND_LINE: Final = (
     "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check "
@@ -43,10 +60,11 @@ COMMAND_LINE: Final = (
 )
 """panic=-1 ends the emulator at once; the rest saves time."""
 
+MEMORY_MIB: Final = 1024
 MACHINE: Final = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "Nehalem,+rdrand"),
-    *("-smp", "2", "-m", "1024"),
+    *("-smp", "2", "-m", str(MEMORY_MIB)),
 )
 
 ROOMS: Final = ("link", "vmagent", "desktop", "tests", "scripts")
@@ -89,14 +107,23 @@ def project_image() -> bytes:
     return image.pack()
 
 
-def run_in_guest(kernel: Path, image: bytes, command: Sequence[str], seconds: float) -> Ended:
+def run_in_guest(
+    kernel: Path,
+    image: bytes,
+    command: Sequence[str],
+    seconds: float,
+    *,
+    modules: Sequence[str] = MODULES,
+    options: Sequence[str] = (),
+) -> Ended:
     """Boot, run one command in the project's folder, and end.
 
-    The image is one that has `guest_init` as /init. Raises GuestError, also after so many seconds.
+    The image is one that has `guest_init` as /init; of the modules those are loaded that are not
+    built in; `options` are more of the emulator's. Raises GuestError, also after so many seconds.
     """
     with tempfile.TemporaryDirectory(prefix="samehost-guest-") as name:
         folder = Path(name)
-        (folder / "initrd").write_bytes(image + _orders(kernel, command))
+        (folder / "initrd").write_bytes(image + _orders(kernel, command, modules))
         console, output, result = (folder / each for each in ("console", "output", "result"))
         serial = [
             word for each in (console, output, result) for word in ("-serial", f"file:{each}")
@@ -104,7 +131,7 @@ def run_in_guest(kernel: Path, image: bytes, command: Sequence[str], seconds: fl
         try:
             done = subprocess.run(
                 [
-                    *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *serial),
+                    *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *options, *serial),
                     *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(folder / "initrd")),
                     *("-append", COMMAND_LINE),
                 ],
@@ -122,12 +149,13 @@ def run_in_guest(kernel: Path, image: bytes, command: Sequence[str], seconds: fl
         return Ended(ended["status"], _text(output), ended["report"])
 
 
-def _orders(kernel: Path, command: Sequence[str]) -> bytes:
+def _orders(kernel: Path, command: Sequence[str], modules: Sequence[str]) -> bytes:
     """An image for one boot, which the kernel unpacks after the other."""
     image = Image()
     image.put_folder(guest_init.MODULES)
-    for name in MODULES:
-        image.put(f"{guest_init.MODULES}/{name}", _module(kernel, name))
+    found = {name: module for name in modules if (module := _module(kernel, name)) is not None}
+    for name, module in found.items():
+        image.put(f"{guest_init.MODULES}/{name}", module)
     order = {
         "command": list(command),
         "environment": {
@@ -136,7 +164,7 @@ def _orders(kernel: Path, command: Sequence[str]) -> bytes:
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         "folder": str(PROJECT),
-        "modules": MODULES,
+        "modules": list(found),
         "report": REPORT,
         "time": time.time(),
     }
@@ -144,11 +172,11 @@ def _orders(kernel: Path, command: Sequence[str]) -> bytes:
     return image.pack()
 
 
-def _module(kernel: Path, name: str) -> bytes:
-    packed = kernel / f"{name}.ko.xz"
+def _module(kernel: Path, name: str) -> bytes | None:
+    packed, plain = kernel / f"{name}.ko.xz", kernel / f"{name}.ko"
     if packed.exists():
         return lzma.decompress(packed.read_bytes())
-    return (kernel / f"{name}.ko").read_bytes()
+    return plain.read_bytes() if plain.exists() else None
 
 
 def _text(path: Path) -> str:
