@@ -17,6 +17,7 @@ from typing import Final
 
 from desktop.transports.connecting import CONNECT_SECONDS, connect, new_socket
 from desktop.transports.transport import Transport, TransportError
+from desktop.transports.unix import UnixTransport
 
 __all__ = ["MonitoredVsockTransport", "VsockTransport"]
 
@@ -56,8 +57,7 @@ class MonitoredVsockTransport(Transport):
 
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
-        sock = new_socket(socket.AF_UNIX)
-        await connect(sock, self.path, self.path)
+        sock = await UnixTransport(self.path).open()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._ask(sock)

@@ -8,8 +8,8 @@ Rules: no clock and no sockets. An end sends no more of a stream than the other 
 for: at first FIRST_WINDOW bytes, and as many again as the reader has taken. So an end can always
 read its pipe: what a reader leaves lying is bounded, and holds up nobody else.
 
-The window of a stream whose reader keeps up grows to MAX_WINDOW, or to its share of EXTRA_MEMORY if there are
-many streams, and shrinks again when its share does.
+The window of a stream whose reader keeps up grows to MAX_WINDOW, or to its share of EXTRA_MEMORY if
+there are many streams, and shrinks again when its share does.
 
 A stream is there until both ends have said their last word and its reader has taken all. Numbers
 are never used again, so what was on its way to a stream that is gone is known as such, and dropped.
