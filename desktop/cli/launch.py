@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +35,8 @@ LONGEST_ANSWER: Final = 1 << 16
 SHOWN_LINES: Final = 10
 
 
-def start_daemon(paths: Paths) -> None:
-    """Start it and wait until it serves its clients.
+def start_daemon(paths: Paths, command: Sequence[str] | None = None) -> None:
+    """Start it, by COMMAND or another, and wait until it serves its clients.
 
     Raises the daemon's own error, or SamehostError with the end of its log. Then, and when
     interrupted, the daemon has ended.
@@ -49,7 +49,7 @@ def start_daemon(paths: Paths) -> None:
             process = None
             try:
                 with _interrupts_held():
-                    process = _spawn(writer, log)
+                    process = _spawn(command or COMMAND, writer, log)
                 ours.close()
                 _check(_read_answer(reader), paths.log_file, start)
             except BaseException:
@@ -86,9 +86,9 @@ def _open_log(path: Path) -> int:
         ) from error
 
 
-def _spawn(ready: int, log: int) -> subprocess.Popen[bytes]:
+def _spawn(command: Sequence[str], ready: int, log: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, "--ready-fd", str(ready)],
+        [*command, "--ready-fd", str(ready)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -50,6 +50,8 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
                the other origin: connections per second, beside direct and docker-proxy
     ssh        a second Samehost that knows the machine as an SSH server only: `up` to its first
                mirror; TCP beside direct and plain `ssh -L` (`ssh.py`)
+    stdio      TCP as in `compared`, by streams in the agent's standard input and output beside
+               streams over TCP
     start      of a daemon; of an agent, and until its first mirror
 
 The tiers are "eBPF", "events" (of destroyed sockets, and polling) and "polling". The agent is the

@@ -35,8 +35,10 @@ from tests.bench.processes import find_python
 from tests.bench.signals import signals_wait
 from tests.bench.tiers import BEST, Refusals, Tier
 
-__all__ = ["DatagramServer", "Stage", "say", "set_stage"]
+__all__ = ["DatagramServer", "Stage", "another_stage", "say", "set_stage"]
 
+PROJECT: Final = Path(__file__).parents[2]
+DAEMON: Final = "desktop.daemon"
 IMAGE: Final = "samehost/bench"
 MACHINE: Final = "sandbox"
 SHARE: Final = "/bench"
@@ -59,10 +61,11 @@ class DatagramServer:
 
 
 class Stage:
-    """What the measures need. Made by `set_stage`."""
+    """What the measures need. Made by `set_stage`. `daemon` is the module of its daemon."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, daemon: str = DAEMON) -> None:
         self.folder = folder
+        self._daemon = daemon
         self._share = folder / "share"
         self._ports: list[int] = []
         self._container = ""
@@ -200,7 +203,8 @@ class Stage:
         self._share.mkdir()
         say("compiling the load program")
         build_load(self._share / "load")
-        start_daemon(self.paths)
+        with _home(self.folder / "home"):
+            start_daemon(self.paths, [sys.executable, "-P", "-m", self._daemon])
         with self.api() as client:
             client.call("attach", {"machine": MACHINE}, say)
             client.call("set_setting", {"key": "portBinding", "value": "localhost"})
@@ -267,6 +271,33 @@ def set_stage() -> Iterator[Stage]:
         with signals_wait():
             stage.tear_down()
             shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def another_stage(stage: Stage, name: str, daemon: str) -> Iterator[Stage]:
+    """One more, in a folder of that name below the other's, with another daemon."""
+    folder = stage.folder / name
+    folder.mkdir()
+    another = Stage(folder, daemon)
+    try:
+        another.build()
+        yield another
+    finally:
+        with signals_wait():
+            another.tear_down()
+
+
+@contextlib.contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Let what is started meanwhile have its folders there, and find this project."""
+    before = dict(os.environ)
+    os.environ[HOME_VARIABLE] = str(folder)
+    os.environ["PYTHONPATH"] = str(PROJECT)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def say(text: str) -> None:
