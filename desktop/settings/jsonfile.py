@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from desktop.errors import PermissionDeniedError, SamehostError
+from desktop.findings import Finding
 
 __all__ = [
     "LARGEST_FILE",
     "BrokenFileError",
-    "Finding",
     "keep_aside",
     "read_object",
     "replace",
@@ -31,14 +30,6 @@ LARGEST_FILE: Final = 1 << 20
 MOST_KEPT: Final = 100
 NEW_SUFFIX: Final = ".new"
 BROKEN_SUFFIX: Final = ".broken"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something in a file that is not as it should be, and what to do about it."""
-
-    message: str
-    remedy: str
 
 
 class BrokenFileError(Exception):

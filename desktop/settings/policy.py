@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from desktop.errors import UsageError
-from desktop.settings.jsonfile import BrokenFileError, Finding, read_object
+from desktop.findings import Finding
+from desktop.settings.jsonfile import BrokenFileError, read_object
 from desktop.settings.keys import KEYS
 
 __all__ = ["Policy", "PolicyEntry"]

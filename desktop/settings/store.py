@@ -13,11 +13,11 @@ import copy
 from typing import Any
 
 from desktop.errors import PermissionDeniedError, UsageError
+from desktop.findings import Finding
 from desktop.paths import Paths
 from desktop.settings.effective import Entry, resolve, settings_of, switch_of
 from desktop.settings.jsonfile import (
     BrokenFileError,
-    Finding,
     keep_aside,
     read_object,
     replace,

@@ -1,0 +1,54 @@
+"""Sandboxes: those with a state folder, and the default one wherever a sandbox can be made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from desktop.machines.found.finder import Finder
+from desktop.machines.found.model import Found, Sighting
+from desktop.machines.found.tools import Tools
+from desktop.machines.sandbox import Sandbox
+from desktop.paths import Paths
+
+__all__ = ["DEFAULT_SANDBOX", "SandboxFinder", "has_namespaces"]
+
+DEFAULT_SANDBOX: Final = "sandbox"
+NAMESPACES: Final = "/proc/self/ns/net"
+
+
+def has_namespaces(proof: str = NAMESPACES) -> bool:
+    """True if this computer can have sandboxes: it has Linux namespaces (namespaces(7))."""
+    return Path(proof).exists()
+
+
+class SandboxFinder(Finder):
+    """The sandboxes of one Samehost."""
+
+    program = "sandbox"
+
+    def __init__(self, tools: Tools, paths: Paths) -> None:
+        super().__init__(tools)
+        self._paths = paths
+
+    def owns(self, name: str) -> bool:
+        """See `Finder`."""
+        return Sandbox.is_name(name)
+
+    def names(self) -> list[str]:
+        """The default one if it can be, and all that have a state folder, sorted."""
+        folder = self._paths.machine(DEFAULT_SANDBOX).parent
+        try:
+            names = {name for name in os.listdir(folder) if Sandbox.is_name(name)}
+        except OSError:
+            names = set()
+        return sorted(names | ({DEFAULT_SANDBOX} if has_namespaces() else set()))
+
+    async def look(self) -> Sighting:
+        """See `Finder`."""
+        found = []
+        for machine in (Sandbox(name, self._paths) for name in self.names()):
+            state, engine = await machine.state(), machine.docker_host()
+            found.append(Found(machine.name, machine.kind, state, docker_host=engine))
+        return Sighting(tuple(found))
