@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from desktop.api.subscription import Subscription
-from desktop.api.types import ContainerDetails, MachineInfo, PortRow, SettingInfo, Status
+from desktop.api.types import (
+    ContainerDetails,
+    MachineInfo,
+    MachineList,
+    PortRow,
+    SettingInfo,
+    Status,
+)
 
 __all__ = ["Backend", "Progress"]
 
@@ -67,8 +74,11 @@ class Backend(Protocol):
         is not attached.
         """
 
-    async def machines(self) -> list[MachineInfo]:
-        """All machines that could be used; at most one is `current`."""
+    async def current_machine(self) -> MachineInfo | None:
+        """The machine in use, None if there is none; the other machines are not looked for."""
+
+    async def machines(self) -> MachineList:
+        """All machines that were found; at most one is `current`."""
 
     async def use(self, name: str, progress: Progress) -> None:
         """Make a machine the current one, in the settings too, and attach to it.

@@ -125,6 +125,7 @@ class Connection:
             "attach": (_MaybeMachine, self._attach),
             "attach_also": (_Name, self._attach_also),
             "detach": (_Name, self._detach),
+            "current_machine": (_Nothing, self._current_machine),
             "machines": (_Nothing, self._machines),
             "use": (_Name, self._use),
             "start": (_Name, self._start),
@@ -256,6 +257,9 @@ class Connection:
     async def _detach(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
         return await self._timed("detach", self._backend.detach(wanted.name, progress))
+
+    async def _current_machine(self, _id: int, _: _Nothing) -> object:
+        return await self._timed("current_machine", self._backend.current_machine())
 
     async def _machines(self, _id: int, _: _Nothing) -> object:
         return await self._timed("machines", self._backend.machines())

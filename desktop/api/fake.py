@@ -19,8 +19,10 @@ from desktop.api.types import (
     ByteCounts,
     ContainerDetails,
     ContainerRef,
+    FindingInfo,
     FlowCounts,
     MachineInfo,
+    MachineList,
     MachineStatus,
     PortCounts,
     PortDelta,
@@ -99,6 +101,7 @@ class FakeBackend:
     locked: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     details: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    findings: list[FindingInfo] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -227,12 +230,18 @@ class FakeBackend:
         if known is not None:
             known.link = "stopped"
 
-    async def machines(self) -> list[MachineInfo]:
+    async def current_machine(self) -> MachineInfo | None:
+        """See `Backend.current_machine`."""
+        machine = self.machine_states.get(self.current)
+        return None if machine is None else self._info(machine)
+
+    async def machines(self) -> MachineList:
         """See `Backend.machines`."""
-        return [
-            MachineInfo(each.name, "fake", each.state, each.name == self.current, each.docker_host)
-            for each in self.machine_states.values()
-        ]
+        return MachineList(list(map(self._info, self.machine_states.values())), self.findings)
+
+    def _info(self, machine: FakeMachine) -> MachineInfo:
+        is_current = machine.name == self.current
+        return MachineInfo(machine.name, "fake", machine.state, is_current, machine.docker_host)
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""

@@ -11,8 +11,10 @@ __all__ = [
     "ByteCounts",
     "ContainerDetails",
     "ContainerRef",
+    "FindingInfo",
     "FlowCounts",
     "MachineInfo",
+    "MachineList",
     "MachineStatus",
     "PortCounts",
     "PortDelta",
@@ -164,10 +166,26 @@ class SettingInfo(msgspec.Struct, frozen=True):
 
 
 class MachineInfo(msgspec.Struct, frozen=True):
-    """One machine that could be used."""
+    """One machine. `reached` says how its agent gets in; `note` why it is never attached."""
 
     name: str
     kind: str
     state: str
     current: bool
     docker_host: str
+    reached: str = ""
+    note: str = ""
+
+
+class FindingInfo(msgspec.Struct, frozen=True):
+    """Something that kept machines from being found, and what to do about it."""
+
+    message: str
+    remedy: str
+
+
+class MachineList(msgspec.Struct, frozen=True):
+    """All machines that were found."""
+
+    machines: list[MachineInfo]
+    findings: list[FindingInfo] = []

@@ -34,9 +34,9 @@ def current_engine(paths: Paths) -> Engine:
         return _offline(paths)
     with client:
         enabled = bool(client.call("status")["enabled"])
-        for machine in client.call("machines"):
-            if machine["current"]:
-                return Engine(machine["name"], machine["docker_host"], enabled)
+        machine = client.call("current_machine")
+    if machine is not None:
+        return Engine(machine["name"], machine["docker_host"], enabled)
     raise MachineUnreachableError("there is no current machine", "choose one: samehost up")
 
 
@@ -68,8 +68,13 @@ def _not_running(engine: Engine) -> MachineUnreachableError:
 
 
 def _offline(paths: Paths) -> Engine:
-    from desktop.machines.registry import DEFAULT_MACHINE
+    import asyncio
 
     settings = SettingsStore(paths).settings
-    machine = open_registry(paths).get(settings.machine or DEFAULT_MACHINE)
-    return Engine(machine.name, machine.docker_host(), settings.host_networking_enabled)
+    registry = open_registry(paths)
+
+    async def look() -> Engine:
+        machine = await registry.get(settings.machine or await registry.choose())
+        return Engine(machine.name, machine.docker_host(), settings.host_networking_enabled)
+
+    return asyncio.run(look())

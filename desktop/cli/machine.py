@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from desktop.api.client import ApiClient
 from desktop.cli.current import check_answers, current_engine, open_registry
 from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
-from desktop.cli.output import Progress, print_json, table
+from desktop.cli.output import Progress, print_json, table, warn
 from desktop.errors import ExitCode, UsageError
 from desktop.paths import Paths
 from desktop.settings.machines import MachineChoice
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-HEAD = ("NAME", "KIND", "STATE", "CURRENT", "DOCKER_HOST")
+HEAD = ("NAME", "KIND", "STATE", "CURRENT", "REACHED BY", "DOCKER_HOST")
 METHODS = {"attach": "attach_also"}
 """Methods of the control API that are not called as the action is."""
 DONE = {
@@ -81,52 +81,51 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
 def _list(paths: Paths, as_json: bool) -> None:
     client = connect_if_running(paths)
     if client is None:
-        machines = _offline_machines(paths)
+        found = _offline_machines(paths)
     else:
         with client:
-            machines = client.call("machines")
+            found = client.call("machines")
+    for each in found["machines"]:
+        if each["note"] and not as_json:
+            warn(f"{each['name']} is not one to attach: {each['note']}")
+    for finding in found["findings"]:
+        warn(
+            f"{finding['message']} ({finding['remedy']})"
+            if finding["remedy"]
+            else finding["message"]
+        )
     if as_json:
-        print_json(machines)
-        return
-    rows = [
-        [each["name"], each["kind"], each["state"], "yes" * each["current"], each["docker_host"]]
-        for each in machines
-    ]
-    print(table(HEAD, rows, sys.stdout))
+        print_json(found["machines"])
+    else:
+        print(table(HEAD, list(map(_row, found["machines"])), sys.stdout))
 
 
-def _offline_machines(paths: Paths) -> list[dict[str, Any]]:
-    """The machines in the form of `desktop.api.types.MachineInfo`."""
+def _row(machine: dict[str, Any]) -> list[str]:
+    is_current = "yes" if machine["current"] else ""
+    columns = ("name", "kind", "state")
+    ways = (machine["reached"], machine["docker_host"])
+    return [*(machine[key] for key in columns), is_current, *ways]
+
+
+def _offline_machines(paths: Paths) -> dict[str, Any]:
+    """What the daemon's `machines` would answer."""
     import asyncio
 
-    from desktop.machines.registry import DEFAULT_MACHINE
+    import msgspec
 
-    registry = open_registry(paths)
-    current = SettingsStore(paths).settings.machine or DEFAULT_MACHINE
+    from desktop.daemon.machine_list import machine_list
+    from desktop.machines.registry import meant
 
-    async def ask() -> list[dict[str, Any]]:
-        machines = [registry.get(name) for name in registry.names()]
-        return [
-            {
-                "name": machine.name,
-                "kind": machine.kind,
-                "state": await _state(machine),
-                "current": machine.name == current,
-                "docker_host": machine.docker_host(),
-            }
-            for machine in machines
-        ]
-
-    return asyncio.run(ask())
+    sighting = asyncio.run(open_registry(paths).find())
+    current = SettingsStore(paths).settings.machine or ""
+    if not current and len(names := meant(sighting)) == 1:
+        current = names[0]
+    answer: dict[str, Any] = msgspec.to_builtins(machine_list(sighting, current))
+    return answer
 
 
-async def _state(machine: Machine) -> str:
-    async with contextlib.aclosing(machine):
-        return await machine.state()
-
-
-async def _start_or_stop(machine: Machine, action: str, progress: Progress) -> None:
-    async with contextlib.aclosing(machine):
+async def _start_or_stop(paths: Paths, name: str, action: str, progress: Progress) -> None:
+    async with contextlib.aclosing(await open_registry(paths).get(name)) as machine:
         await (machine.start if action == "start" else machine.stop)(progress)
 
 
@@ -137,7 +136,7 @@ def _env(paths: Paths, name: str | None, as_json: bool) -> None:
             check_answers(engine)
         docker_host = engine.docker_host
     else:
-        docker_host = open_registry(paths).get(name).docker_host()
+        docker_host = _machine(paths, name).docker_host()
     if as_json:
         print_json({"DOCKER_HOST": docker_host})
     else:
@@ -157,18 +156,24 @@ def _act_offline(paths: Paths, action: str, name: str) -> None:
         return
     import asyncio
 
-    machine = open_registry(paths).get(name)
     with offline_store(paths), Progress() as progress:
-        asyncio.run(_start_or_stop(machine, action, progress))
+        asyncio.run(_start_or_stop(paths, name, action, progress))
     remove_empty_folders(paths)
     print(DONE[action], name)
+
+
+def _machine(paths: Paths, name: str, *, to_attach: bool = False) -> Machine:
+    import asyncio
+
+    registry = open_registry(paths)
+    return asyncio.run(registry.to_attach(name) if to_attach else registry.get(name))
 
 
 def _choose_offline(paths: Paths, action: str, name: str) -> None:
     from desktop.machines.registry import DEFAULT_MACHINE
 
     if action != "detach":
-        open_registry(paths).get(name)
+        _machine(paths, name, to_attach=True)
     with offline_store(paths) as store:
         settings = store.settings
         before = MachineChoice.of(settings.machine or DEFAULT_MACHINE, settings.also_attach)

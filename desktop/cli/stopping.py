@@ -63,7 +63,7 @@ def clean_up(paths: Paths, progress: Progress) -> list[str]:
 
     async def stop_all() -> list[str]:
         stopped = []
-        for machine in map(registry.get, registry.names()):
+        for machine in registry.sandboxes():
             if await machine.state() != "stopped":
                 stopped.append(machine.name)
             await machine.stop(progress)

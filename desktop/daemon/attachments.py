@@ -44,9 +44,10 @@ class Attachments:
         """Machines that are attached, or meant to be, in the order in which they first were."""
         return [name for name, each in self._known.items() if each.attachment.state != "stopped"]
 
-    def is_connected(self, name: str) -> bool:
-        """True while there is a link to the machine."""
-        return name in self._known and self._known[name].attachment.state == "connected"
+    def machine(self, name: str) -> Machine | None:
+        """The machine of that name, if it was ever attached."""
+        attachment = self._known.get(name)
+        return attachment.machine if attachment else None
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
         """Start `machine` if need be and connect.

@@ -24,16 +24,17 @@ from desktop.api.types import (
     ContainerDetails,
     FlowCounts,
     MachineInfo,
+    MachineList,
     PortRow,
     SettingInfo,
     Status,
 )
 from desktop.daemon.attachments import Attachments
+from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
-from desktop.machines.machine import Machine
 from desktop.machines.registry import DEFAULT_MACHINE, Registry
 from desktop.mirror.model import Row
 from desktop.mirror.rules import Rules
@@ -148,7 +149,8 @@ class Daemon:
         """See `Backend.attach`."""
         async with self._choosing:
             settings = self._store.settings
-            choice = MachineChoice.of(machine or self._default(), settings.also_attach)
+            name = machine or settings.machine or await self._found()
+            choice = MachineChoice.of(name, settings.also_attach)
             self._attachments.current = self._attachments.current or choice.current
             with self._attachments.held_back(choice.current):
                 await self._attach(choice.current, progress)
@@ -178,11 +180,18 @@ class Daemon:
             await self._attachments.detach(name)
             self._attachments.current = choice.current
 
-    async def machines(self) -> list[MachineInfo]:
+    async def current_machine(self) -> MachineInfo | None:
+        """See `Backend.current_machine`."""
+        machine = self._attachments.machine(self._attachments.current)
+        if machine is None:
+            return None
+        state = await machine.state()
+        host = machine.docker_host() if state == "running" else ""
+        return MachineInfo(machine.name, machine.kind, state, current=True, docker_host=host)
+
+    async def machines(self) -> MachineList:
         """See `Backend.machines`."""
-        registry = self._registry()
-        names = sorted({*registry.names(), *self._attachments.names()})
-        return [await self._machine_info(registry.get(name)) for name in names]
+        return machine_list(await self._registry().find(), self._attachments.current)
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
@@ -194,12 +203,12 @@ class Daemon:
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""
-        async with contextlib.aclosing(self._registry().get(name)) as machine:
+        async with contextlib.aclosing(await self._registry().get(name)) as machine:
             await machine.start(progress)
 
     async def stop(self, name: str, progress: Progress) -> None:
         """See `Backend.stop`."""
-        async with contextlib.aclosing(self._registry().get(name)) as machine:
+        async with contextlib.aclosing(await self._registry().get(name)) as machine:
             await self._attachments.detach(name)
             await machine.stop(progress)
 
@@ -209,11 +218,9 @@ class Daemon:
         self._is_ending = True
         self._mirroring.configure(None)
         await self._attachments.keep(())
-        registry = self._registry()
         try:
-            for name in registry.names():
-                machine = registry.get(name)
-                if machine.is_ours and await machine.state() != "stopped":
+            for machine in self._registry().sandboxes():
+                if await machine.state() != "stopped":
                     await machine.stop(progress)
         finally:
             self._stopped.set()
@@ -223,6 +230,11 @@ class Daemon:
 
     def _default(self) -> str:
         return self._store.settings.machine or DEFAULT_MACHINE
+
+    async def _found(self) -> str:
+        """The machine that is meant where none was named: the current one, or the one that runs."""
+        current = self._attachments.current
+        return current if current in self._attachments.names() else await self._registry().choose()
 
     def _choice(self) -> MachineChoice:
         """The machines that are in use, or would be."""
@@ -245,7 +257,7 @@ class Daemon:
     async def _attach(self, name: str, progress: Progress) -> None:
         if self._is_ending:
             raise NotRunningError("Samehost is ending", "start it again: samehost up")
-        await self._attachments.attach(self._registry().get(name), progress)
+        await self._attachments.attach(await self._registry().to_attach(name), progress)
 
     async def _try(self, name: str, progress: Progress) -> str:
         """Attach a machine; why that is not possible, or ""."""
@@ -268,16 +280,6 @@ class Daemon:
         return {
             key: value for key, value in wanted.items() if self._store.entry(key).value != value
         }
-
-    async def _machine_info(self, machine: Machine) -> MachineInfo:
-        is_current = machine.name == self._attachments.current
-        if self._attachments.is_connected(machine.name):
-            state = "running"  # no need to log in again to know
-        else:
-            async with contextlib.aclosing(machine):
-                state = await machine.state()
-        host = machine.docker_host() if state == "running" else ""
-        return MachineInfo(machine.name, machine.kind, state, is_current, host)
 
     def _apply(self) -> None:
         """Mirror by the settings as they are now."""

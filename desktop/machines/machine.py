@@ -31,7 +31,8 @@ GOODBYE_SECONDS: Final = 3.0
 log = logging.getLogger(__name__)
 
 MachineState = str
-"""One of "stopped", "starting", "running", "failed" (the daemon adds the link's own states)."""
+"""One of "stopped", "starting", "running", "failed", and "unknown" for a machine that is some other
+computer's affair (the daemon adds the link's own states)."""
 
 Progress = Callable[[str], None]
 """Called with one short line for a person, such as "starting the Docker Engine"."""
@@ -83,6 +84,10 @@ class Machine(abc.ABC):
     @abc.abstractmethod
     def docker_host(self) -> str:
         """The value of DOCKER_HOST for its engine, such as "unix:///run/…/docker.sock"."""
+
+    def own_ports(self) -> frozenset[tuple[str, int]]:
+        """(protocol, port) of this computer by which the machine is reached: never mirrored."""
+        return frozenset()
 
     @abc.abstractmethod
     async def start_agent(self, secret: bytes) -> AgentHandle:

@@ -1,53 +1,210 @@
-"""Which machines there are, by name: sandboxes, and SSH servers."""
+"""Which machines there are, by name, and which one is meant where nobody has chosen.
+
+Rules: everything is looked up anew; nothing is held open. All finders look at once, so one that
+hangs costs its own time-out and delays no other. A machine that two tools know is shown once, by
+the tool that runs it. Without a choice the one machine that runs is meant; machines of other
+computers never are. Counterparts: `found/` looks, `managed.py` and `sandbox/` are machines.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
-from desktop.errors import UsageError
+from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.found.colima import ColimaFinder
+from desktop.machines.found.docker_contexts import DockerContextFinder
+from desktop.machines.found.finder import Finder
+from desktop.machines.found.lima import LimaFinder
+from desktop.machines.found.model import EngineWay, Found, Sighting, SshWay, WslWay
+from desktop.machines.found.podman import PodmanFinder
+from desktop.machines.found.rancher import RancherFinder
+from desktop.machines.found.sandboxes import DEFAULT_SANDBOX, SandboxFinder, has_namespaces
+from desktop.machines.found.tools import Tools
+from desktop.machines.found.wsl import WslFinder
 from desktop.machines.machine import Machine
+from desktop.machines.managed import ManagedMachine
 from desktop.machines.sandbox import Sandbox
-from desktop.machines.ssh import is_ssh_name, ssh_machine
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
-__all__ = ["DEFAULT_MACHINE", "Registry"]
+__all__ = ["DEFAULT_MACHINE", "Registry", "meant"]
 
-DEFAULT_MACHINE: Final = "sandbox"
+DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
+
+NOT_YET: Final = {
+    EngineWay: "samehost cannot get into a machine by its engine alone yet",
+    WslWay: "samehost cannot get into a WSL distribution yet",
+}
+"""Ways in that nothing here can go."""
+
+INSTALL: Final = (
+    "install Lima, Colima, Podman, Rancher Desktop or WSL 2 and start its machine, or name a"
+    " computer that you reach by SSH: samehost up --machine ssh:USER@HOST"
+)
+
+log = logging.getLogger(__name__)
 
 
 class Registry:
-    """The machines of one Samehost, by these settings. It holds nothing open."""
+    """The machines of one Samehost, by these settings. It holds nothing open.
 
-    def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
+    `connect` makes the machine through which an agent gets into one that was found.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        settings: Settings | None = None,
+        tools: Tools | None = None,
+        connect: Callable[[Found], Machine] | None = None,
+    ) -> None:
         self._paths = paths
         self._settings = settings or Settings()
-
-    def names(self) -> list[str]:
-        """The default machine, all that have a state folder, and that of the settings; sorted."""
-        folder = self._paths.machine(DEFAULT_MACHINE).parent
-        try:
-            found = {entry.name for entry in folder.iterdir() if Sandbox.is_name(entry.name)}
-        except OSError:
-            found = set()
-        chosen = self._settings.machine or ""
-        return sorted(found | {DEFAULT_MACHINE, *([chosen] if is_ssh_name(chosen) else [])})
-
-    def get(self, name: str) -> Machine:
-        """The machine called `name`; a sandbox need not be there yet. Raises UsageError."""
-        may_use_ebpf = self._settings.ebpf == "auto"
-        if is_ssh_name(name):
-            return ssh_machine(name, self._paths, may_use_ebpf=may_use_ebpf)
-        if Sandbox.is_name(name):
-            return Sandbox(
-                name,
-                self._paths,
-                self._settings.sandbox_network,
-                may_use_ebpf=may_use_ebpf,
-            )
-        raise UsageError(
-            f"unknown machine: {name}",
-            f"known: {', '.join(self.names())}; a further sandbox is called {DEFAULT_MACHINE}-NAME,"
-            " with up to 8 letters (a-z) and digits, an SSH server ssh:USER@HOST or"
-            " ssh:USER@HOST:PORT",
+        self._connect = connect or _no_way
+        tools = tools or Tools()
+        self._sandboxes = SandboxFinder(tools, paths)
+        self._finders: tuple[Finder, ...] = (
+            ColimaFinder(tools),  # before Lima, which may know the same machines
+            LimaFinder(tools),
+            PodmanFinder(tools),
+            RancherFinder(tools),
+            WslFinder(tools),
+            DockerContextFinder(tools),  # last: most contexts lead to machines of the others
         )
+
+    async def find(self) -> Sighting:
+        """All machines, sorted by name, and what kept some from being found."""
+        finders = (self._sandboxes, *self._finders)
+        sightings = await asyncio.gather(*(finder.find() for finder in finders))
+        machines = _without_doubles(each for seen in sightings for each in seen.machines)
+        return Sighting(
+            tuple(sorted(map(_attachable, machines), key=lambda each: each.name)),
+            tuple(finding for seen in sightings for finding in seen.findings),
+        )
+
+    async def get(self, name: str) -> Machine:
+        """The machine called `name`; a sandbox need not be there yet. Raises UsageError."""
+        if Sandbox.is_name(name):
+            return self._sandbox(name)
+        found, finder = await self._found(name)
+        return ManagedMachine(found, finder, self._connect)
+
+    async def to_attach(self, name: str) -> Machine:
+        """The same, unless it is one that is never attached. Raises UsageError, which says why."""
+        if Sandbox.is_name(name):
+            return self._sandbox(name)
+        found, finder = await self._found(name)
+        if found.declined:
+            raise UsageError(f"{name} is not a machine to attach", found.declined)
+        return ManagedMachine(found, finder, self._connect)
+
+    async def _found(self, name: str) -> tuple[Found, Finder]:
+        """What its finder knows of a machine. Raises UsageError."""
+        finder = next((each for each in self._finders if each.owns(name)), None)
+        if finder is None:
+            raise await self._unknown(name, Sighting())
+        sighting = await finder.find()
+        for found in sighting.machines:
+            if found.name == name:
+                return _attachable(found), finder
+        raise await self._unknown(name, sighting)
+
+    async def choose(self) -> str:
+        """Which machine is meant where nobody has chosen one: its name.
+
+        Raises UsageError if that is not clear, MachineUnreachableError if there is none.
+        """
+        sighting = await self.find()
+        for finding in sighting.findings:
+            log.info("%s (%s)", finding.message, finding.remedy)
+        names = meant(sighting)
+        if len(names) > 1:
+            raise UsageError(
+                f"several machines run: {', '.join(names)}", "say which: samehost machine use NAME"
+            )
+        if not names:
+            raise _none_runs(sighting)
+        return names[0]
+
+    def sandboxes(self) -> list[Sandbox]:
+        """The default sandbox and all that have a state folder: machines that are ours to stop."""
+        return [self._sandbox(name) for name in self._sandboxes.names()]
+
+    def _sandbox(self, name: str) -> Sandbox:
+        return Sandbox(
+            name,
+            self._paths,
+            self._settings.sandbox_network,
+            may_use_ebpf=self._settings.ebpf == "auto",
+        )
+
+    async def _unknown(self, name: str, sighting: Sighting) -> UsageError:
+        known = ", ".join(each.name for each in (await self.find()).machines) or "none"
+        remedy = (
+            f"known: {known}; a further sandbox is called {DEFAULT_MACHINE}-NAME,"
+            " with up to 8 letters (a-z) and digits"
+        )
+        lines = (f"{finding.message} ({finding.remedy})" for finding in sighting.findings)
+        return UsageError(f"unknown machine: {name}", "\n".join([remedy, *lines]))
+
+
+def meant(sighting: Sighting) -> list[str]:
+    """Which machines could be meant where nobody has chosen: those that run, or the sandbox."""
+    machines = sighting.machines
+    running = [each.name for each in machines if each.is_candidate and each.state == "running"]
+    may_make_one = has_namespaces() and os.geteuid() == 0
+    return running or ([DEFAULT_MACHINE] if may_make_one else [])
+
+
+def _no_way(found: Found) -> Machine:
+    raise MachineUnreachableError(f"samehost cannot get into {found.name} yet")
+
+
+def _attachable(found: Found) -> Found:
+    """The same, declined if there is no way in."""
+    why = NOT_YET.get(type(found.way), "") if found.way is not None else ""
+    return found if found.declined or not why else replace(found, declined=why)
+
+
+def _without_doubles(machines: Iterable[Found]) -> list[Found]:
+    """Without those that lead to where an earlier one leads."""
+    seen: set[str] = set()
+    kept = []
+    for found in machines:
+        places = _places(found)
+        if not places & seen:
+            kept.append(found)
+        seen |= places
+    return kept
+
+
+def _places(found: Found) -> set[str]:
+    """What tells a machine from others: its engine's socket, and its SSH configuration."""
+    places = set()
+    if found.docker_host:
+        path = found.docker_host.removeprefix("unix://")
+        places.add(os.path.realpath(path) if path.startswith("/") else path)
+    if isinstance(found.way, SshWay) and found.way.config:
+        places.add(os.path.realpath(found.way.config))
+    return places
+
+
+def _none_runs(sighting: Sighting) -> MachineUnreachableError:
+    stopped = [each.name for each in sighting.machines if each.is_candidate and not _is_ours(each)]
+    advice = [f"start one: samehost machine start {name}" for name in stopped]
+    advice += [f"{each.name}: {each.declined}" for each in sighting.machines if each.declined]
+    advice += [f"{finding.message} ({finding.remedy})" for finding in sighting.findings]
+    if has_namespaces():
+        advice.append("or, as root, one made of this computer's namespaces: sudo samehost up")
+    elif not stopped:
+        advice.append(INSTALL)
+    return MachineUnreachableError("no machine runs", "\n".join(advice))
+
+
+def _is_ours(found: Found) -> bool:
+    return found.kind == Sandbox.kind

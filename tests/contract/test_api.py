@@ -205,7 +205,7 @@ def test_an_error_of_the_daemon_is_the_same_error_here(served: ServedBackend) ->
             client.call("use", {"name": "mars"})
         assert caught.value.message == "unknown machine: mars"
         assert caught.value.remedy == "known: sandbox"
-        assert client.call("machines")[0]["name"] == "sandbox"
+        assert client.call("machines")["machines"][0]["name"] == "sandbox"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import pytest
 
 from desktop.cli.main import main
 from desktop.errors import UsageError
+from desktop.findings import Finding
+from desktop.machines.found.model import Found, Sighting
 from desktop.machines.machine import AgentHandle, Machine, Progress
 from desktop.paths import HOME_VARIABLE, Paths
 from tests.served_backend import ServedBackend
@@ -87,11 +89,13 @@ class WordMachine(Machine):
 
 
 class WordRegistry:
-    """Two machines, both stopped at first."""
+    """Two machines, both stopped at first, and whatever a test has `found` beside them."""
 
     def __init__(self) -> None:
         self.running: set[str] = set()
         self.stopped: list[str] = []
+        self.found: list[Found] = []
+        self.findings: list[Finding] = []
 
     def __call__(self, *_: object) -> WordRegistry:
         return self
@@ -99,10 +103,26 @@ class WordRegistry:
     def names(self) -> list[str]:
         return ["sandbox", "sandbox-b"]
 
-    def get(self, name: str) -> Machine:
+    async def find(self) -> Sighting:
+        machines = [
+            Found(name, "word", await (await self.get(name)).state(), docker_host="unix:///nowhere")
+            for name in self.names()
+        ]
+        return Sighting((*machines, *self.found), tuple(self.findings))
+
+    async def choose(self) -> str:
+        return self.names()[0]
+
+    async def get(self, name: str) -> Machine:
         if name not in self.names():
             raise UsageError(f"unknown machine: {name}", "known: sandbox, sandbox-b")
         return WordMachine(name, self)
+
+    async def to_attach(self, name: str) -> Machine:
+        return await self.get(name)
+
+    def sandboxes(self) -> list[WordMachine]:
+        return [WordMachine(name, self) for name in self.names()]
 
 
 @pytest.fixture

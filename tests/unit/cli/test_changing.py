@@ -8,7 +8,10 @@ import os
 import pytest
 
 from desktop.api.fake import FakeMachine
+from desktop.api.types import FindingInfo
 from desktop.daemon.lock import DaemonLock
+from desktop.findings import Finding
+from desktop.machines.found.model import Found
 from desktop.paths import Paths
 from desktop.settings.keys import KEYS
 from tests.served_backend import ServedBackend
@@ -152,17 +155,42 @@ def test_machines_are_listed_without_a_daemon(samehost: Command, registry: WordR
     registry.running.add("sandbox-b")
     machines = json.loads(samehost("machine", "list", "--json").out)
     assert [list(machine) for machine in machines] == [
-        ["name", "kind", "state", "current", "docker_host"]
+        ["name", "kind", "state", "current", "docker_host", "reached", "note"]
     ] * 2
     found = [(each["name"], each["state"], each["current"]) for each in machines]
-    assert found == [("sandbox", "stopped", True), ("sandbox-b", "running", False)]
+    assert found == [("sandbox", "stopped", False), ("sandbox-b", "running", True)]
     assert "sandbox-b" in samehost("machine", "list").out
+    samehost("machine", "use", "sandbox")
+    machines = json.loads(samehost("machine", "list", "--json").out)
+    assert [each["current"] for each in machines] == [True, False]
 
 
 def test_machines_are_listed_by_the_daemon(samehost: Command, served: ServedBackend) -> None:
     served.backend.machine_states["sandbox"].state = "failed"
     (machine,) = json.loads(samehost("machine", "list", "--json").out)
     assert (machine["kind"], machine["state"]) == ("fake", "failed")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_kept_machines_from_being_found_is_said_beside_the_list(
+    samehost: Command, registry: WordRegistry, options: tuple[str, ...]
+) -> None:
+    registry.findings.append(
+        Finding("limactl did not answer within 5 seconds", "see what keeps it")
+    )
+    registry.found.append(Found("docker-x", "docker", "running", declined="does it itself"))
+    result = samehost("machine", "list", *options)
+    assert result.code == 0
+    assert "samehost: limactl did not answer within 5 seconds (see what keeps it)\n" in result.err
+    assert "limactl" not in result.out
+    is_told = "docker-x is not one to attach: does it itself" in result.err
+    assert is_told is not bool(options)
+    assert "docker-x" in result.out
+
+
+def test_the_daemon_says_it_too(samehost: Command, served: ServedBackend) -> None:
+    served.backend.findings.append(FindingInfo("colima failed: no", ""))
+    assert samehost("machine", "list").err == "samehost: colima failed: no\n"
 
 
 def test_a_machine_is_used_started_and_stopped_by_the_daemon(

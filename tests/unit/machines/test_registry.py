@@ -1,41 +1,296 @@
-"""Machines by name."""
+"""Machines by name, all at once, and the one that is meant without a name."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
-from desktop.errors import ExitCode, UsageError
-from desktop.machines.registry import DEFAULT_MACHINE, Registry
+from desktop.errors import ExitCode, MachineUnreachableError, UsageError
+from desktop.machines.found.model import Found, Sighting, SshWay
+from desktop.machines.found.tools import Tools
+from desktop.machines.managed import ManagedMachine
+from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant
 from desktop.paths import Paths
+from tests.fake_tools import FakeTools
+from tests.recordings import colima, docker, lima, podman, wsl
 
 
-def test_the_default_machine_is_known_before_it_ever_ran(tmp_path: Path) -> None:
-    assert Registry(Paths.under(tmp_path)).names() == [DEFAULT_MACHINE]
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeTools:
+    """No tools yet."""
+    return FakeTools(tmp_path)
 
 
-def test_machines_with_a_state_folder_are_listed_and_other_folders_are_not(tmp_path: Path) -> None:
-    paths = Paths.under(tmp_path)
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths.under(tmp_path / "samehost")
+
+
+@pytest.fixture
+def registry(fake: FakeTools, paths: Paths) -> Registry:
+    """Of the tools in `fake`, at the time when it is asked."""
+    return Registry(paths, tools=fake.tools())
+
+
+@pytest.fixture(params=["root on Linux", "somebody on Linux", "a Mac"])
+def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who asks, on what computer."""
+    where: str = request.param
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if where == "root on Linux" else 1000)
+    for module in ("registry", "found.sandboxes"):
+        monkeypatch.setattr(f"desktop.machines.{module}.has_namespaces", lambda: where != "a Mac")
+    return where
+
+
+def give_context(fake: FakeTools, name: str, text: bytes) -> None:
+    folder = fake.home / ".docker" / "contexts" / "meta" / name
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_bytes(text)
+
+
+def find(registry: Registry) -> Sighting:
+    return asyncio.run(registry.find())
+
+
+def names(registry: Registry) -> list[str]:
+    return [each.name for each in find(registry).machines]
+
+
+def choose(registry: Registry) -> str:
+    return asyncio.run(registry.choose())
+
+
+# All of them
+
+
+def test_the_default_machine_is_known_before_it_ever_ran(registry: Registry) -> None:
+    assert names(registry) == [DEFAULT_MACHINE]
+    assert [each.name for each in registry.sandboxes()] == [DEFAULT_MACHINE]
+
+
+def test_sandboxes_with_a_state_folder_are_found_and_other_folders_are_none(
+    registry: Registry, paths: Paths
+) -> None:
     for name in ("sandbox-b", "sandbox-a", "sandbox", "lost+found", "sandbox-toolongname"):
         paths.machine(name).mkdir(parents=True)
-    assert Registry(paths).names() == ["sandbox", "sandbox-a", "sandbox-b"]
+    assert names(registry) == ["sandbox", "sandbox-a", "sandbox-b"]
+    assert [each.name for each in registry.sandboxes()] == names(registry)
 
 
-def test_a_machine_is_made_by_its_name(tmp_path: Path) -> None:
-    paths = Paths.under(tmp_path)
-    machine = Registry(paths).get("sandbox-new")
+def test_where_there_are_no_namespaces_there_is_no_sandbox(registry: Registry, who: str) -> None:
+    assert names(registry) == ([] if who == "a Mac" else [DEFAULT_MACHINE])
+
+
+def test_machines_of_all_tools_are_found_at_once_and_sorted(
+    registry: Registry, fake: FakeTools
+) -> None:
+    fake.put("limactl", lima.DOCKER)
+    fake.put("podman", podman.LIST_4)
+    fake.put("wsl.exe", wsl.GERMAN.encode())
+    give_context(fake, "build", docker.CONTEXTS["build"])
+    assert names(registry) == [
+        "docker-build",
+        "lima-docker",
+        "podman",
+        "podman-work",
+        "sandbox",
+        "wsl-Debian",
+        "wsl-Ubuntu-22.04",
+    ]
+
+
+def test_a_context_that_leads_to_a_machine_is_not_another_one(
+    registry: Registry, fake: FakeTools
+) -> None:
+    fake.put("colima", colima.LIST)
+    socket = fake.home / ".colima" / "default" / "docker.sock"
+    text = docker.CONTEXTS["colima"].replace(
+        b"/Users/ada/.colima/default/docker.sock", os.fsencode(socket)
+    )
+    give_context(fake, "colima", text)
+    assert [name for name in names(registry) if "colima" in name] == [
+        "colima",
+        "colima-k3s_old",
+        "colima-sick",
+    ]
+
+
+def test_a_context_that_leads_to_the_sandbox_is_not_another_one(
+    registry: Registry, fake: FakeTools, paths: Paths
+) -> None:
+    socket = paths.machine("sandbox") / "docker.sock"
+    text = docker.CONTEXTS["colima"].replace(
+        b"/Users/ada/.colima/default/docker.sock", os.fsencode(socket)
+    )
+    give_context(fake, "colima", text)
+    assert names(registry) == ["sandbox"]
+
+
+def test_what_colima_and_lima_both_know_is_colimas(
+    fake: FakeTools, paths: Paths, tmp_path: Path
+) -> None:
+    home = str(tmp_path / "lima")
+    registry = Registry(paths, tools=fake.tools(LIMA_HOME=home))
+    fake.put("colima", colima.LIST.splitlines(keepends=True)[0])
+    line = lima.DOCKER.replace(b"/Users/ada/.lima/docker", f"{home}/colima".encode())
+    fake.put("limactl", line.replace(b'"name":"docker"', b'"name":"colima"'))
+    assert names(registry) == ["colima", "sandbox"]
+
+
+def test_tools_that_hang_delay_no_other(fake: FakeTools, paths: Paths) -> None:
+    for program in ("limactl", "colima", "rdctl", "wsl.exe"):
+        fake.broken(program, "hangs")
+    fake.put("podman", podman.LIST_4)
+    impatient = Tools(fake.environment, ask_seconds=0.3, installed=())
+    sighting = find(Registry(paths, tools=impatient))
+    assert [each.name for each in sighting.machines] == ["podman", "podman-work", "sandbox"]
+    assert len(sighting.findings) == 4
+    assert fake.survivors() == []
+
+
+def test_ways_that_nothing_can_go_are_said_so(registry: Registry, fake: FakeTools) -> None:
+    fake.put("wsl.exe", wsl.GERMAN.encode())
+    found = {each.name: each for each in find(registry).machines}
+    assert "cannot get into a WSL distribution yet" in found["wsl-Debian"].declined
+
+
+# One by its name
+
+
+def test_a_machine_is_made_by_its_name(registry: Registry, paths: Paths) -> None:
+    machine = asyncio.run(registry.get("sandbox-new"))
     assert (machine.name, machine.kind) == ("sandbox-new", "sandbox")
     assert machine.docker_host() == f"unix://{paths.machine('sandbox-new')}/docker.sock"
 
 
+def test_only_the_tool_that_could_have_it_is_asked(registry: Registry, fake: FakeTools) -> None:
+    fake.put("limactl", lima.LIST)
+    fake.put("podman", podman.LIST_4)
+    machine = asyncio.run(registry.get("lima-docker"))
+    assert isinstance(machine, ManagedMachine)
+    assert (machine.name, machine.kind) == ("lima-docker", "lima")
+    assert machine.own_ports() == {("tcp", 60006)}
+    assert fake.calls() == ["limactl list --json"]
+
+
 @pytest.mark.parametrize(
-    "name", ["", "colima", "sandbox-", "sandbox-A", "sandbox-ninechars", "sandbox/..", "sandbox\n"]
+    "name", ["", "mars", "colima", "lima-x", "sandbox-", "sandbox-A", "sandbox-ninechars", "ssh"]
 )
 def test_an_unknown_machine_is_a_usage_error_that_names_the_known(
-    tmp_path: Path, name: str
+    registry: Registry, name: str
 ) -> None:
+    for work in (registry.get, registry.to_attach):
+        with pytest.raises(UsageError) as caught:
+            asyncio.run(work(name))
+        assert caught.value.code == ExitCode.USAGE
+        assert "known: sandbox" in caught.value.remedy
+
+
+def test_an_unknown_machine_of_a_broken_tool_says_what_is_wrong_with_the_tool(
+    registry: Registry, fake: FakeTools
+) -> None:
+    fake.broken("limactl", "exits 1")
     with pytest.raises(UsageError) as caught:
-        Registry(Paths.under(tmp_path)).get(name)
-    assert caught.value.code == ExitCode.USAGE
-    assert "known: sandbox" in caught.value.remedy
+        asyncio.run(registry.get("lima-docker"))
+    assert "limactl failed: something is wrong" in caught.value.remedy
+
+
+def test_one_that_does_it_itself_is_known_but_not_attached(
+    registry: Registry, fake: FakeTools
+) -> None:
+    give_context(fake, "orbstack", docker.CONTEXTS["orbstack"])
+    machine = asyncio.run(registry.get("docker-orbstack"))
+    assert machine.docker_host() == "unix:///Users/ada/.orbstack/run/docker.sock"
+    with pytest.raises(UsageError) as caught:
+        asyncio.run(registry.to_attach("docker-orbstack"))
+    assert "by itself" in caught.value.remedy
+
+
+# The one that is meant
+
+
+def test_the_one_machine_that_runs_is_meant(registry: Registry, fake: FakeTools, who: str) -> None:
+    assert who
+    fake.put("limactl", lima.LIST)
+    fake.put("podman", podman.LIST_4)
+    assert choose(registry) == "lima-docker"
+
+
+def test_of_several_that_run_one_has_to_be_chosen(registry: Registry, fake: FakeTools) -> None:
+    fake.put("limactl", lima.LIST)
+    fake.put("colima", colima.LIST)
+    with pytest.raises(UsageError) as caught:
+        choose(registry)
+    assert caught.value.message == "several machines run: colima, lima-docker"
+    assert "samehost machine use NAME" in caught.value.remedy
+
+
+NOBODY_OR_MAC = pytest.mark.parametrize("who", ["somebody on Linux", "a Mac"], indirect=True)
+"""Who cannot have a sandbox."""
+
+
+@pytest.mark.parametrize("who", ["root on Linux"], indirect=True)
+def test_where_none_runs_root_on_linux_gets_the_sandbox(
+    registry: Registry, fake: FakeTools, who: str
+) -> None:
+    assert who
+    fake.put("podman", podman.LIST_4)
+    fake.broken("limactl", "exits 1")
+    assert choose(registry) == DEFAULT_MACHINE
+
+
+@NOBODY_OR_MAC
+def test_where_none_runs_how_to_start_one_is_said(
+    registry: Registry, fake: FakeTools, who: str
+) -> None:
+    fake.put("podman", podman.LIST_4)
+    with pytest.raises(MachineUnreachableError) as caught:
+        choose(registry)
+    assert caught.value.message == "no machine runs"
+    assert "start one: samehost machine start podman\n" in caught.value.remedy + "\n"
+    assert ("sudo samehost up" in caught.value.remedy) is (who == "somebody on Linux")
+
+
+@NOBODY_OR_MAC
+def test_where_there_is_none_at_all_what_to_install_is_said(registry: Registry, who: str) -> None:
+    with pytest.raises(MachineUnreachableError) as caught:
+        choose(registry)
+    assert ("install Lima" in caught.value.remedy) is (who == "a Mac")
+
+
+@NOBODY_OR_MAC
+def test_what_is_wrong_with_a_tool_is_said_where_none_runs(
+    registry: Registry, fake: FakeTools, who: str
+) -> None:
+    assert who
+    fake.broken("limactl", "exits 1")
+    give_context(fake, "orbstack", docker.CONTEXTS["orbstack"])
+    with pytest.raises(MachineUnreachableError) as caught:
+        choose(registry)
+    assert "limactl failed: something is wrong" in caught.value.remedy
+    assert "docker-orbstack: OrbStack shares localhost" in caught.value.remedy
+
+
+def of(name: str, state: str = "running", **details: object) -> Found:
+    return Found(name, "lima", state, SshWay("x"), **details)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("machines", "names"),
+    [
+        ((of("a"), of("b")), ["a", "b"]),
+        ((of("a", "stopped"), of("b", "starting"), of("c", "failed"), of("d")), ["d"]),
+        ((of("a", declined="does it itself"), of("b")), ["b"]),
+        ((of("a", is_remote=True), of("b", "unknown", is_remote=True)), []),
+        ((), []),
+    ],
+)
+@pytest.mark.parametrize("who", ["somebody on Linux"], indirect=True)
+def test_other_computers_and_those_that_are_never_attached_are_not_meant(
+    machines: tuple[Found, ...], names: list[str], who: str
+) -> None:
+    assert who
+    assert meant(Sighting(machines)) == names

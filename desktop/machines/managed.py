@@ -1,0 +1,126 @@
+"""A machine that a tool of this computer runs: the tool starts and stops it, and says what it does.
+
+Rules: what the tool says is asked anew each time, since nobody tells us when it changes; a machine
+that was started gets another SSH port. A start that fails or is cancelled is undone by the tool,
+but only if the machine did not run before. How the agent gets in is another machine's affair, made
+by `connect` from what was found. Counterparts: `found/` has the tools, `registry.py` makes these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from desktop.errors import MachineUnreachableError
+from desktop.machines.found.finder import Finder
+from desktop.machines.found.model import Found, Lifecycle
+from desktop.machines.found.tools import ToolError
+from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
+from desktop.tasks import uninterrupted
+
+__all__ = ["ManagedMachine"]
+
+ABANDON_SECONDS: Final = 60.0
+"""How long a tool may take to end a machine whose start was cancelled."""
+
+log = logging.getLogger(__name__)
+
+
+class ManagedMachine(Machine):
+    """One machine of a finder's, as it was `found` last."""
+
+    def __init__(self, found: Found, finder: Finder, connect: Callable[[Found], Machine]) -> None:
+        super().__init__(found.name)
+        self.kind = found.kind
+        self._found = found
+        self._finder = finder
+        self._connect = connect
+
+    async def state(self) -> MachineState:
+        """See `Machine`. One that its tool does not know any more is "stopped"."""
+        return (await self._look()).state
+
+    async def start(self, progress: Progress) -> None:
+        """See `Machine`. Raises MachineUnreachableError."""
+        before = await self._look()
+        if before.state == "running":
+            return
+        lifecycle = before.lifecycle
+        if not lifecycle.start:
+            raise MachineUnreachableError(f"{self.name} does not run", lifecycle.advice)
+        progress(f"starting {self.name}: {' '.join(lifecycle.start)}")
+        try:
+            await self._tell(lifecycle.start, progress)
+        except BaseException:
+            if before.state != "starting":  # else it is somebody else's start
+                await uninterrupted(self._abandon(lifecycle))
+            raise
+        after = await self._look()
+        if after.state != "running":
+            raise MachineUnreachableError(
+                f"{self.name} is {after.state}, though {' '.join(lifecycle.start)} succeeded",
+                f"look at it with {lifecycle.start[0]}",
+            )
+
+    async def stop(self, progress: Progress) -> None:
+        """See `Machine`. Raises MachineUnreachableError."""
+        before = await self._look()
+        if before.state == "stopped":
+            return
+        lifecycle = before.lifecycle
+        if not lifecycle.stop:
+            raise MachineUnreachableError(f"samehost cannot stop {self.name}", lifecycle.advice)
+        progress(f"stopping {self.name}: {' '.join(lifecycle.stop)}")
+        await self._tell(lifecycle.stop, progress)
+
+    def docker_host(self) -> str:
+        """See `Machine`. What the tool says, or the way that the agent takes."""
+        found = self._found
+        return found.docker_host or ("" if found.way is None else self._reached().docker_host())
+
+    def own_ports(self) -> frozenset[tuple[str, int]]:
+        """See `Machine`."""
+        return self._found.own_ports
+
+    async def start_agent(self, secret: bytes) -> AgentHandle:
+        """See `Machine`."""
+        if (await self._look()).state != "running":
+            raise MachineUnreachableError(
+                f"{self.name} does not run", f"start it: samehost machine start {self.name}"
+            )
+        return await self._reached().start_agent(secret)
+
+    def _reached(self) -> Machine:
+        return self._connect(self._found)
+
+    async def _look(self) -> Found:
+        """What it is now, which is remembered."""
+        sighting = await self._finder.find()
+        for finding in sighting.findings:
+            log.warning("%s (%s)", finding.message, finding.remedy)
+        now = next((each for each in sighting.machines if each.name == self.name), None)
+        if now is None:
+            return Found(self.name, self.kind, "stopped", lifecycle=self._found.lifecycle)
+        self._found = now
+        return now
+
+    async def _tell(self, argv: tuple[str, ...], progress: Progress) -> None:
+        try:
+            await self._finder.tools.tell(
+                *argv, progress=lambda line: progress(f"{self.name}: {line}")
+            )
+        except ToolError as error:
+            raise MachineUnreachableError(error.message, error.remedy) from error
+
+    async def _abandon(self, lifecycle: Lifecycle) -> None:
+        try:
+            async with asyncio.timeout(ABANDON_SECONDS):
+                await self._finder.tools.tell(*lifecycle.abandon, progress=_unseen)
+        except (ToolError, TimeoutError) as error:
+            log.warning("%s could not be ended after its start failed: %s", self.name, error)
+
+
+def _unseen(line: str) -> None:
+    log.info("%s", line)

@@ -1,0 +1,184 @@
+"""A machine that a tool runs is started and stopped by the tool, and seen as the tool sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from desktop.errors import MachineUnreachableError
+from desktop.machines.found.lima import LimaFinder
+from desktop.machines.found.model import Found, Lifecycle
+from desktop.machines.found.rancher import RancherFinder
+from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.machines.managed import ManagedMachine
+from tests.fake_tools import FakeTools
+from tests.recordings import lima, rancher
+
+STOPPED = lima.DOCKER.replace(b'"status":"Running"', b'"status":"Stopped"')
+
+
+class Inside(Machine):
+    """What an agent would get into; it notes for what it was made."""
+
+    kind = "inside"
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(found.name)
+        self.found = found
+
+    async def state(self) -> str:
+        return "running"
+
+    async def start(self, progress: Progress) -> None:
+        raise NotImplementedError
+
+    async def stop(self, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def docker_host(self) -> str:
+        return f"ssh://{self.found.name}"
+
+    async def start_agent(self, secret: bytes) -> AgentHandle:
+        assert len(secret) == 32
+        raise LookupError(self.found.own_ports)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeTools:
+    """A limactl whose machine runs if the file `running` is there."""
+    tools = FakeTools(tmp_path)
+    for name, text in (("on", lima.DOCKER), ("off", STOPPED)):
+        (tmp_path / name).write_bytes(text)
+    tools.script(
+        "limactl",
+        f"""cd {tmp_path}
+case "$1" in
+list) if [ -e running ]; then cat on; else cat off; fi;;
+start) echo 'level=info msg="booting"'; [ -e slow ] && echo > slow && sleep 1000;
+    [ -e sick ] && exit 1; [ -e lying ] || touch running;;
+stop) rm -f running;;
+esac""",
+    )
+    return tools
+
+
+def machine(fake: FakeTools) -> ManagedMachine:
+    finder = LimaFinder(fake.tools())
+    (found,) = asyncio.run(finder.find()).machines
+    fake.log.unlink()
+    return ManagedMachine(found, finder, Inside)
+
+
+def state(of: Machine) -> str:
+    return asyncio.run(of.state())
+
+
+def test_it_is_started_and_stopped_with_the_words_of_the_tool(fake: FakeTools) -> None:
+    made = machine(fake)
+    said: list[str] = []
+    assert state(made) == "stopped"
+    asyncio.run(made.start(said.append))
+    assert state(made) == "running"
+    assert said == [
+        "starting lima-docker: limactl start --tty=false docker",
+        "lima-docker: booting",
+    ]
+    asyncio.run(made.stop(said.append))
+    assert state(made) == "stopped"
+    assert said[2:] == ["stopping lima-docker: limactl stop docker"]
+
+
+def test_a_running_one_is_not_started_and_a_stopped_one_not_stopped(fake: FakeTools) -> None:
+    made = machine(fake)
+    asyncio.run(made.stop(print))
+    asyncio.run(made.start(print))
+    asyncio.run(made.start(print))
+    assert sum("start" in call for call in fake.calls()) == 1
+    assert not any("stop" in call for call in fake.calls())
+
+
+def test_a_start_that_fails_says_what_the_tool_says_and_is_undone(
+    fake: FakeTools, tmp_path: Path
+) -> None:
+    made = machine(fake)
+    (tmp_path / "sick").touch()
+    with pytest.raises(MachineUnreachableError) as caught:
+        asyncio.run(made.start(print))
+    assert "limactl start --tty=false docker failed: booting" in caught.value.message
+    assert fake.calls()[-1] == "limactl stop --force docker"
+
+
+def test_a_start_after_which_it_does_not_run_has_failed(fake: FakeTools, tmp_path: Path) -> None:
+    made = machine(fake)
+    (tmp_path / "lying").touch()
+    with pytest.raises(MachineUnreachableError, match="is stopped, though"):
+        asyncio.run(made.start(print))
+
+
+def test_a_start_that_is_cancelled_is_ended_and_undone(fake: FakeTools, tmp_path: Path) -> None:
+    made = machine(fake)
+    os.mkfifo(tmp_path / "slow")
+
+    async def body() -> None:
+        task = asyncio.create_task(made.start(print))
+        await asyncio.to_thread((tmp_path / "slow").read_text)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(body())
+    assert fake.calls()[-1] == "limactl stop --force docker"
+    assert state(made) == "stopped"
+
+
+def test_one_without_a_program_for_it_says_what_to_do_instead(fake: FakeTools) -> None:
+    give = fake.home / ".local" / "share" / "rancher-desktop" / "lima" / "0"
+    give.mkdir(parents=True)
+    (give / "ssh.config").write_bytes(lima.SSH_CONFIG)
+    fake.put("rdctl", errors=rancher.NOT_RUNNING, status=1)
+    finder = RancherFinder(fake.tools())
+    (found,) = asyncio.run(finder.find()).machines
+    made = ManagedMachine(found, finder, Inside)
+    asyncio.run(made.stop(print))
+    with pytest.raises(MachineUnreachableError) as caught:
+        asyncio.run(made.start(print))
+    assert "by its window" in caught.value.remedy
+
+
+def test_an_agent_gets_in_as_the_machine_is_now(fake: FakeTools, tmp_path: Path) -> None:
+    made = machine(fake)
+    asyncio.run(made.start(print))
+    (tmp_path / "on").write_bytes(lima.DOCKER.replace(b"60006", b"60007"))
+    with pytest.raises(LookupError) as caught:
+        asyncio.run(made.start_agent(bytes(32)))
+    assert caught.value.args == ({("tcp", 60007)},)
+    assert made.own_ports() == {("tcp", 60007)}
+
+
+def test_no_agent_starts_in_one_that_does_not_run(fake: FakeTools) -> None:
+    with pytest.raises(MachineUnreachableError) as caught:
+        asyncio.run(machine(fake).start_agent(bytes(32)))
+    assert "samehost machine start lima-docker" in caught.value.remedy
+
+
+def test_one_that_its_tool_has_removed_is_stopped(fake: FakeTools, tmp_path: Path) -> None:
+    made = machine(fake)
+    (tmp_path / "off").write_bytes(b"")
+    assert state(made) == "stopped"
+
+
+def test_its_state_is_stopped_while_its_tool_is_broken(fake: FakeTools) -> None:
+    made = machine(fake)
+    fake.broken("limactl", "exits 1")
+    assert state(made) == "stopped"
+
+
+def test_its_engine_is_where_the_tool_says_or_where_the_agent_gets_in(fake: FakeTools) -> None:
+    assert machine(fake).docker_host() == "unix:///Users/ada/.lima/docker/sock/docker.sock"
+    finder = LimaFinder(fake.tools())
+    (found,) = asyncio.run(finder.find()).machines
+    without = Found("lima-x", "lima", "running", way=found.way, lifecycle=Lifecycle())
+    assert ManagedMachine(without, finder, Inside).docker_host() == "ssh://lima-x"
