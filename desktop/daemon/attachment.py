@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 class AttachmentEvents(LinkEvents, Protocol):
     """What the owner of an attachment is told."""
 
+    def reached_by(self, ports: frozenset[tuple[str, int]]) -> None:
+        """(protocol, port) of this computer by which the machine is reached, before `link_up`."""
+
     def link_up(self, link: AgentLink) -> None:
         """A link is there; its agent's Welcome and snapshot follow as messages."""
 
@@ -179,6 +182,7 @@ class Attachment:
         """A running agent, ended on leaving."""
         secret = os.urandom(SECRET_SIZE)
         handle = await machine.start_agent(secret)
+        self._events.reached_by(machine.own_ports())
         self.transport_name = handle.transport.name
         logger = asyncio.get_running_loop().create_task(
             _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"

@@ -89,6 +89,7 @@ class MachinePorts:
         welcome: what its agent said of itself; None without a link.
         is_stale: `plan` is due.
         is_held: no port of it is to be opened for the time being; `replan` after a change.
+        ways: (protocol, port) of the desktop by which it is reached.
     """
 
     def __init__(self, name: str, common: Common) -> None:
@@ -97,6 +98,7 @@ class MachinePorts:
         self.welcome: Welcome | None = None
         self.is_stale = False
         self.is_held = False
+        self.ways: frozenset[tuple[str, int]] = frozenset()
         self._common = common
         self._reconciler = common.reconciler
         self.mirrors = HostMirrors(
@@ -114,6 +116,11 @@ class MachinePorts:
         self._actions: deque[Action] = deque()
 
     # What the attachment tells (AttachmentEvents).
+
+    def reached_by(self, ports: frozenset[tuple[str, int]]) -> None:
+        """These ports of the desktop lead into the machine, and are no machine's business."""
+        self.ways = ports
+        self._common.schedule()
 
     def link_up(self, link: AgentLink) -> None:
         """A new session: its agent will send a snapshot."""
@@ -211,6 +218,7 @@ class MachinePorts:
     def detached(self) -> None:
         """The machine is in use no more: none of its mirrors has a reason to be."""
         self._listeners = None
+        self.ways = frozenset()
         self.replan()
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from desktop.daemon.machine_ports import Common, MachinePorts
@@ -185,6 +186,7 @@ class Mirroring:
         self._step_handle = None
         self._is_step_due = False
         now = self._loop.time()
+        self._mind_ways()
         for ports in self._machines.values():
             if ports.is_stale:
                 ports.plan(self._host, self._rules, now)
@@ -200,6 +202,13 @@ class Mirroring:
             binding = row.wish.binding
             log.warning("%s port %d: %s", binding.protocol, binding.port, row.reason)
         self._arm(may_have_more=any(acted))
+
+    def _mind_ways(self) -> None:
+        """A port by which one machine is reached is not mirrored into any."""
+        ways = frozenset().union(*(ports.ways for ports in self._machines.values()))
+        if self._rules is not None and ways != self._rules.ways:
+            self._rules = replace(self._rules, ways=ways)
+            self._replan()
 
     def _explain(self, binding: Binding, number: int, now: float) -> Failure:
         """Why a mirror here could not be opened."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from desktop.mirror.forwarders import find_forwarder
 from desktop.mirror.model import Origin, Wish
 from link.listener import Listener
 
@@ -67,8 +68,14 @@ def describe_rival(rival: Wish) -> str:
     )
 
 
-def hint(holder: Listener) -> str:
-    """What to know about a holder that surprises many people; "" for any other."""
+def hint(holder: Listener, machine: str) -> str:
+    """What to know about a holder that surprises many people; "" for any other.
+
+    It holds a port of this computer that `machine` wants, or the other way round.
+    """
+    forwarder = find_forwarder(holder, machine)
+    if forwarder is not None:
+        return forwarder.words(holder, machine)
     for culprit in _CULPRITS:
         if (
             holder.protocol in culprit.protocols

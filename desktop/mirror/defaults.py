@@ -6,13 +6,15 @@ would cut it off (a DHCP client's port) or answer for the wrong computer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from desktop.mirror.forwarders import find_forwarder
 from desktop.mirror.model import LOOPBACK, Origin
 from link.listener import Listener
 
-__all__ = ["DEFAULT_RULES", "DefaultRule", "find_default", "is_loopback"]
+__all__ = ["DEFAULT_RULES", "DefaultRule", "find_default", "is_loopback", "plumbing"]
 
 _BOTH: Final = ("tcp", "udp")
 _EITHER: Final = (Origin.MACHINE, Origin.HOST)
@@ -65,6 +67,24 @@ DEFAULT_RULES: Final = (
 and 127.0.0.54."""
 
 _PORTS: Final = frozenset(port for rule in DEFAULT_RULES for port in rule.ports)
+
+
+def plumbing(
+    origin: Origin, listener: Listener, ways: Collection[tuple[str, int]], machine: str
+) -> str:
+    """What a listener is that serves to reach the machine or its ports; "" for any other.
+
+    `ways` are (protocol, port) of the desktop by which machines are reached. What the forwarder of
+    the machine's own tool makes appear on the desktop is in the machine already.
+    """
+    if origin is not Origin.HOST:
+        return ""
+    if (listener.protocol, listener.port) in ways:
+        return "the way into a machine"
+    forwarder = find_forwarder(listener, machine)
+    if forwarder is None or not forwarder.is_sure or not forwarder.serves(machine):
+        return ""
+    return f"{forwarder.tool} forwards it from the machine"
 
 
 def find_default(origin: Origin, listener: Listener) -> DefaultRule | None:

@@ -47,7 +47,7 @@ def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
     if holder is None:
         return f"another program on {side} has {binding.protocol} port {binding.port}"
     words = describe_holder(holder, _OTHER_SIDE[binding.origin])
-    advice = hint(holder)
+    advice = hint(holder, binding.machine)
     return f"{words}; {advice}" if advice else words
 
 

@@ -26,7 +26,7 @@ from ipaddress import ip_address
 from typing import Final, Protocol
 
 from desktop.mirror.conflicts import describe_holder, hint
-from desktop.mirror.defaults import find_default, is_loopback
+from desktop.mirror.defaults import find_default, is_loopback, plumbing
 from desktop.mirror.model import (
     LOOPBACK,
     WILDCARD,
@@ -65,6 +65,7 @@ class Rules:
         ignore: the user's list.
         remap: (protocol, machine's port) to the desktop's port.
         own_ports: (protocol, port) that Samehost itself listens on in the machine.
+        ways: (protocol, port) of the desktop by which machines are reached.
     """
 
     port_binding: str = AS_BOUND
@@ -72,6 +73,7 @@ class Rules:
     ignore: tuple[PortMatcher, ...] = ()
     remap: Mapping[tuple[str, int], int] = field(default_factory=dict)
     own_ports: frozenset[tuple[str, int]] = frozenset()
+    ways: frozenset[tuple[str, int]] = frozenset()
 
 
 def plan(
@@ -108,7 +110,7 @@ def _wish_on_host(
 ) -> None:
     port = rules.remap.get((listener.protocol, listener.port), listener.port)
     places = _places_on_host(listener, rules)
-    reason = _ignored(Origin.MACHINE, listener, rules)
+    reason = _ignored(Origin.MACHINE, listener, rules, machine)
     if not places:
         places = (listener.address,)
         reason = reason or _out_of_reach(listener.address)
@@ -116,7 +118,7 @@ def _wish_on_host(
     holder = None if reason else here.holder(listener.protocol, port, places)
     if holder is not None:
         state = State.CONFLICT
-        reason = _blamed(holder, Origin.HOST, "stop it, or remap the port")
+        reason = _blamed(holder, Origin.HOST, machine, "stop it, or remap the port")
     for place in places:
         binding = Binding(Origin.MACHINE, listener.protocol, place, port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
@@ -126,12 +128,12 @@ def _wish_in_machine(
     machine: str, listener: Listener, there: HeldPorts, rules: Rules, choice: WishChoice
 ) -> None:
     places = _places_in_machine(listener)
-    reason = _ignored(Origin.HOST, listener, rules)
+    reason = _ignored(Origin.HOST, listener, rules, machine)
     state = State.IGNORED if reason else State.PENDING
     holder = None if reason else there.holder(listener.protocol, listener.port, places)
     if holder is not None:
         state = State.CONFLICT
-        reason = _blamed(holder, Origin.MACHINE, "stop one of the two")
+        reason = _blamed(holder, Origin.MACHINE, machine, "stop one of the two")
     for place in places:
         binding = Binding(Origin.HOST, listener.protocol, place, listener.port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
@@ -157,7 +159,7 @@ def _target(listener: Listener, place: str) -> Target:
     return Target(address, listener.port)
 
 
-def _ignored(origin: Origin, listener: Listener, rules: Rules) -> str:
+def _ignored(origin: Origin, listener: Listener, rules: Rules, machine: str) -> str:
     """Why a rule leaves this listener alone; "" if none does."""
     key = listener.protocol, listener.port
     if origin is Origin.MACHINE and key in rules.own_ports:
@@ -168,7 +170,8 @@ def _ignored(origin: Origin, listener: Listener, rules: Rules) -> str:
     if origin is Origin.MACHINE and key in rules.remap:
         return ""
     default = find_default(origin, listener)
-    return f"ignored by default: {default.name}" if default else ""
+    name = default.name if default else plumbing(origin, listener, rules.ways, machine)
+    return f"ignored by default: {name}" if name else ""
 
 
 def _out_of_reach(address: str) -> str:
@@ -177,5 +180,5 @@ def _out_of_reach(address: str) -> str:
     return f"listens only on {address}, an address of the machine; listen on 0.0.0.0 or 127.0.0.1"
 
 
-def _blamed(holder: Listener, origin: Origin, remedy: str) -> str:
-    return f"{describe_holder(holder, origin)}: {hint(holder) or remedy}"
+def _blamed(holder: Listener, origin: Origin, machine: str, remedy: str) -> str:
+    return f"{describe_holder(holder, origin)}: {hint(holder, machine) or remedy}"

@@ -92,6 +92,26 @@ def test_mirrors_are_active_as_soon_as_the_link_is_back() -> None:
     run(story)
 
 
+def test_a_port_by_which_one_machine_is_reached_is_mirrored_into_none() -> None:
+    port = free_port()
+
+    async def story() -> None:
+        async with mirroring_of(Listener(1, "tcp", "127.0.0.1", port)) as mirroring:
+            link_up(mirroring)
+            await until_states(mirroring, "pending")
+            other = mirroring.machine("other")
+            other.reached_by(frozenset({("tcp", port)}))
+            await until_states(mirroring, "ignored")
+            link_up(mirroring, machine="other")
+            await until_states(mirroring, "ignored", "ignored")
+            mirroring.configure(Rules(port_binding="localhost"))
+            await until_states(mirroring, "ignored", "ignored")
+            other.detached()
+            await until_states(mirroring, "pending")
+
+    run(story)
+
+
 def test_a_lost_link_ends_the_udp_flows_of_the_stubs_that_went_with_it() -> None:
     async def story() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:

@@ -64,9 +64,11 @@ def host_binding(address: str, port: int, machine: str = VM) -> Binding:
     return Binding(Origin.HOST, "tcp", address, port, machine)
 
 
-def plan(there: Iterable[Listener], here: Iterable[Listener], how: rules.Rules) -> list[Wish]:
+def plan(
+    there: Iterable[Listener], here: Iterable[Listener], how: rules.Rules, machine: str = VM
+) -> list[Wish]:
     """The wishes for the machine of these tests."""
-    return rules.plan(VM, there, here, how)
+    return rules.plan(machine, there, here, how)
 
 
 def wish_of(binding: Binding, state: State = State.PENDING, *, cookie: int = 1) -> Wish:
