@@ -182,7 +182,7 @@ class Attachment:
         """A running agent, ended on leaving."""
         secret = os.urandom(SECRET_SIZE)
         handle = await machine.start_agent(secret)
-        self._events.reached_by(machine.own_ports())
+        self._events.reached_by(machine.own_ports)
         self.transport_name = handle.transport.name
         logger = asyncio.get_running_loop().create_task(
             _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop.api.types import FindingInfo, MachineInfo, MachineList
-from desktop.machines.found.model import Found, Sighting
+from desktop.machines.found.model import Found, Sighting, describe
 
 __all__ = ["machine_list"]
 
@@ -23,6 +23,6 @@ def _info(found: Found, *, is_current: bool) -> MachineInfo:
         state=found.state,
         current=is_current,
         docker_host=found.docker_host if found.state == "running" else "",
-        reached=str(found.way) if found.way is not None else "",
+        reached=describe(found.way) if found.way is not None else "",
         note=found.declined,
     )

@@ -85,10 +85,6 @@ class Machine(abc.ABC):
     def docker_host(self) -> str:
         """The value of DOCKER_HOST for its engine, such as "unix:///run/…/docker.sock"."""
 
-    def own_ports(self) -> frozenset[tuple[str, int]]:
-        """(protocol, port) of this computer by which the machine is reached: never mirrored."""
-        return frozenset()
-
     @abc.abstractmethod
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """Start the agent in the machine and wait until it takes streams.

@@ -1,9 +1,10 @@
 """A machine that a tool of this computer runs: the tool starts and stops it, and says what it does.
 
 Rules: what the tool says is asked anew each time, since nobody tells us when it changes; a machine
-that was started gets another SSH port. A start that fails or is cancelled is undone by the tool,
-but only if the machine did not run before. How the agent gets in is another machine's affair, made
-by `connect` from what was found. Counterparts: `found/` has the tools, `registry.py` makes these.
+that was started may have another SSH port. A start that fails or is cancelled is undone by the
+tool, but only if the machine did not run before. How the agent gets in is another machine's affair,
+made by `connect` from what was found. Counterparts: `found/` has the tools, `registry.py` makes
+these, `remote.py` is what they lead into.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from desktop.errors import MachineUnreachableError
+from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.found.finder import Finder
 from desktop.machines.found.model import Found, Lifecycle
 from desktop.machines.found.tools import ToolError
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class ManagedMachine(Machine):
-    """One machine of a finder's, as it was `found` last."""
+    """One machine of a finder's, as it was `found` last. `connect` raises if there is no way in."""
 
     def __init__(self, found: Found, finder: Finder, connect: Callable[[Found], Machine]) -> None:
         super().__init__(found.name)
@@ -37,16 +38,80 @@ class ManagedMachine(Machine):
         self._found = found
         self._finder = finder
         self._connect = connect
+        self._inside: Machine | None = None
 
     async def state(self) -> MachineState:
-        """See `Machine`. One that its tool does not know any more is "stopped"."""
-        return (await self._look()).state
+        """See `Machine`. One that its tool does not know any more is "stopped".
+
+        Whether another computer can be got into only shows when it is tried.
+        """
+        found = await self._look()
+        return await self._reach().state() if found.is_remote else found.state
 
     async def start(self, progress: Progress) -> None:
-        """See `Machine`. Raises MachineUnreachableError."""
-        before = await self._look()
-        if before.state == "running":
+        """See `Machine`. Raises MachineUnreachableError, also if it cannot be got into."""
+        found = await self._look()
+        if found.state != "running" and not found.is_remote:
+            await self._start(found, progress)
+        await self._reach().start(progress)
+
+    async def stop(self, progress: Progress) -> None:
+        """See `Machine`. Raises MachineUnreachableError, UsageError."""
+        await self.aclose()
+        found = await self._look()
+        if found.state == "stopped":
             return
+        if not found.lifecycle.stop:
+            advice = found.lifecycle.advice or "stop it as it was started"
+            raise UsageError(f"{self.name} was not started by Samehost", advice)
+        progress(f"stopping {self.name}: {' '.join(found.lifecycle.stop)}")
+        await self._tell(found.lifecycle.stop, progress)
+
+    def docker_host(self) -> str:
+        """See `Machine`; "" where there is no way to its engine from here."""
+        return self._found.docker_host or (self._inside.docker_host() if self._inside else "")
+
+    @property
+    def own_ports(self) -> frozenset[tuple[str, int]]:  # type: ignore[override]
+        """See `Machine`."""
+        inside = self._inside.own_ports if self._inside else frozenset()
+        return self._found.own_ports | inside
+
+    async def start_agent(self, secret: bytes) -> AgentHandle:
+        """See `Machine`."""
+        found = await self._look()
+        if found.state != "running" and not found.is_remote:
+            raise MachineUnreachableError(
+                f"{self.name} does not run", f"start it: samehost machine start {self.name}"
+            )
+        return await self._reach().start_agent(secret)
+
+    async def aclose(self) -> None:
+        """See `Machine`."""
+        inside, self._inside = self._inside, None
+        if inside is not None:
+            await inside.aclose()
+
+    def _reach(self) -> Machine:
+        """The machine as the agent gets into it."""
+        if self._inside is None:
+            self._inside = self._connect(self._found)
+        return self._inside
+
+    async def _look(self) -> Found:
+        """What it is now, which is remembered."""
+        sighting = await self._finder.find()
+        for finding in sighting.findings:
+            log.warning("%s (%s)", finding.message, finding.remedy)
+        now = next((each for each in sighting.machines if each.name == self.name), None)
+        if now is None:
+            return Found(self.name, self.kind, "stopped", lifecycle=self._found.lifecycle)
+        before, self._found = self._found, now
+        if before.way != now.way:
+            await self.aclose()
+        return now
+
+    async def _start(self, before: Found, progress: Progress) -> None:
         lifecycle = before.lifecycle
         if not lifecycle.start:
             raise MachineUnreachableError(f"{self.name} does not run", lifecycle.advice)
@@ -63,48 +128,6 @@ class ManagedMachine(Machine):
                 f"{self.name} is {after.state}, though {' '.join(lifecycle.start)} succeeded",
                 f"look at it with {lifecycle.start[0]}",
             )
-
-    async def stop(self, progress: Progress) -> None:
-        """See `Machine`. Raises MachineUnreachableError."""
-        before = await self._look()
-        if before.state == "stopped":
-            return
-        lifecycle = before.lifecycle
-        if not lifecycle.stop:
-            raise MachineUnreachableError(f"samehost cannot stop {self.name}", lifecycle.advice)
-        progress(f"stopping {self.name}: {' '.join(lifecycle.stop)}")
-        await self._tell(lifecycle.stop, progress)
-
-    def docker_host(self) -> str:
-        """See `Machine`. What the tool says, or the way that the agent takes."""
-        found = self._found
-        return found.docker_host or ("" if found.way is None else self._reached().docker_host())
-
-    def own_ports(self) -> frozenset[tuple[str, int]]:
-        """See `Machine`."""
-        return self._found.own_ports
-
-    async def start_agent(self, secret: bytes) -> AgentHandle:
-        """See `Machine`."""
-        if (await self._look()).state != "running":
-            raise MachineUnreachableError(
-                f"{self.name} does not run", f"start it: samehost machine start {self.name}"
-            )
-        return await self._reached().start_agent(secret)
-
-    def _reached(self) -> Machine:
-        return self._connect(self._found)
-
-    async def _look(self) -> Found:
-        """What it is now, which is remembered."""
-        sighting = await self._finder.find()
-        for finding in sighting.findings:
-            log.warning("%s (%s)", finding.message, finding.remedy)
-        now = next((each for each in sighting.machines if each.name == self.name), None)
-        if now is None:
-            return Found(self.name, self.kind, "stopped", lifecycle=self._found.lifecycle)
-        self._found = now
-        return now
 
     async def _tell(self, argv: tuple[str, ...], progress: Progress) -> None:
         try:

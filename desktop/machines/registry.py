@@ -20,7 +20,7 @@ from desktop.machines.found.colima import ColimaFinder
 from desktop.machines.found.docker_contexts import DockerContextFinder
 from desktop.machines.found.finder import Finder
 from desktop.machines.found.lima import LimaFinder
-from desktop.machines.found.model import EngineWay, Found, Sighting, SshWay, WslWay
+from desktop.machines.found.model import EngineWay, Found, Sighting, WslWay
 from desktop.machines.found.podman import PodmanFinder
 from desktop.machines.found.rancher import RancherFinder
 from desktop.machines.found.sandboxes import DEFAULT_SANDBOX, SandboxFinder, has_namespaces
@@ -28,7 +28,10 @@ from desktop.machines.found.tools import Tools
 from desktop.machines.found.wsl import WslFinder
 from desktop.machines.machine import Machine
 from desktop.machines.managed import ManagedMachine
+from desktop.machines.remote import RemoteMachine
 from desktop.machines.sandbox import Sandbox
+from desktop.machines.ssh import SSH_KIND, is_ssh_name, shell_to, ssh_machine
+from desktop.machines.ssh_destination import SshDestination
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
@@ -53,7 +56,8 @@ log = logging.getLogger(__name__)
 class Registry:
     """The machines of one Samehost, by these settings. It holds nothing open.
 
-    `connect` makes the machine through which an agent gets into one that was found.
+    `connect` makes the machine through which an agent gets into one that was found; by default
+    that is one reached by SSH.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Registry:
     ) -> None:
         self._paths = paths
         self._settings = settings or Settings()
-        self._connect = connect or _no_way
+        self._connect = connect or self._reached
         tools = tools or Tools()
         self._sandboxes = SandboxFinder(tools, paths)
         self._finders: tuple[Finder, ...] = (
@@ -81,7 +85,8 @@ class Registry:
         """All machines, sorted by name, and what kept some from being found."""
         finders = (self._sandboxes, *self._finders)
         sightings = await asyncio.gather(*(finder.find() for finder in finders))
-        machines = _without_doubles(each for seen in sightings for each in seen.machines)
+        found = [each for seen in sightings for each in seen.machines]
+        machines = _without_doubles([*self._chosen(), *found])
         return Sighting(
             tuple(sorted(map(_attachable, machines), key=lambda each: each.name)),
             tuple(finding for seen in sightings for finding in seen.findings),
@@ -89,6 +94,8 @@ class Registry:
 
     async def get(self, name: str) -> Machine:
         """The machine called `name`; a sandbox need not be there yet. Raises UsageError."""
+        if is_ssh_name(name):
+            return ssh_machine(name, self._paths, may_use_ebpf=self._may_use_ebpf)
         if Sandbox.is_name(name):
             return self._sandbox(name)
         found, finder = await self._found(name)
@@ -96,8 +103,8 @@ class Registry:
 
     async def to_attach(self, name: str) -> Machine:
         """The same, unless it is one that is never attached. Raises UsageError, which says why."""
-        if Sandbox.is_name(name):
-            return self._sandbox(name)
+        if is_ssh_name(name) or Sandbox.is_name(name):
+            return await self.get(name)
         found, finder = await self._found(name)
         if found.declined:
             raise UsageError(f"{name} is not a machine to attach", found.declined)
@@ -140,14 +147,40 @@ class Registry:
             name,
             self._paths,
             self._settings.sandbox_network,
-            may_use_ebpf=self._settings.ebpf == "auto",
+            may_use_ebpf=self._may_use_ebpf,
+        )
+
+    @property
+    def _may_use_ebpf(self) -> bool:
+        return self._settings.ebpf == "auto"
+
+    def _chosen(self) -> list[Found]:
+        """The SSH servers that the settings name."""
+        names = (self._settings.machine or "", *self._settings.also_attach)
+        return [
+            Found(name, SSH_KIND, "unknown", is_remote=True) for name in names if is_ssh_name(name)
+        ]
+
+    def _reached(self, found: Found) -> Machine:
+        """See `connect`. Raises MachineUnreachableError if there is no such way."""
+        way = found.way
+        if not isinstance(way, SshDestination):
+            declined = _attachable(found).declined or "there is no way into it"
+            raise MachineUnreachableError(f"samehost cannot get into {found.name}", declined)
+        return RemoteMachine(
+            found.name,
+            found.kind,
+            shell_to(way, self._paths),
+            found.docker_host or _engine_by(way),
+            may_use_ebpf=self._may_use_ebpf,
         )
 
     async def _unknown(self, name: str, sighting: Sighting) -> UsageError:
         known = ", ".join(each.name for each in (await self.find()).machines) or "none"
         remedy = (
             f"known: {known}; a further sandbox is called {DEFAULT_MACHINE}-NAME,"
-            " with up to 8 letters (a-z) and digits"
+            " with up to 8 letters (a-z) and digits, an SSH server ssh:USER@HOST or"
+            " ssh:USER@HOST:PORT"
         )
         lines = (f"{finding.message} ({finding.remedy})" for finding in sighting.findings)
         return UsageError(f"unknown machine: {name}", "\n".join([remedy, *lines]))
@@ -161,8 +194,9 @@ def meant(sighting: Sighting) -> list[str]:
     return running or ([DEFAULT_MACHINE] if may_make_one else [])
 
 
-def _no_way(found: Found) -> Machine:
-    raise MachineUnreachableError(f"samehost cannot get into {found.name} yet")
+def _engine_by(way: SshDestination) -> str:
+    """DOCKER_HOST by SSH; "" for what the docker command cannot be told, such as a key."""
+    return "" if way.config or way.identity else way.docker_host
 
 
 def _attachable(found: Found) -> Found:
@@ -189,7 +223,7 @@ def _places(found: Found) -> set[str]:
     if found.docker_host:
         path = found.docker_host.removeprefix("unix://")
         places.add(os.path.realpath(path) if path.startswith("/") else path)
-    if isinstance(found.way, SshWay) and found.way.config:
+    if isinstance(found.way, SshDestination) and found.way.config:
         places.add(os.path.realpath(found.way.config))
     return places
 

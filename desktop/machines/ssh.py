@@ -6,15 +6,17 @@ command itself, which logs in the same way (DOCKER_HOST=ssh://…).
 
 from __future__ import annotations
 
+from typing import Final
+
 from desktop.machines.openssh import OpenSshShell
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.shell import Shell
 from desktop.machines.ssh_destination import NAME_PREFIX, SshDestination
 from desktop.paths import Paths
 
-__all__ = ["is_ssh_name", "shell_to", "ssh_machine"]
+__all__ = ["SSH_KIND", "is_ssh_name", "shell_to", "ssh_machine"]
 
-KIND = "ssh"
+SSH_KIND: Final = "ssh"
 
 
 def is_ssh_name(name: str) -> bool:
@@ -27,7 +29,7 @@ def ssh_machine(name: str, paths: Paths, *, may_use_ebpf: bool = True) -> Remote
     destination = SshDestination.parse(name.removeprefix(NAME_PREFIX))
     return RemoteMachine(
         name,
-        KIND,
+        SSH_KIND,
         shell_to(destination, paths),
         destination.docker_host,
         may_use_ebpf=may_use_ebpf,

@@ -17,7 +17,8 @@ import msgspec
 from desktop.findings import Finding
 from desktop.machines.found.finder import Finder, NonsenseError, json_lines, read_small, usable
 from desktop.machines.found.lima import STATES
-from desktop.machines.found.model import Found, Lifecycle, Sighting, SshWay
+from desktop.machines.found.model import Found, Lifecycle, Sighting
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = ["ColimaFinder", "ssh_port"]
 
@@ -58,8 +59,10 @@ class ColimaFinder(Finder):
             name=machine,
             kind="colima",
             state=STATES.get(profile.status, "failed"),
-            way=SshWay(
-                "lima-" + machine.replace(".", "-").replace("_", "-"), str(config), is_own=True
+            way=SshDestination(
+                "lima-" + machine.replace(".", "-").replace("_", "-"),
+                config=str(config),
+                is_own=True,
             ),
             docker_host=f"unix://{socket}" if profile.runtime.startswith("docker") else "",
             own_ports=frozenset({("tcp", port)}) if port else frozenset(),

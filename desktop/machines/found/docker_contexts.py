@@ -31,9 +31,10 @@ from desktop.machines.found.finder import (
     json_value,
     read_small,
 )
-from desktop.machines.found.model import EngineWay, Found, Sighting, SshWay, is_name
+from desktop.machines.found.model import EngineWay, Found, Sighting, is_name
 from desktop.machines.found.tools import Tools
 from desktop.machines.machine import MachineState
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = ["DockerContextFinder", "parse_ssh"]
 
@@ -117,7 +118,7 @@ class DockerContextFinder(Finder):
         if url.startswith("ssh://"):
             way = parse_ssh(url)
             declined = "" if way else f"its address is not understood: {url}"
-            return Found(name, "docker-ssh", "unknown", way, declined=declined, is_remote=True)
+            return Found(name, "docker-ssh", "unknown", way, url, declined=declined, is_remote=True)
         if not url.startswith((UNIX, "npipe://")):
             return Found(name, "docker", "unknown", None, url, declined=OVER_TCP, is_remote=True)
         declined = next((why for end, why in BY_ENDPOINT.items() if _real(url).endswith(end)), "")
@@ -141,7 +142,7 @@ class DockerContextFinder(Finder):
         return BY_SYSTEM.get(info.operating_system, "")
 
 
-def parse_ssh(url: str) -> SshWay | None:
+def parse_ssh(url: str) -> SshDestination | None:
     """The way that `ssh://[user@]host[:port]` stands for; None if it is no such address.
 
     As docker/cli `cli/connhelper/ssh` has it: without password, query and fragment.
@@ -161,7 +162,7 @@ def parse_ssh(url: str) -> SshWay | None:
         or user.startswith("-")
     ):
         return None
-    return SshWay(host, user=user, port=port)
+    return SshDestination(host, user=user, port=port)
 
 
 def _real(url: str) -> str:

@@ -16,8 +16,9 @@ import msgspec
 
 from desktop.findings import Finding
 from desktop.machines.found.finder import Finder, json_lines, usable
-from desktop.machines.found.model import Found, Lifecycle, Sighting, SshWay
+from desktop.machines.found.model import Found, Lifecycle, Sighting
 from desktop.machines.machine import MachineState
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = ["STATES", "LimaFinder", "parse_instances"]
 
@@ -85,7 +86,7 @@ def _found(instance: _Instance) -> Found:
         name=PREFIX + name,
         kind="lima",
         state=STATES.get(instance.status, "failed"),
-        way=SshWay(host, config=config, is_own=True),
+        way=SshDestination(host, config=config, is_own=True),
         docker_host=_engine(instance.config),
         own_ports=frozenset({("tcp", port)}) if port else frozenset(),
         lifecycle=Lifecycle(

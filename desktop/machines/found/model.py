@@ -14,15 +14,16 @@ from typing import Final
 
 from desktop.findings import Finding
 from desktop.machines.machine import MachineState
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = [
     "EngineWay",
     "Found",
     "Lifecycle",
     "Sighting",
-    "SshWay",
     "Way",
     "WslWay",
+    "describe",
     "is_name",
     "one_line",
     "text_of",
@@ -38,42 +39,10 @@ are all of this form (lima `pkg/identifiers`, podman `define.NameRegex`, docker/
 
 
 @dataclass(frozen=True, slots=True)
-class SshWay:
-    """Into the machine by SSH.
-
-    Attributes:
-        host: a name that `config` or the person's own configuration knows, or an address.
-        config: an ssh_config(5) file of the tool's that says all about `host`; "" for the
-            person's own.
-        user: log-in name, "" if the configuration says it.
-        port: 0 if the configuration says it.
-        identity: file with the private key, "" if the configuration says it.
-        is_own: the host is a machine of this computer, reached over its loopback, whose key is
-            made anew with the machine: there is nothing to check it against, and its tool does
-            not check it either.
-    """
-
-    host: str
-    config: str = ""
-    user: str = ""
-    port: int = 0
-    identity: str = ""
-    is_own: bool = False
-
-    def __str__(self) -> str:
-        user = f"{self.user}@" if self.user else ""
-        port = f":{self.port}" if self.port else ""
-        return f"ssh {user}{self.host}{port}"
-
-
-@dataclass(frozen=True, slots=True)
 class WslWay:
     """Into a WSL distribution, by `wsl.exe`."""
 
     distribution: str
-
-    def __str__(self) -> str:
-        return f"wsl {self.distribution}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +51,15 @@ class EngineWay:
 
     url: str
 
-    def __str__(self) -> str:
-        return f"engine {self.url}"
+
+Way = SshDestination | WslWay | EngineWay
 
 
-Way = SshWay | WslWay | EngineWay
+def describe(way: Way) -> str:
+    """How a machine is got into, for a person."""
+    if isinstance(way, SshDestination):
+        return f"ssh {way}"
+    return f"wsl {way.distribution}" if isinstance(way, WslWay) else f"engine {way.url}"
 
 
 @dataclass(frozen=True, slots=True)

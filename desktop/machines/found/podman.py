@@ -14,9 +14,10 @@ import msgspec
 
 from desktop.findings import Finding
 from desktop.machines.found.finder import Finder, NonsenseError, json_value, usable
-from desktop.machines.found.model import Found, Lifecycle, Sighting, SshWay
+from desktop.machines.found.model import Found, Lifecycle, Sighting
 from desktop.machines.found.tools import ToolError
 from desktop.machines.machine import MachineState
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = ["PodmanFinder", "parse_machines", "parse_sockets"]
 
@@ -98,7 +99,7 @@ def _docker_host(connection: _Connection) -> str:
 
 def _found(machine: _Machine, docker_host: str) -> Found:
     name, port = machine.name, machine.port
-    way = SshWay(
+    way = SshDestination(
         LOOPBACK,
         user=machine.remote_username,
         port=port,

@@ -20,9 +20,10 @@ import msgspec
 
 from desktop.machines.found.colima import ssh_port
 from desktop.machines.found.finder import Finder, json_value
-from desktop.machines.found.model import Found, Lifecycle, Sighting, SshWay, Way, WslWay
+from desktop.machines.found.model import Found, Lifecycle, Sighting, Way, WslWay
 from desktop.machines.found.tools import ToolError, ToolTrouble
 from desktop.machines.machine import MachineState
+from desktop.machines.ssh_destination import SshDestination
 
 __all__ = ["DISTRIBUTION", "NAME", "RancherFinder"]
 
@@ -69,13 +70,15 @@ class RancherFinder(Finder):
 
     def _found(self, state: MachineState, way: Way | None, engine: str) -> Found:
         socket = self.tools.home / ".rd" / "docker.sock"
-        port = ssh_port(Path(way.config)) if isinstance(way, SshWay) else 0
+        port = ssh_port(Path(way.config)) if isinstance(way, SshDestination) else 0
         return Found(
             name=NAME,
             kind="rancher",
             state=state,
             way=way,
-            docker_host=f"unix://{socket}" if engine == MOBY and isinstance(way, SshWay) else "",
+            docker_host=f"unix://{socket}"
+            if engine == MOBY and isinstance(way, SshDestination)
+            else "",
             own_ports=frozenset({("tcp", port)}) if port else frozenset(),
             declined="" if way else "its machine is not where Rancher Desktop keeps it",
             lifecycle=Lifecycle(advice="start or stop Rancher Desktop by its window"),
@@ -85,7 +88,7 @@ class RancherFinder(Finder):
         for home in self._lima_homes():
             config = home / INSTANCE / "ssh.config"
             if config.is_file():
-                return SshWay(HOST, str(config), is_own=True)
+                return SshDestination(HOST, config=str(config), is_own=True)
         data = self.tools.environment.get("LOCALAPPDATA")
         is_there = data is not None and (Path(data) / DISTRIBUTION / "distro").is_dir()
         return WslWay(DISTRIBUTION) if is_there else None

@@ -200,8 +200,7 @@ class Tools:
             await uninterrupted(start())
         except asyncio.CancelledError:
             for process in started:
-                _signal(process, signal.SIGKILL)
-                await uninterrupted(process.wait())
+                await uninterrupted(_end(process) if err is out else _killed(process))
             raise
         except OSError as error:
             raise ToolError(
@@ -268,6 +267,11 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
         os.killpg(process.pid, number)
 
 
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    _signal(process, signal.SIGKILL)
+    await process.wait()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     _signal(process, signal.SIGTERM)
     try:
@@ -275,8 +279,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
     except TimeoutError:
         log.warning("process %d did not end when told to and is killed", process.pid)
-        _signal(process, signal.SIGKILL)
-        await process.wait()
+        await _killed(process)
 
 
 def _words(line: bytes) -> str:

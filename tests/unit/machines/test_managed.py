@@ -5,35 +5,45 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from desktop.errors import MachineUnreachableError
+from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.found.docker_contexts import DockerContextFinder
 from desktop.machines.found.lima import LimaFinder
-from desktop.machines.found.model import Found, Lifecycle
+from desktop.machines.found.model import Found
 from desktop.machines.found.rancher import RancherFinder
 from desktop.machines.machine import AgentHandle, Machine, Progress
 from desktop.machines.managed import ManagedMachine
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
-from tests.recordings import lima, rancher
+from tests.recordings import docker, lima, rancher
 
 STOPPED = lima.DOCKER.replace(b'"status":"Running"', b'"status":"Stopped"')
 
 
 class Inside(Machine):
-    """What an agent would get into; it notes for what it was made."""
+    """What an agent would get into; it notes for what it was made, and what became of it."""
 
     kind = "inside"
+    own_ports = frozenset({("tcp", 4711)})
+    made: ClassVar[list[Inside]] = []
 
     def __init__(self, found: Found) -> None:
         super().__init__(found.name)
         self.found = found
+        self.is_closed = False
+        self.made.append(self)
 
     async def state(self) -> str:
         return "running"
 
     async def start(self, progress: Progress) -> None:
-        raise NotImplementedError
+        progress(f"logging in to {self.name}")
+
+    async def aclose(self) -> None:
+        self.is_closed = True
 
     async def stop(self, progress: Progress) -> None:
         raise NotImplementedError
@@ -43,7 +53,7 @@ class Inside(Machine):
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         assert len(secret) == 32
-        raise LookupError(self.found.own_ports)
+        raise LookupError(self.found.way)
 
 
 @pytest.fixture
@@ -85,10 +95,11 @@ def test_it_is_started_and_stopped_with_the_words_of_the_tool(fake: FakeTools) -
     assert said == [
         "starting lima-docker: limactl start --tty=false docker",
         "lima-docker: booting",
+        "logging in to lima-docker",
     ]
     asyncio.run(made.stop(said.append))
     assert state(made) == "stopped"
-    assert said[2:] == ["stopping lima-docker: limactl stop docker"]
+    assert said[3:] == ["stopping lima-docker: limactl stop docker"]
 
 
 def test_a_running_one_is_not_started_and_a_stopped_one_not_stopped(fake: FakeTools) -> None:
@@ -151,11 +162,24 @@ def test_one_without_a_program_for_it_says_what_to_do_instead(fake: FakeTools) -
 def test_an_agent_gets_in_as_the_machine_is_now(fake: FakeTools, tmp_path: Path) -> None:
     made = machine(fake)
     asyncio.run(made.start(print))
-    (tmp_path / "on").write_bytes(lima.DOCKER.replace(b"60006", b"60007"))
+    first = Inside.made[-1]
+    new = lima.DOCKER.replace(b"60006", b"60007").replace(b"docker/ssh.config", b"new.config")
+    (tmp_path / "on").write_bytes(new)
     with pytest.raises(LookupError) as caught:
         asyncio.run(made.start_agent(bytes(32)))
-    assert caught.value.args == ({("tcp", 60007)},)
-    assert made.own_ports() == {("tcp", 60007)}
+    way = SshDestination("lima-docker", config="/Users/ada/.lima/new.config", is_own=True)
+    assert caught.value.args == (way,)
+    assert first.is_closed
+    assert made.own_ports == {("tcp", 60007), ("tcp", 4711)}
+
+
+def test_what_was_connected_is_closed_with_it_and_when_it_stops(fake: FakeTools) -> None:
+    made = machine(fake)
+    for end in (made.aclose, lambda: made.stop(print)):
+        asyncio.run(made.start(print))
+        asyncio.run(end())
+        assert Inside.made[-1].is_closed
+    assert made.own_ports == {("tcp", 60006)}
 
 
 def test_no_agent_starts_in_one_that_does_not_run(fake: FakeTools) -> None:
@@ -180,5 +204,23 @@ def test_its_engine_is_where_the_tool_says_or_where_the_agent_gets_in(fake: Fake
     assert machine(fake).docker_host() == "unix:///Users/ada/.lima/docker/sock/docker.sock"
     finder = LimaFinder(fake.tools())
     (found,) = asyncio.run(finder.find()).machines
-    without = Found("lima-x", "lima", "running", way=found.way, lifecycle=Lifecycle())
-    assert ManagedMachine(without, finder, Inside).docker_host() == "ssh://lima-x"
+    without = ManagedMachine(Found("lima-x", "lima", "running", found.way), finder, Inside)
+    assert without.docker_host() == ""
+
+
+def test_another_computer_is_logged_in_to_but_neither_started_nor_stopped(fake: FakeTools) -> None:
+    folder = fake.home / ".docker" / "contexts" / "meta" / "build"
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_bytes(docker.CONTEXTS["build"])
+    finder = DockerContextFinder(fake.tools())
+    (found,) = asyncio.run(finder.find()).machines
+    made = ManagedMachine(found, finder, Inside)
+    said: list[str] = []
+    asyncio.run(made.start(said.append))
+    assert said == ["logging in to docker-build"]
+    assert state(made) == "running"
+    assert made.docker_host() == "ssh://ci@build.example.org:2222"
+    with pytest.raises(UsageError, match="was not started by Samehost"):
+        asyncio.run(made.stop(print))
+    with pytest.raises(LookupError):
+        asyncio.run(made.start_agent(bytes(32)))

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from desktop.errors import ExitCode, MachineUnreachableError, UsageError
-from desktop.machines.found.model import Found, Sighting, SshWay
+from desktop.machines.found.model import Found, Sighting
 from desktop.machines.found.tools import Tools
 from desktop.machines.managed import ManagedMachine
+from desktop.machines.openssh import OpenSshShell
 from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant
+from desktop.machines.remote import RemoteMachine
+from desktop.machines.ssh_destination import SshDestination
 from desktop.paths import Paths
+from desktop.settings.values import Settings
 from tests.fake_tools import FakeTools
 from tests.recordings import colima, docker, lima, podman, wsl
 
@@ -172,7 +176,7 @@ def test_only_the_tool_that_could_have_it_is_asked(registry: Registry, fake: Fak
     machine = asyncio.run(registry.get("lima-docker"))
     assert isinstance(machine, ManagedMachine)
     assert (machine.name, machine.kind) == ("lima-docker", "lima")
-    assert machine.own_ports() == {("tcp", 60006)}
+    assert machine.own_ports == {("tcp", 60006)}
     assert fake.calls() == ["limactl list --json"]
 
 
@@ -275,7 +279,7 @@ def test_what_is_wrong_with_a_tool_is_said_where_none_runs(
 
 
 def of(name: str, state: str = "running", **details: object) -> Found:
-    return Found(name, "lima", state, SshWay("x"), **details)  # type: ignore[arg-type]
+    return Found(name, "lima", state, SshDestination("x"), **details)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -294,3 +298,44 @@ def test_other_computers_and_those_that_are_never_attached_are_not_meant(
 ) -> None:
     assert who
     assert meant(Sighting(machines)) == names
+
+
+# How the agent gets in
+
+
+def test_a_found_machine_is_got_into_by_its_own_ssh_configuration(
+    registry: Registry, fake: FakeTools
+) -> None:
+    fake.put("limactl", lima.LIST)
+    machine = asyncio.run(registry.get("lima-docker"))
+    assert isinstance(machine, ManagedMachine)
+    inside = machine._reach()
+    assert isinstance(inside, RemoteMachine)
+    assert inside.name == "lima-docker"
+    assert inside.docker_host() == "unix:///Users/ada/.lima/docker/sock/docker.sock"
+    assert isinstance(inside.shell, OpenSshShell)
+    assert inside.shell.destination == SshDestination(
+        "lima-docker", config="/Users/ada/.lima/docker/ssh.config", is_own=True
+    )
+
+
+def test_one_without_a_way_in_cannot_start_an_agent(registry: Registry, fake: FakeTools) -> None:
+    fake.put("wsl.exe", wsl.ENGLISH.encode())
+    machine = asyncio.run(registry.get("wsl-Ubuntu"))
+    with pytest.raises(MachineUnreachableError) as caught:
+        asyncio.run(machine.start_agent(bytes(32)))
+    assert "cannot get into a WSL distribution yet" in caught.value.remedy
+
+
+def test_ssh_servers_are_machines_by_name_and_those_of_the_settings_are_listed(
+    fake: FakeTools, paths: Paths
+) -> None:
+    settings = Settings(machine="ssh:ada@vm", also_attach=("ssh:vm:2222", "sandbox"))
+    registry = Registry(paths, settings, tools=fake.tools())
+    found = {each.name: each for each in find(registry).machines}
+    assert list(found) == ["sandbox", "ssh:ada@vm", "ssh:vm:2222"]
+    assert not found["ssh:ada@vm"].is_candidate
+    machine = asyncio.run(registry.to_attach("ssh:ada@other"))
+    assert isinstance(machine, RemoteMachine)
+    with pytest.raises(UsageError):
+        asyncio.run(registry.get("ssh:-oProxyCommand=x"))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from desktop.machines.found.colima import ColimaFinder, ssh_port
-from desktop.machines.found.model import Found, SshWay
+from desktop.machines.found.model import Found
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
 from tests.recordings import colima, lima
 
@@ -33,11 +34,11 @@ def test_the_default_profile_is_called_colima_and_others_by_their_name(fake: Fak
 def test_each_has_the_ssh_configuration_of_its_instance(fake: FakeTools) -> None:
     found = find(fake)
     home = fake.home / ".colima" / "_lima"
-    assert found["colima"].way == SshWay(
-        "lima-colima", str(home / "colima" / "ssh.config"), is_own=True
+    assert found["colima"].way == SshDestination(
+        "lima-colima", config=str(home / "colima" / "ssh.config"), is_own=True
     )
-    assert found["colima-k3s_old"].way == SshWay(
-        "lima-colima-k3s-old", str(home / "colima-k3s_old" / "ssh.config"), is_own=True
+    assert found["colima-k3s_old"].way == SshDestination(
+        "lima-colima-k3s-old", config=str(home / "colima-k3s_old" / "ssh.config"), is_own=True
     )
 
 
@@ -67,13 +68,13 @@ def test_colima_may_be_at_home_elsewhere(
     root = tmp_path / "elsewhere" if variable else fake.home
     (root / folder).mkdir(parents=True)
     found = find(fake, **({variable: str(root)} if variable else {}))
-    assert isinstance(found["colima"].way, SshWay)
+    assert isinstance(found["colima"].way, SshDestination)
     assert found["colima"].way.config == str(root / folder / "_lima" / "colima" / "ssh.config")
 
 
 def test_colima_obeys_the_home_of_lima(fake: FakeTools) -> None:
     way = find(fake, LIMA_HOME="/lima")["colima"].way
-    assert isinstance(way, SshWay)
+    assert isinstance(way, SshDestination)
     assert way.config == "/lima/colima/ssh.config"
 
 

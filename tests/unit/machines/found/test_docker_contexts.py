@@ -12,7 +12,8 @@ import pytest
 
 from desktop.machines.found.docker_contexts import DockerContextFinder, parse_ssh
 from desktop.machines.found.engine_info import ask_engine
-from desktop.machines.found.model import EngineWay, Found, Sighting, SshWay
+from desktop.machines.found.model import EngineWay, Found, Sighting
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
 from tests.recordings import docker
 
@@ -78,7 +79,7 @@ def test_all_contexts_are_found(fake: FakeTools) -> None:
         "docker-orbstack": ("docker", "stopped"),
         "docker-pipe": ("docker", "unknown"),
     }
-    assert found["docker-build"].way == SshWay("build.example.org", user="ci", port=2222)
+    assert found["docker-build"].way == SshDestination("build.example.org", user="ci", port=2222)
 
 
 def test_those_that_share_localhost_themselves_say_where_that_is(fake: FakeTools) -> None:
@@ -181,10 +182,10 @@ def test_a_file_that_is_not_understood_is_named_and_leaves_the_others(
 @pytest.mark.parametrize(
     ("url", "way"),
     [
-        ("ssh://host", SshWay("host")),
-        ("ssh://me@host:2222", SshWay("host", user="me", port=2222)),
-        ("ssh://me@[fd00::1]:22", SshWay("fd00::1", user="me", port=22)),
-        ("ssh://host/run/docker.sock", SshWay("host")),
+        ("ssh://host", SshDestination("host")),
+        ("ssh://me@host:2222", SshDestination("host", user="me", port=2222)),
+        ("ssh://me@[fd00::1]:22", SshDestination("fd00::1", user="me", port=22)),
+        ("ssh://host/run/docker.sock", SshDestination("host")),
         ("ssh://me:secret@host", None),
         ("ssh://host?x=1", None),
         ("ssh://host#x", None),
@@ -196,5 +197,5 @@ def test_a_file_that_is_not_understood_is_named_and_leaves_the_others(
         ("tcp://host", None),
     ],
 )
-def test_addresses_of_ssh(url: str, way: SshWay | None) -> None:
+def test_addresses_of_ssh(url: str, way: SshDestination | None) -> None:
     assert parse_ssh(url) == way

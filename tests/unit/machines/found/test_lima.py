@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from desktop.machines.found.lima import LimaFinder, parse_instances
-from desktop.machines.found.model import Found, SshWay
+from desktop.machines.found.model import Found
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
 from tests.recordings import lima
 
@@ -23,7 +24,9 @@ def only(text: bytes) -> Found:
 def test_a_running_instance_is_reached_by_its_own_ssh_configuration() -> None:
     found = only(lima.DOCKER)
     assert (found.name, found.kind, found.state) == ("lima-docker", "lima", "running")
-    assert found.way == SshWay("lima-docker", "/Users/ada/.lima/docker/ssh.config", is_own=True)
+    assert found.way == SshDestination(
+        "lima-docker", config="/Users/ada/.lima/docker/ssh.config", is_own=True
+    )
 
 
 def test_its_engine_is_where_lima_forwards_the_socket() -> None:
@@ -39,7 +42,7 @@ def test_its_ssh_port_is_its_own() -> None:
 def test_a_name_with_dots_and_underscores_has_another_host_name() -> None:
     found = only(lima.STOPPED)
     assert found.name == "lima-my_tests.old"
-    assert isinstance(found.way, SshWay)
+    assert isinstance(found.way, SshDestination)
     assert found.way.host == "lima-my-tests-old"
     without = lima.STOPPED.replace(b'"hostname":"lima-my-tests-old",', b"")
     assert only(without).way == found.way

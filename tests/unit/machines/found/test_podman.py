@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from desktop.machines.found.model import Found, Sighting, SshWay
+from desktop.machines.found.model import Found, Sighting
 from desktop.machines.found.podman import PodmanFinder
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
 from tests.recordings import podman
 
@@ -32,7 +33,7 @@ def test_podman_5(fake: FakeTools) -> None:
         "podman-win": "starting",
     }
     identity = "/Users/ada/.local/share/containers/podman/machine/machine"
-    assert found["podman"].way == SshWay(
+    assert found["podman"].way == SshDestination(
         "127.0.0.1", user="core", port=52612, identity=identity, is_own=True
     )
     assert found["podman"].own_ports == {("tcp", 52612)}
@@ -52,7 +53,7 @@ def test_podman_4_whose_details_have_no_state(fake: FakeTools) -> None:
         "podman-work": "stopped",
     }
     way = found["podman-work"].way
-    assert way == SshWay(
+    assert way == SshDestination(
         "127.0.0.1", user="core", port=34039, identity="/home/ada/.ssh/work", is_own=True
     )
     assert found["podman-work"].docker_host.endswith("/machine/work/podman.sock")

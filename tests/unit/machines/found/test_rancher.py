@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from desktop.machines.found.model import Sighting, SshWay, WslWay
+from desktop.machines.found.model import Sighting, WslWay
 from desktop.machines.found.rancher import RancherFinder
+from desktop.machines.ssh_destination import SshDestination
 from tests.fake_tools import FakeTools
 from tests.recordings import lima, rancher
 
@@ -34,7 +35,7 @@ def test_a_running_one_is_reached_by_its_lima(fake: FakeTools, home: Path) -> No
     fake.put("rdctl", rancher.SETTINGS, arguments="list-settings")
     (found,) = look(fake).machines
     assert (found.name, found.kind, found.state) == ("rancher", "rancher", "running")
-    assert found.way == SshWay("lima-0", str(config), is_own=True)
+    assert found.way == SshDestination("lima-0", config=str(config), is_own=True)
     assert found.docker_host == f"unix://{fake.home}/.rd/docker.sock"
     assert found.own_ports == {("tcp", 60006)}
 
@@ -43,7 +44,7 @@ def test_its_data_may_be_elsewhere(fake: FakeTools, tmp_path: Path) -> None:
     config = give_machine(tmp_path / "data" / "rancher-desktop" / "lima")
     fake.put("rdctl", rancher.SETTINGS)
     (found,) = look(fake, XDG_DATA_HOME=str(tmp_path / "data")).machines
-    assert isinstance(found.way, SshWay)
+    assert isinstance(found.way, SshDestination)
     assert found.way.config == str(config)
 
 
