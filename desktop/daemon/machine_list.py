@@ -1,22 +1,49 @@
-"""The machines that were found, in the form of the control API; with the daemon and without."""
+"""The machines that there are, in the form of the control API; with the daemon and without."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from desktop.api.types import FindingInfo, MachineInfo, MachineList
 from desktop.machines.found.model import Found, Sighting, describe
+from desktop.machines.machine import Machine
 
-__all__ = ["machine_list"]
+__all__ = ["machine_info", "machine_list"]
 
 
-def machine_list(sighting: Sighting, current: str) -> MachineList:
-    """What front-ends are shown; `current` is the name of the machine in use."""
+def machine_list(
+    sighting: Sighting, current: str, attached: Sequence[MachineInfo] = ()
+) -> MachineList:
+    """What front-ends are shown: what was found, and what is attached whether it was found or not.
+
+    `current` is the name of the machine in use. An attached machine knows best what it does.
+    """
+    infos = {
+        each.name: _found_info(each, is_current=each.name == current) for each in sighting.machines
+    }
+    for info in attached:
+        seen = infos.get(info.name)
+        infos[info.name] = info if seen is None else _joined(seen, info)
     return MachineList(
-        [_info(found, is_current=found.name == current) for found in sighting.machines],
+        [infos[name] for name in sorted(infos)],
         [FindingInfo(each.message, each.remedy) for each in sighting.findings],
     )
 
 
-def _info(found: Found, *, is_current: bool) -> MachineInfo:
+async def machine_info(machine: Machine, *, is_current: bool) -> MachineInfo:
+    """What a machine says of itself."""
+    state = await machine.state()
+    host = machine.docker_host() if state == "running" else ""
+    return MachineInfo(machine.name, machine.kind, state, is_current, host)
+
+
+def _joined(seen: MachineInfo, info: MachineInfo) -> MachineInfo:
+    return MachineInfo(
+        info.name, info.kind, info.state, info.current, info.docker_host, seen.reached, seen.note
+    )
+
+
+def _found_info(found: Found, *, is_current: bool) -> MachineInfo:
     return MachineInfo(
         name=found.name,
         kind=found.kind,
