@@ -15,7 +15,7 @@ from desktop.cli.current import current_engine, open_registry
 from desktop.cli.output import clean, paint, print_json
 from desktop.errors import ExitCode
 from desktop.machines.examination import Finding, examine, exit_code
-from desktop.machines.machine import Machine
+from desktop.machines.registry import Registry
 from desktop.paths import Paths
 
 __all__ = ["examine_machine"]
@@ -26,16 +26,16 @@ WIDTHS = (12, 11)
 
 def examine_machine(paths: Paths, name: str | None, as_json: bool) -> ExitCode:
     """Look at the machine of that name, or the current one, and say what was seen."""
-    machine = open_registry(paths).get(name or current_engine(paths).machine)
-    findings = asyncio.run(_examine(machine, _ignore if as_json else _print))
+    name = name or current_engine(paths).machine
+    findings = asyncio.run(_examine(open_registry(paths), name, _ignore if as_json else _print))
     if as_json:
         print_json([_as_json(finding) for finding in findings])
     return exit_code(findings)
 
 
-async def _examine(machine: Machine, tell: Callable[[Finding], None]) -> list[Finding]:
+async def _examine(registry: Registry, name: str, tell: Callable[[Finding], None]) -> list[Finding]:
     findings = []
-    async with contextlib.aclosing(machine):
+    async with contextlib.aclosing(await registry.get(name)) as machine:
         async for finding in examine(machine.steps()):
             tell(finding)
             findings.append(finding)

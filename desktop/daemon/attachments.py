@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from desktop.api.types import MachineStatus
+from desktop.api.types import MachineInfo, MachineStatus
 from desktop.daemon.attachment import Attachment
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
@@ -44,10 +44,16 @@ class Attachments:
         """Machines that are attached, or meant to be, in the order in which they first were."""
         return [name for name, each in self._known.items() if each.attachment.state != "stopped"]
 
-    def machine(self, name: str) -> Machine | None:
-        """The machine of that name, if it was ever attached."""
+    async def info(self, name: str) -> MachineInfo | None:
+        """What is known of a machine that is attached, or was."""
         attachment = self._known.get(name)
-        return attachment.machine if attachment else None
+        machine = attachment.machine if attachment else None
+        if attachment is None or machine is None:
+            return None
+        # One that is connected need not be asked, nor logged in to once more.
+        state = "running" if attachment.state == "connected" else await machine.state()
+        host = machine.docker_host() if state == "running" else ""
+        return MachineInfo(name, machine.kind, state, name == self.current, host)
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
         """Start `machine` if need be and connect.

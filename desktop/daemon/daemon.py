@@ -30,7 +30,7 @@ from desktop.api.types import (
     Status,
 )
 from desktop.daemon.attachments import Attachments
-from desktop.daemon.machine_list import machine_info, machine_list
+from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
 from desktop.errors import NotRunningError, SamehostError, UsageError
@@ -182,19 +182,13 @@ class Daemon:
 
     async def current_machine(self) -> MachineInfo | None:
         """See `Backend.current_machine`."""
-        machine = self._attachments.machine(self._attachments.current)
-        return None if machine is None else await machine_info(machine, is_current=True)
+        return await self._attachments.info(self._attachments.current)
 
     async def machines(self) -> MachineList:
         """See `Backend.machines`."""
-        current = self._attachments.current
-        known = [self._attachments.machine(name) for name in self._attachments.names()]
-        attached = [
-            await machine_info(machine, is_current=machine.name == current)
-            for machine in known
-            if machine is not None
-        ]
-        return machine_list(await self._registry().find(), current, attached)
+        known = [await self._attachments.info(name) for name in self._attachments.names()]
+        attached = [info for info in known if info is not None]
+        return machine_list(await self._registry().find(), self._attachments.current, attached)
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""

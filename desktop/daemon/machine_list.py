@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from desktop.api.types import FindingInfo, MachineInfo, MachineList
 from desktop.machines.found.model import Found, Sighting, describe
-from desktop.machines.machine import Machine
 
-__all__ = ["machine_info", "machine_list"]
+__all__ = ["machine_list"]
 
 
 def machine_list(
@@ -28,13 +27,6 @@ def machine_list(
         [infos[name] for name in sorted(infos)],
         [FindingInfo(each.message, each.remedy) for each in sighting.findings],
     )
-
-
-async def machine_info(machine: Machine, *, is_current: bool) -> MachineInfo:
-    """What a machine says of itself."""
-    state = await machine.state()
-    host = machine.docker_host() if state == "running" else ""
-    return MachineInfo(machine.name, machine.kind, state, is_current, host)
 
 
 def _joined(seen: MachineInfo, info: MachineInfo) -> MachineInfo:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.examination import Step
 from desktop.machines.found.finder import Finder
 from desktop.machines.found.model import Found, Lifecycle
 from desktop.machines.found.tools import ToolError
@@ -86,6 +87,25 @@ class ManagedMachine(Machine):
             )
         return await self._reach().start_agent(secret)
 
+    def steps(self) -> list[Step]:
+        """See `Machine`: what the tool says, then the steps of the way in."""
+        program = self._finder.program
+
+        async def tool() -> str:
+            found = await self._look()
+            if found.state != "running":
+                raise MachineUnreachableError(
+                    f"{program} says that it is {found.state}",
+                    f"start it: samehost machine start {self.name}",
+                )
+            return f"{program} says that it runs"
+
+        first = [] if self._found.is_remote else [Step("tool", tool, is_way=True)]
+        try:
+            return [*first, *self._reach().steps()]
+        except MachineUnreachableError as error:
+            return [*first, Step("way", _raiser(error), is_way=True)]
+
     async def aclose(self) -> None:
         """See `Machine`."""
         inside, self._inside = self._inside, None
@@ -143,6 +163,13 @@ class ManagedMachine(Machine):
                 await self._finder.tools.tell(*lifecycle.abandon, progress=_unseen)
         except (ToolError, TimeoutError) as error:
             log.warning("%s could not be ended after its start failed: %s", self.name, error)
+
+
+def _raiser(error: MachineUnreachableError) -> Callable[[], Awaitable[str]]:
+    async def fail() -> str:
+        raise error
+
+    return fail
 
 
 def _unseen(line: str) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 
 from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.examination import examine
 from desktop.machines.found.docker_contexts import DockerContextFinder
 from desktop.machines.found.lima import LimaFinder
 from desktop.machines.found.model import Found
@@ -21,6 +22,14 @@ from tests.fake_tools import FakeTools
 from tests.recordings import docker, lima, rancher
 
 STOPPED = lima.DOCKER.replace(b'"status":"Running"', b'"status":"Stopped"')
+
+
+class ReachedError(MachineUnreachableError):
+    """An agent would have been started by this way."""
+
+    def __init__(self, way: object) -> None:
+        super().__init__(f"reached by {way}")
+        self.way = way
 
 
 class Inside(Machine):
@@ -53,7 +62,7 @@ class Inside(Machine):
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         assert len(secret) == 32
-        raise LookupError(self.found.way)
+        raise ReachedError(self.found.way)
 
 
 @pytest.fixture
@@ -165,10 +174,10 @@ def test_an_agent_gets_in_as_the_machine_is_now(fake: FakeTools, tmp_path: Path)
     first = Inside.made[-1]
     new = lima.DOCKER.replace(b"60006", b"60007").replace(b"docker/ssh.config", b"new.config")
     (tmp_path / "on").write_bytes(new)
-    with pytest.raises(LookupError) as caught:
+    with pytest.raises(ReachedError) as caught:
         asyncio.run(made.start_agent(bytes(32)))
     way = SshDestination("lima-docker", config="/Users/ada/.lima/new.config", is_own=True)
-    assert caught.value.args == (way,)
+    assert caught.value.way == way
     assert first.is_closed
     assert made.own_ports == {("tcp", 60007), ("tcp", 4711)}
 
@@ -208,6 +217,33 @@ def test_its_engine_is_where_the_tool_says_or_where_the_agent_gets_in(fake: Fake
     assert without.docker_host() == ""
 
 
+def examined(of: Machine) -> list[tuple[str, str, str]]:
+    async def body() -> list[tuple[str, str, str]]:
+        return [(each.step, each.state, each.evidence) async for each in examine(of.steps())]
+
+    return asyncio.run(body())
+
+
+def test_the_doctor_begins_with_what_the_tool_says(fake: FakeTools, tmp_path: Path) -> None:
+    made = machine(fake)
+    assert examined(made)[0] == ("tool", "failed", "limactl says that it is stopped")
+    (tmp_path / "running").touch()
+    first, then, *_ = examined(made)
+    assert first == ("tool", "ok", "limactl says that it runs")
+    assert then[:2] == ("state", "ok")
+
+
+def test_the_doctor_says_that_there_is_no_way_in(fake: FakeTools) -> None:
+    finder = LimaFinder(fake.tools())
+    (found,) = asyncio.run(finder.find()).machines
+
+    def nowhere(_found: Found) -> Machine:
+        raise MachineUnreachableError("no way in", "dig one")
+
+    made = ManagedMachine(found, finder, nowhere)
+    assert [step for step, *_ in examined(made)] == ["tool", "way"]
+
+
 def test_another_computer_is_logged_in_to_but_neither_started_nor_stopped(fake: FakeTools) -> None:
     folder = fake.home / ".docker" / "contexts" / "meta" / "build"
     folder.mkdir(parents=True)
@@ -222,5 +258,5 @@ def test_another_computer_is_logged_in_to_but_neither_started_nor_stopped(fake: 
     assert made.docker_host() == "ssh://ci@build.example.org:2222"
     with pytest.raises(UsageError, match="was not started by Samehost"):
         asyncio.run(made.stop(print))
-    with pytest.raises(LookupError):
+    with pytest.raises(ReachedError):
         asyncio.run(made.start_agent(bytes(32)))
