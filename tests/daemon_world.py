@@ -73,7 +73,7 @@ class DaemonWorld:
 
     def machine(self, name: str) -> FakeMachine:
         """One of the machines."""
-        return self._registry.get(name)
+        return self._registry.machines[name]
 
     def attached(self) -> dict[str, str]:
         """The states of the machines in use, the current one first."""

@@ -14,6 +14,7 @@ import itertools
 import socket
 
 from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.found.model import Found, Sighting
 from desktop.machines.machine import AgentHandle, Machine, Progress
 from desktop.machines.process import Process
 from desktop.transports.memory import MemoryTransport
@@ -124,15 +125,29 @@ class FakeRegistry:
     def __call__(self, *_: object) -> FakeRegistry:
         return self
 
-    def names(self) -> list[str]:
+    async def find(self) -> Sighting:
         """See `Registry`."""
-        return list(self.machines)
+        found = [Found(each.name, each.kind, await each.state()) for each in self.sandboxes()]
+        return Sighting(tuple(found))
 
-    def get(self, name: str) -> FakeMachine:
+    async def get(self, name: str) -> FakeMachine:
         """See `Registry`."""
         if name not in self.machines:
             raise UsageError(f"unknown machine: {name}", f"known: {', '.join(self.machines)}")
         return self.machines[name]
+
+    async def to_attach(self, name: str) -> FakeMachine:
+        """See `Registry`."""
+        return await self.get(name)
+
+    async def choose(self) -> str:
+        """See `Registry`: the first, of those that run if any does."""
+        running = [each.name for each in self.sandboxes() if await each.state() == "running"]
+        return [*running, *self.machines][0]
+
+    def sandboxes(self) -> list[FakeMachine]:
+        """See `Registry`."""
+        return list(self.machines.values())
 
 
 class _Agent(Process):

@@ -46,12 +46,13 @@ class Attachments:
 
     async def info(self, name: str) -> MachineInfo | None:
         """What is known of a machine that is attached, or was."""
-        attachment = self._known.get(name)
-        machine = attachment.machine if attachment else None
-        if attachment is None or machine is None:
+        known = self._known.get(name)
+        machine = known.attachment.machine if known else None
+        if known is None or machine is None:
             return None
         # One that is connected need not be asked, nor logged in to once more.
-        state = "running" if attachment.state == "connected" else await machine.state()
+        is_connected = known.attachment.state == "connected"
+        state = "running" if is_connected else await machine.state()
         host = machine.docker_host() if state == "running" else ""
         return MachineInfo(name, machine.kind, state, name == self.current, host)
 

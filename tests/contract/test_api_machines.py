@@ -24,8 +24,13 @@ def test_the_current_machine_is_the_first_of_those_in_use_and_the_only_one_that_
         await with_another(world)
         status = world.backend.status()
         assert status.machine == status.machines[0]
-        current = [machine.name for machine in await world.backend.machines() if machine.current]
+        current = [
+            machine.name for machine in (await world.backend.machines()).machines if machine.current
+        ]
         assert current == ["sandbox"]
+        alone = await world.backend.current_machine()
+        assert alone is not None
+        assert (alone.name, alone.state, alone.current) == ("sandbox", "running", True)
 
     tell(kind, story)
 
@@ -60,7 +65,9 @@ def test_a_machine_that_is_detached_is_in_the_settings_no_more_and_runs_on(kind:
         await world.backend.detach("sandbox-b", say_nothing)
         assert world.attached() == ["sandbox"]
         assert world.chosen() == ("sandbox", [])
-        states = {machine.name: machine.state for machine in await world.backend.machines()}
+        states = {
+            machine.name: machine.state for machine in (await world.backend.machines()).machines
+        }
         assert states["sandbox-b"] == "running"
 
     tell(kind, story)

@@ -93,7 +93,7 @@ def test_a_port_that_both_machines_want_is_the_firsts_until_that_goes(
 ) -> None:
     async def story() -> None:
         port = free_port()
-        first, second = machines.get("sandbox-b"), machines.get("sandbox")
+        first, second = machines.machines["sandbox-b"], machines.machines["sandbox"]
         async with serving(machines), two_machines(tmp_path, machines) as world:
             first.appear(port, container="shop")
             await world.until(lambda: world.states(port) == {"sandbox-b": "active"})
@@ -118,8 +118,8 @@ def test_when_a_machine_dies_the_flows_of_the_other_go_on_with_every_byte(
         dying = quiet_ports(2)
         living = dying + 1
         async with serving(machines), two_machines(tmp_path, machines) as world:
-            machines.get("sandbox").appear(dying)
-            machines.get("sandbox-b").appear(living)
+            machines.machines["sandbox"].appear(dying)
+            machines.machines["sandbox-b"].appear(living)
             for port in (dying, living):
                 await world.until(lambda: "active" in world.states(port).values())  # noqa: B023
             reader, writer = await asyncio.open_connection("127.0.0.1", living)
@@ -128,7 +128,7 @@ def test_when_a_machine_dies_the_flows_of_the_other_go_on_with_every_byte(
             async def send() -> None:
                 for number in range(PIECES):
                     if number == PIECES // 3:
-                        machines.get("sandbox").die()
+                        machines.machines["sandbox"].die()
                     writer.write(PIECE)
                     await writer.drain()
                 writer.write_eof()
@@ -143,7 +143,7 @@ def test_when_a_machine_dies_the_flows_of_the_other_go_on_with_every_byte(
             assert world.states(living) == {"sandbox-b": "active"}
             await world.until(lambda: world.states(dying) == {"sandbox": "paused"})
             assert world.attached()["sandbox-b"] == "connected"
-            await machines.get("sandbox").start(say_nothing)
+            await machines.machines["sandbox"].start(say_nothing)
             await world.until(lambda: world.states(dying) == {"sandbox": "active"})
             assert await who_answers(dying) == "sandbox"
 
@@ -156,12 +156,12 @@ def test_a_lost_link_pauses_the_rows_of_its_machine_alone(
     async def story() -> None:
         port = quiet_ports(2)
         async with two_machines(tmp_path, machines) as world:
-            machines.get("sandbox").appear(port)
-            machines.get("sandbox-b").appear(port + 1)
+            machines.machines["sandbox"].appear(port)
+            machines.machines["sandbox-b"].appear(port + 1)
             await world.until(lambda: world.states(port) == {"sandbox": "active"})
             await world.until(lambda: world.states(port + 1) == {"sandbox-b": "active"})
             async with world.daemon.subscribe() as changes:
-                agent = machines.get("sandbox").agent
+                agent = machines.machines["sandbox"].agent
                 assert agent is not None
                 agent.cut()
                 seen = set()
@@ -180,8 +180,8 @@ def test_to_detach_a_machine_closes_its_ports_and_no_other(
     async def story() -> None:
         port = quiet_ports(2)
         async with serving(machines), two_machines(tmp_path, machines) as world:
-            machines.get("sandbox").appear(port)
-            machines.get("sandbox-b").appear(port + 1)
+            machines.machines["sandbox"].appear(port)
+            machines.machines["sandbox-b"].appear(port + 1)
             world.source.add(Listener(1, "tcp", "127.0.0.1", 1, process="nginx"))
             await world.until(lambda: len(world.states(1)) == 2)
             for each in (port, port + 1):
@@ -204,7 +204,7 @@ def test_this_computers_port_is_open_in_each_machine_and_each_row_has_its_own_st
         port = free_port()
         async with two_machines(tmp_path, machines) as world:
             world.source.add(Listener(1, "tcp", "127.0.0.1", port, process="nginx"))
-            machines.get("sandbox-b").appear(port)
+            machines.machines["sandbox-b"].appear(port)
             await world.until(lambda: len(world.daemon.ports()[1]) == 3)
             await world.until(lambda: "active" in world.states(port).values())
             states = {(row.origin, row.machine): row.state for row in world.daemon.ports()[1]}
@@ -223,7 +223,7 @@ def test_a_machine_that_takes_anothers_place_takes_its_ports_without_a_conflict(
     async def story() -> None:
         port = free_port()
         for name in ("sandbox", "sandbox-b", "sandbox-c"):
-            machines.get(name).appear(port)
+            machines.machines[name].appear(port)
         async with serving(machines), DaemonWorld(tmp_path, machines) as world:
             await world.daemon.attach("sandbox", say_nothing)
             await world.until(lambda: world.states(port) == {"sandbox": "active"})
@@ -261,7 +261,7 @@ def test_machines_that_come_and_go_leave_nothing_open(
 ) -> None:
     async def story() -> None:
         port = free_port()
-        machines.get("sandbox-b").appear(port)
+        machines.machines["sandbox-b"].appear(port)
         async with serving(machines), DaemonWorld(tmp_path, machines) as world:
             before = held()
             for _ in range(5):
@@ -293,8 +293,8 @@ def test_machines_with_containers_of_the_same_id_are_told_apart(
     async def story() -> None:
         port = quiet_ports(2)
         async with two_machines(tmp_path, machines) as world:
-            machines.get("sandbox").appear(port, container="web")
-            machines.get("sandbox-b").appear(port + 1, container="copy")
+            machines.machines["sandbox"].appear(port, container="web")
+            machines.machines["sandbox-b"].appear(port + 1, container="copy")
             await world.until(lambda: len(world.daemon.ports()[1]) == 2)
             names = {each.machine: each.name for each in world.daemon.containers()}
             assert names == {"sandbox": "web", "sandbox-b": "copy"}
@@ -329,7 +329,7 @@ def test_what_the_administrator_locked_is_refused_before_anything_starts(
             await world.daemon.set_setting("reachHost", True)
             with pytest.raises(PermissionDeniedError, match="alsoAttach"):
                 await world.daemon.attach_also("sandbox-b", say_nothing)
-            assert await machines.get("sandbox-b").state() == "stopped"
+            assert await machines.machines["sandbox-b"].state() == "stopped"
             assert list(world.attached()) == ["sandbox"]
 
     run(story)
