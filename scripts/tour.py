@@ -67,7 +67,7 @@ def main() -> int:
 
 def _start() -> None:
     _heading("Starting Samehost and its machine")
-    samehost("up")
+    samehost("up", "--machine", "sandbox")
     samehost("enable")
     _make_link()
     key = demo_image.cache_key()

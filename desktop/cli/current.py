@@ -43,7 +43,11 @@ def current_engine(paths: Paths) -> Engine:
 def check_answers(engine: Engine) -> None:
     """Raise MachineUnreachableError if nobody listens where the engine should."""
     if not engine.docker_host:
-        raise _not_running(engine)
+        raise MachineUnreachableError(
+            f"the engine of the machine {engine.machine} cannot be reached from here",
+            "if the machine does not run: samehost up; else its tool gives its engine no socket on"
+            " this computer",
+        )
     if not engine.docker_host.startswith(UNIX):
         return
     with socket.socket(socket.AF_UNIX) as probe:
