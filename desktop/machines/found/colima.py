@@ -44,9 +44,10 @@ class ColimaFinder(Finder):
     async def look(self) -> Sighting:
         """See `Finder`."""
         text = await self.tools.ask(self.program, "list", "--json")
-        profiles, problems = json_lines(text, _Profile)
+        profiles, problem = json_lines(text, _Profile)
         good, findings = usable(profiles, self.program)
-        findings += [Finding(f"colima: {each.message}", "see: colima list") for each in problems]
+        if problem:
+            findings.append(Finding(f"colima: {problem}", "see: colima list"))
         return Sighting(tuple(self._found(each) for each in good), tuple(findings))
 
     def _found(self, profile: _Profile) -> Found:

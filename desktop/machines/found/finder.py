@@ -39,6 +39,9 @@ FIND_SECONDS: Final = 8.0
 MOST_MACHINES: Final = 100
 """Of one tool. No table is readable with more."""
 
+MOST_NONSENSE: Final = 100
+"""Lines that are not understood before the rest is not looked at."""
+
 LARGEST_FILE: Final = 1 << 20
 """Bytes of a tool's configuration file that are read."""
 
@@ -129,16 +132,22 @@ def json_value(text: bytes, kind: type[T]) -> T:
         raise NonsenseError(f"what it said is not understood: {error}") from error
 
 
-def json_lines(text: bytes, kind: type[T]) -> tuple[list[T], list[Finding]]:
-    """JSON texts, one a line; and what is wrong with those lines that are none."""
+def json_lines(text: bytes, kind: type[T]) -> tuple[list[T], str]:
+    """JSON texts, one a line; and what is wrong with lines that are none, "" if there are none.
+
+    After MOST_NONSENSE of these no more is read.
+    """
     values: list[T] = []
-    problems: list[Finding] = []
+    problems: list[str] = []
     for line in _lines(text):
         try:
             values.append(json_value(line, kind))
         except NonsenseError as error:
-            problems.append(Finding(str(error), ""))
-    return values, problems
+            problems.append(str(error))
+            if len(problems) == MOST_NONSENSE:
+                break
+    others = f" (and {len(problems) - 1} more lines)" if len(problems) > 1 else ""
+    return values, problems[0] + others if problems else ""
 
 
 class Named(Protocol):

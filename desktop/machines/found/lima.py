@@ -71,9 +71,10 @@ class LimaFinder(Finder):
 
 def parse_instances(text: bytes) -> Sighting:
     """The instances in the output of `limactl list --json`."""
-    instances, problems = json_lines(text, _Instance)
+    instances, problem = json_lines(text, _Instance)
     good, findings = usable(instances, LimaFinder.program)
-    findings += [Finding(f"limactl: {each.message}", "see: limactl list") for each in problems]
+    if problem:
+        findings.append(Finding(f"limactl: {problem}", "see: limactl list"))
     return Sighting(tuple(_found(each) for each in good), tuple(findings))
 
 

@@ -82,8 +82,16 @@ def test_all_of_a_list_are_found_also_broken_ones() -> None:
 def test_a_line_that_is_not_understood_leaves_the_others() -> None:
     sighting = parse_instances(b"level=warning msg=x\n" + lima.DOCKER + b'{"name": 7}\n')
     assert [each.name for each in sighting.machines] == ["lima-docker"]
-    assert len(sighting.findings) == 2
-    assert all(each.message.startswith("limactl: ") for each in sighting.findings)
+    (finding,) = sighting.findings
+    assert finding.message.startswith("limactl: ")
+    assert finding.message.endswith(" (and 1 more lines)")
+
+
+def test_of_endless_nonsense_not_all_is_read() -> None:
+    sighting = parse_instances(b"x\n" * 1_000_000 + lima.DOCKER)
+    assert sighting.machines == ()
+    (finding,) = sighting.findings
+    assert "99 more lines" in finding.message
 
 
 def test_a_lima_without_instances_has_none(fake: FakeTools) -> None:
