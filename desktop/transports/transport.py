@@ -27,11 +27,13 @@ class Transport(abc.ABC):
             flow's own has to be told in the stream.
         most_idle: streams without a flow that are kept, per direction; fewer where they slow down
             those with one.
+        limits: what a person should know of the way, "" for nothing.
     """
 
     name: str
     carries_reset: bool = True
     most_idle: int = 256
+    limits: str = ""
 
     @abc.abstractmethod
     async def open(self) -> socket.socket:

@@ -23,6 +23,7 @@ from desktop.machines.doors import (
 )
 from desktop.machines.local_shell import LocalShell
 from desktop.machines.openssh import OpenSshShell
+from desktop.machines.paramiko_shell import ParamikoShell
 from desktop.machines.shell import Shell, ShellError, ShellTrouble
 from desktop.transports.transport import Transport, TransportError
 from tests.contract.datagram_ends import until
@@ -49,7 +50,12 @@ def openssh(request: pytest.FixtureRequest, folder: Path) -> Shell:
     return OpenSshShell(server.destination(), folder)
 
 
-@pytest.fixture(params=[local, openssh], ids=lambda make: make.__name__)
+def paramiko(request: pytest.FixtureRequest, _folder: Path) -> Shell:
+    server: SshServer = request.getfixturevalue("server")
+    return ParamikoShell(server.destination())
+
+
+@pytest.fixture(params=[local, openssh, paramiko], ids=lambda make: make.__name__)
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Tells a story about every shell; it has left nothing on this computer afterwards."""
     with tempfile.TemporaryDirectory(prefix="sh-") as folder:

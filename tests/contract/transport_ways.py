@@ -21,8 +21,9 @@ from typing import Final
 
 import pytest
 
-from desktop.machines.doors import UnixDoor
+from desktop.machines.doors import TcpDoor, UnixDoor
 from desktop.machines.openssh import OpenSshShell
+from desktop.machines.paramiko_shell import ParamikoShell
 from desktop.machines.process import ChildProcess
 from desktop.transports.hyperv import HypervTransport, service_id
 from desktop.transports.memory import MemoryTransport
@@ -110,6 +111,17 @@ async def openssh() -> AsyncIterator[tuple[Transport, Far]]:
         with contextlib.closing(_listen_unix(f"{folder}/s")) as server:
             with contextlib.closing(Acceptor(server, far.put_nowait)):
                 yield await shell.forward(UnixDoor(f"{folder}/s")), far
+        await shell.aclose()
+
+
+@contextlib.asynccontextmanager
+async def paramiko() -> AsyncIterator[tuple[Transport, Far]]:
+    """Forwarded by a real sshd of this computer, to a port of its loopback."""
+    far: Far = asyncio.Queue()
+    with ssh_server() as sshd:
+        shell = ParamikoShell(sshd.destination())
+        with contextlib.closing(Acceptor(listen_tcp("127.0.0.1", 0), far.put_nowait)) as acceptor:
+            yield await shell.forward(TcpDoor((acceptor.address[1],))), far
         await shell.aclose()
 
 
@@ -222,6 +234,7 @@ WAYS: Final[dict[str, Opened]] = {
     "memory": memory,
     "unix": unix,
     "openssh": openssh,
+    "paramiko": paramiko,
     "stdio_socket": stdio_socket,
     "stdio_pipes": stdio_pipes,
     "stdio_crumbs": stdio_crumbs,

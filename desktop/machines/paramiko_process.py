@@ -1,0 +1,126 @@
+"""A program that runs in a machine over a channel of paramiko's (RFC 4254, 6.5).
+
+Rules: it has ended when its channel is closed, by the server or by `kill`; the program has lost its
+input and output then.
+
+Limits: by which signal a program was ended is not told: its status is 255 then, as ssh(1) has it,
+also where the connection was lost. Output and errors share one window: a process whose errors
+nobody reads stands still after 2 MiB of them.
+
+Counterparts: `paramiko_shell.py` starts it, `paramiko_pump.py` moves its bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from typing import Final
+
+import paramiko
+
+from desktop.machines.paramiko_pump import CONNECTION_ENDED, Pump
+from desktop.machines.process import Process
+
+__all__ = ["ChannelProcess"]
+
+UNKNOWN_STATUS: Final = 255
+"""As ssh(1), EXIT STATUS."""
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long after its end its standard error is still awaited from the pump."""
+
+
+class ChannelProcess(Process):
+    """Made by `start`."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._ended = asyncio.Event()
+        self._is_killed = False
+        self._errors = _Errors()
+        self.errors = self._errors.reader
+
+    @classmethod
+    async def start(cls, channel: paramiko.Channel, pump: Pump) -> ChannelProcess:
+        """Of a channel on which a program has just been begun. Raises OSError."""
+        process = cls(channel)
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the connection
+                loop.call_soon_threadsafe(process._ended.set)
+
+        reading, writing = socket.socketpair()
+        try:
+            await process._errors.follow(reading)
+            process.stream = pump.carry(channel, errors=writing, on_end=ended)
+        except BaseException:
+            process._errors.close()
+            writing.close()
+            raise
+        return process
+
+    @property
+    def returncode(self) -> int | None:
+        """See `Process`."""
+        if not self._ended.is_set():
+            return None
+        if self._is_killed:
+            return -signal.SIGKILL
+        status = self._channel.exit_status
+        return UNKNOWN_STATUS if status < 0 else status
+
+    def kill(self) -> None:
+        """See `Process`."""
+        if self.returncode is None:
+            self._is_killed = True
+            with contextlib.suppress(*CONNECTION_ENDED):
+                self._channel.close()
+
+    async def wait(self) -> int:
+        """See `Process`."""
+        await self._ended.wait()
+        self.stream.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self._errors.ended.wait()
+        finally:
+            self._errors.close()
+        return self.returncode or 0
+
+
+class _Errors(asyncio.StreamReaderProtocol):
+    """A socket that the loop reads; `ended` once nothing more can come."""
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader()
+        self.ended = asyncio.Event()
+        self._transport: asyncio.BaseTransport | None = None
+        super().__init__(self.reader)
+
+    async def follow(self, sock: socket.socket) -> None:
+        """Read `sock`, which this owns from now on. Raises OSError."""
+        try:
+            loop = asyncio.get_running_loop()
+            self._transport, _ = await loop.connect_accepted_socket(lambda: self, sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def eof_received(self) -> bool | None:
+        """See `asyncio.Protocol`."""
+        self.ended.set()
+        super().eof_received()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.ended.set()
+        super().connection_lost(error)
+
+    def close(self) -> None:
+        """Read no more. May be called twice."""
+        if self._transport is not None:
+            self._transport.close()

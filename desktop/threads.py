@@ -1,0 +1,67 @@
+"""Blocking calls of libraries, each in a thread of its own, that the event loop need not wait for.
+
+Rules: whoever has a `Threads` ends what its calls wait for (a connection, a file) and then calls
+`aclose`, after which no thread is left. A call whose caller is cancelled goes on by itself; what it
+then gives is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+__all__ = ["Threads"]
+
+_Result = TypeVar("_Result")
+
+
+class Threads:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._running: dict[Future[Any], ThreadPoolExecutor] = {}
+
+    async def run(
+        self,
+        name: str,
+        work: Callable[[], _Result],
+        undo: Callable[[_Result], object] | None = None,
+    ) -> _Result:
+        """What `work` gives or raises; if cancelled, `undo` is given it, in some thread."""
+        executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        future = executor.submit(work)
+        executor.shutdown(wait=False)  # it takes no other work, and ends with this
+        self._running[future] = executor
+        future.add_done_callback(self._forget)
+        waiter = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            waiter.add_done_callback(_heed)
+            if undo is not None:
+                future.add_done_callback(lambda done: _undo(done, undo))
+            raise
+
+    async def aclose(self) -> None:
+        """Wait until every call has ended, whatever came of it. May be called twice."""
+        while self._running:
+            future, executor = next(iter(self._running.items()))
+            await asyncio.wait([asyncio.wrap_future(future)])
+            executor.shutdown()
+            self._running.pop(future, None)
+
+    def _forget(self, future: Future[Any]) -> None:
+        self._running.pop(future, None)
+
+
+def _heed(future: asyncio.Future[Any]) -> None:
+    """Take notice of an error that nobody is left for."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _undo(future: Future[_Result], undo: Callable[[_Result], object]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        undo(future.result())
