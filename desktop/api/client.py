@@ -22,7 +22,7 @@ from desktop.errors import (
 )
 from link.version import PROTOCOL, VERSION
 
-__all__ = ["ApiClient", "ConnectionLostError", "NoAnswerError"]
+__all__ = ["ApiClient", "Ask", "ConnectionLostError", "NoAnswerError"]
 
 HELLO_SECONDS: Final = 10.0
 """A daemon that does not greet in this time hangs."""
@@ -31,6 +31,9 @@ EXTRA_SECONDS: Final = 5.0
 """What the daemon, which gives a request up by itself, has to say so."""
 
 _RECEIVE_BYTES: Final = 1 << 16
+
+Ask = Callable[[str, bool], str | None]
+"""A question, and whether its answer is secret: the answer, or None if nobody gives one."""
 
 
 class ConnectionLostError(NotRunningError):
@@ -81,8 +84,12 @@ class ApiClient:
         method: str,
         params: Mapping[str, object] | None = None,
         progress: Callable[[str], None] | None = None,
+        ask: Ask | None = None,
     ) -> Any:
-        """Ask for something and return the result; `progress` is told the lines on the way."""
+        """Ask for something and return the result; `progress` is told the lines on the way.
+
+        `ask` is asked what only a person knows.
+        """
         request_id = self._request(method, params)
         lists: dict[str, list[Any]] = {}
         while True:
@@ -90,6 +97,8 @@ class ApiClient:
             if "progress" in message:
                 if progress is not None:
                     progress(str(message["progress"]))
+            elif "question" in message:
+                self._answer(message, ask)
             elif "part" in message:
                 lists.setdefault(message["of"], []).extend(message["part"])
             else:
@@ -126,6 +135,11 @@ class ApiClient:
             raise VersionMismatchError(
                 "the daemon is of another version", "samehost down, then samehost up"
             )
+
+    def _answer(self, message: dict[str, Any], ask: Ask | None) -> None:
+        question, is_secret = str(message["question"]), bool(message.get("secret", True))
+        answer = None if ask is None else ask(question, is_secret)
+        self._send({"id": message["id"], "answer": answer, "number": message.get("number")})
 
     def _request(self, method: str, params: Mapping[str, object] | None) -> int:
         self._last_id += 1

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
+from desktop.api.asking import Asker
 from desktop.api.backend import Backend, Progress
 from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire
 from desktop.api.types import PortDelta
@@ -57,8 +58,10 @@ class _Hello(msgspec.Struct):
 
 class _Request(msgspec.Struct):
     id: int
-    method: str
+    method: str = ""
     params: msgspec.Raw = msgspec.Raw(b"{}")
+    answer: str | msgspec.UnsetType | None = msgspec.UNSET
+    number: int = 0
 
 
 class _Nothing(msgspec.Struct):
@@ -115,6 +118,7 @@ class Connection:
         self._shutdown = shutdown
         self._limits = limits
         self._open_requests = 0
+        self._askers: dict[int, Asker] = {}
         self._methods: dict[str, tuple[type, Handler]] = {
             "status": (_Nothing, self._status),
             "ports": (_Rows, self._ports),
@@ -140,6 +144,10 @@ class Connection:
                 await self._greet()
                 while True:
                     request = await self._read_request()
+                    if request.answer is not msgspec.UNSET:
+                        self._answered(request.id, request.number, request.answer)
+                        continue
+                    self._open_requests += 1
                     group.create_task(self._answer(request), name=f"api {request.method}")
         except* (_HangUpError, ConnectionError):
             _log.debug("a client of the control API has gone")
@@ -173,11 +181,17 @@ class Connection:
 
     async def _read_request(self) -> _Request:
         request = await self._decode(await self._read_line(), _Request)
-        if self._open_requests >= self._limits.requests_per_client:
+        is_answer = request.answer is not msgspec.UNSET
+        if not is_answer and self._open_requests >= self._limits.requests_per_client:
             most = self._limits.requests_per_client
             await self._end(UsageError(f"more than {most} requests at once", "await answers"))
-        self._open_requests += 1
         return request
+
+    def _answered(self, request_id: int, number: int, answer: str | None) -> None:
+        """The client has answered a question of ours."""
+        asker = self._askers.get(request_id)
+        if asker is not None:
+            asker.answer(number, answer)
 
     async def _read_line(self) -> bytes:
         try:
@@ -248,7 +262,8 @@ class Connection:
 
     async def _attach(self, request_id: int, wanted: _MaybeMachine) -> object:
         progress = self._progress(request_id)
-        return await self._timed("attach", self._backend.attach(wanted.machine, progress))
+        with self._asking(request_id):
+            return await self._timed("attach", self._backend.attach(wanted.machine, progress))
 
     async def _attach_also(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
@@ -266,11 +281,13 @@ class Connection:
 
     async def _use(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
-        return await self._timed("use", self._backend.use(wanted.name, progress))
+        with self._asking(request_id):
+            return await self._timed("use", self._backend.use(wanted.name, progress))
 
     async def _start(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
-        return await self._timed("start", self._backend.start(wanted.name, progress))
+        with self._asking(request_id):
+            return await self._timed("start", self._backend.start(wanted.name, progress))
 
     async def _stop(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
@@ -279,6 +296,16 @@ class Connection:
     async def _shut_down(self, request_id: int, _: _Nothing) -> object:
         await self._timed("shutdown", self._shutdown(self._progress(request_id)))
         return None
+
+    @contextlib.contextmanager
+    def _asking(self, request_id: int) -> Iterator[None]:
+        """Meanwhile the client can be asked for what only a person knows."""
+        with Asker(request_id, self._send) as asker:
+            self._askers[request_id] = asker
+            try:
+                yield
+            finally:
+                self._askers.pop(request_id, None)
 
     async def _timed(self, method: str, work: Awaitable[object]) -> object:
         seconds = REQUEST_SECONDS[method]

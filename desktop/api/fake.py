@@ -38,6 +38,7 @@ from desktop.errors import (
     SamehostError,
     UsageError,
 )
+from desktop.prompter import NobodyToAskError, ask
 from desktop.settings.keys import KEYS, SWITCH, find_key
 from desktop.settings.machines import MachineChoice
 from link.version import PROTOCOL, VERSION
@@ -91,7 +92,7 @@ class FakeMachine:
 class FakeBackend:
     """See the module. `calls` lists what was asked; `locked` names keys by who locked them.
 
-    `details` are image and labels of containers, by id.
+    `details` are image and labels of containers, by id; `question` is asked when a machine starts.
     """
 
     machine_states: dict[str, FakeMachine] = field(
@@ -102,6 +103,7 @@ class FakeBackend:
     calls: list[str] = field(default_factory=list)
     details: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     findings: list[FindingInfo] = field(default_factory=list)
+    question: str = ""
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -257,6 +259,8 @@ class FakeBackend:
             raise MachineUnreachableError(f"{name} does not start: {machine.problem}", "wait")
         self.calls.append(f"start {name}")
         progress(f"starting {name}")
+        if self.question:
+            self.calls.append(f"answered {await self.ask()}")
         self.waiting.set()
         try:
             await self.gate.wait()
@@ -266,6 +270,13 @@ class FakeBackend:
         finally:
             self.waiting.clear()
         machine.state = "running"
+
+    async def ask(self) -> str:
+        """Ask `question`."""
+        try:
+            return await ask(self.question)
+        except NobodyToAskError as error:
+            raise PermissionDeniedError("nobody answers", "ask in a terminal") from error
 
     async def stop(self, name: str, progress: Progress) -> None:
         """See `Backend.stop`."""

@@ -6,6 +6,8 @@ A line is one JSON object in UTF-8, at most `MAX_LINE` bytes with its line feed.
     server: {"hello": {"protocol": 1, "version": "0.1.0"}}      or {"error": …} and the end
     client: {"id": 1, "method": "attach", "params": {"machine": null}}
     server: {"id": 1, "progress": "starting the Docker Engine"}     any number
+    server: {"id": 1, "question": "Password:", "secret": true, "number": 1}     see `asking.py`
+    client: {"id": 1, "answer": "…", "number": 1}                   or null: nobody answers
     server: {"id": 1, "part": [row, …], "of": "ports"}              any number: a list too long
     server: {"id": 1, "result": …}          or {"id": 1, "error": {"code", "message", "remedy"}}
 

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from desktop.api.client import ApiClient
+from desktop.cli.asking import asking
 from desktop.cli.current import check_answers, current_engine, open_registry
 from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
 from desktop.cli.output import Progress, print_json, table, warn
@@ -145,7 +146,7 @@ def _env(paths: Paths, name: str | None, as_json: bool) -> None:
 
 def _act(client: ApiClient, action: str, name: str) -> None:
     with Progress() as progress:
-        client.call(METHODS.get(action, action), {"name": name}, progress)
+        client.call(METHODS.get(action, action), {"name": name}, progress, asking(progress))
     print(DONE[action], name)
 
 

@@ -147,6 +147,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Make room on the terminal for something else."""
         self._write("")
 
     def __call__(self, text: str) -> None:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from desktop.api.client import ApiClient
+from desktop.cli.asking import asking
 from desktop.cli.daemon import connect_if_running, remove_empty_folders, report_findings
 from desktop.cli.launch import start_daemon
 from desktop.cli.output import Progress, clean, paint, print_error, warn
@@ -77,7 +78,7 @@ def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:
 
 def _attach(client: ApiClient, machine: str | None) -> dict[str, Any]:
     with Progress() as progress:
-        findings = client.call("attach", {"machine": machine}, progress)
+        findings = client.call("attach", {"machine": machine}, progress, asking(progress))
     for finding in findings:
         warn(finding)
     status: dict[str, Any] = client.call("status")

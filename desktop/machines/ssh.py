@@ -1,7 +1,8 @@
 """SSH servers as machines: `ssh:user@host:port`.
 
-Rules: nothing is looked up or connected to until it is needed. The engine is reached by the docker
-command itself, which logs in the same way (DOCKER_HOST=ssh://…).
+Rules: nothing is looked up or connected to until it is needed. OpenSSH's client goes there, or
+paramiko where that is not installed. The engine is reached by the docker command itself, which logs
+in by ssh(1) (DOCKER_HOST=ssh://…).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from desktop.machines.openssh import OpenSshShell
+from desktop.machines.openssh.client import is_installed
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.shell import Shell
 from desktop.machines.ssh_destination import NAME_PREFIX, SshDestination
@@ -38,4 +40,8 @@ def ssh_machine(name: str, paths: Paths, *, may_use_ebpf: bool = True) -> Remote
 
 def shell_to(destination: SshDestination, paths: Paths) -> Shell:
     """How programs are run there, with what this computer has."""
-    return OpenSshShell(destination, paths.runtime)
+    if is_installed():
+        return OpenSshShell(destination, paths.runtime)
+    from desktop.machines.paramiko_shell import ParamikoShell  # takes 150 ms
+
+    return ParamikoShell(destination)
