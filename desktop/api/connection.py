@@ -267,7 +267,9 @@ class Connection:
 
     async def _attach_also(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)
-        return await self._timed("attach_also", self._backend.attach_also(wanted.name, progress))
+        with self._asking(request_id):
+            change = self._backend.attach_also(wanted.name, progress)
+            return await self._timed("attach_also", change)
 
     async def _detach(self, request_id: int, wanted: _Name) -> object:
         progress = self._progress(request_id)

@@ -183,7 +183,7 @@ class Attachment:
         secret = os.urandom(SECRET_SIZE)
         handle = await machine.start_agent(secret)
         self._events.reached_by(machine.own_ports)
-        self.transport_name = handle.transport.name
+        self.transport_name = handle.transport.description
         logger = asyncio.get_running_loop().create_task(
             _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"
         )

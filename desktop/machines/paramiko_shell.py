@@ -24,6 +24,7 @@ from typing import Final
 import paramiko
 
 from desktop.machines.doors import OpenDoor, StdioOrder, TcpDoor, TcpOrder
+from desktop.machines.examination import Step
 from desktop.machines.paramiko_connection import CONNECT_SECONDS, Connection, as_shell_error
 from desktop.machines.paramiko_login import Answers
 from desktop.machines.paramiko_process import ChannelProcess
@@ -36,7 +37,7 @@ from desktop.machines.ssh_destination import SshDestination
 from desktop.prompter import NobodyToAskError, Prompter, prompter
 from desktop.tasks import uninterrupted
 from desktop.threads import Threads
-from desktop.transports.paramiko import ParamikoTransport
+from desktop.transports.paramiko import LIMITS, ParamikoTransport
 from desktop.transports.transport import Transport, TransportError
 from link.dial import tune
 
@@ -89,6 +90,19 @@ class ParamikoShell(Shell):
     async def connect(self) -> None:
         """See `Shell`."""
         await self._connected()
+
+    def steps(self) -> list[Step]:
+        """See `Shell`."""
+
+        async def way() -> str:
+            hops = await self._threads.run("ssh: configuration", lambda: way_to(self.destination))
+            return ", then ".join(f"{hop.host} port {hop.port} as {hop.user}" for hop in hops)
+
+        async def log_in() -> str:
+            await self._connected()
+            return f"by paramiko: {LIMITS}"
+
+        return [Step("ssh", way, is_way=True), Step("log-in", log_in, is_way=True)]
 
     async def aclose(self) -> None:
         """See `Shell`."""
