@@ -35,7 +35,7 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """First and longest pause before the next try; each is multiplied by 0.5 to 1 at random."""
 REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
-LINK_SECONDS: Final = 15.0
+LINK_SECONDS: Final = 60.0
 """How long `attach` waits for the link once the machine runs."""
 
 log = logging.getLogger(__name__)

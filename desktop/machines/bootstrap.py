@@ -21,7 +21,7 @@ from typing import Final
 
 from desktop.machines.agent_bundle import build_agent
 
-__all__ = ["AGENT_WORD", "PYTHONS", "START_SCRIPT", "agent_feed", "own_agent"]
+__all__ = ["AGENT_WORD", "LOADER", "PYTHONS", "START_SCRIPT", "agent_feed", "own_agent"]
 
 AGENT_WORD: Final = "samehost-agent"
 """Stands on the agent's command line, for whoever looks at the machine's processes."""
@@ -35,7 +35,7 @@ PYTHONS: Final = (
 )
 """Where a Python may be, first choice first; the last is the system's own on RHEL and its kin."""
 
-_LOADER: Final = """\
+LOADER: Final = """\
 import sys
 if sys.version_info < (3, 9):
     sys.exit(82)
@@ -68,8 +68,11 @@ while agent:
 program = [sys.executable, "-I", "/proc/self/fd/%d" % file, "samehost-agent"]
 os.execv(sys.executable, program)
 """
-"""Parses on any Python 3. The second flag is MFD_NOEXEC_SEAL, which a machine may demand (kernel
-documentation, userspace-api/mfd_noexec)."""
+"""For `python3 -I -c`: takes the feed and becomes the agent. Parses on any Python 3.
+
+The second flag is MFD_NOEXEC_SEAL, which a machine may demand (kernel documentation,
+userspace-api/mfd_noexec).
+"""
 
 _SCRIPT: Final = """\
 LC_ALL=C
@@ -97,7 +100,7 @@ exit $found
 """
 
 START_SCRIPT: Final = _SCRIPT.replace("@PYTHONS@", " ".join(PYTHONS)).replace(
-    "@LOADER@", shlex.quote(_LOADER)
+    "@LOADER@", shlex.quote(LOADER)
 )
 """Becomes the agent; for a POSIX sh(1), with `agent_feed` and the order on standard input."""
 

@@ -5,7 +5,8 @@
 Rules: of the doors that the shell knows, the best that works is used; which that is shows only when
 it is tried, since a server may forbid any of them, and is remembered. The connection lives until
 `aclose`. Such a machine is not ours: it is started and stopped by whoever made it, if anybody has
-said how (`Power`).
+said how (`Power`). Where the machine cannot run the agent, a container of it may
+(`helper_container.py`).
 
 Counterparts: `bootstrap.py` has the script, `launch.py` the order, `desktop/daemon/attachment.py`
 holds the agent.
@@ -15,13 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.bootstrap import START_SCRIPT, agent_feed, own_agent
-from desktop.machines.doors import DoorOrder, OpenDoor, StdioDoor, opened_by
+from desktop.machines.doors import DoorOrder, OpenDoor, StdioDoor, UnixOrder, opened_by
 from desktop.machines.examination import Step
 from desktop.machines.facts import Facts, ask
+from desktop.machines.helper_container import HELPED, Helper, find_helper
 from desktop.machines.launch import AgentStartError, Order, launch
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress, end_agent
 from desktop.machines.process import Process
@@ -79,6 +82,7 @@ class RemoteMachine(Machine):
         self._may_use_ebpf = may_use_ebpf
         self._doors = list(shell.doors)
         self._had_agent = False
+        self._helper: Helper | None = None
 
     @property
     def own_ports(self) -> frozenset[tuple[str, int]]:  # type: ignore[override]
@@ -127,10 +131,10 @@ class RemoteMachine(Machine):
             return facts.linux()
 
         async def python() -> str:
-            return facts.python()
+            return await self._or_helper(facts.python)
 
         async def root() -> str:
-            return facts.becomes_root()
+            return await self._or_helper(facts.becomes_root)
 
         async def engine() -> str:
             return facts.engine()
@@ -138,6 +142,13 @@ class RemoteMachine(Machine):
         own = {"system": system, "python": python, "root": root, "engine": engine}
         looks = [Step(name, look) for name, look in own.items()]
         return [*self.shell.steps(), *looks, *self.agent_steps()]
+
+    async def _or_helper(self, look: Callable[[], str]) -> str:
+        """What the machine has of that which the agent needs, or how it does without."""
+        try:
+            return look()
+        except AgentStartError as error:
+            return f"{error.message}, but {await self._find_helper(error)} will do"
 
     async def aclose(self) -> None:
         """See `Machine`."""
@@ -149,7 +160,7 @@ class RemoteMachine(Machine):
             await self._check_connection()
         while True:
             try:
-                handle = await start_agent(self.shell, self._doors[0], secret, self._may_use_ebpf)
+                handle = await self._start_agent(secret, self._doors[0])
             except AgentStartError as error:
                 if error.outcome is None:
                     await self.shell.aclose()  # it may be the connection that hangs
@@ -167,6 +178,34 @@ class RemoteMachine(Machine):
                 self._had_agent = True
                 return handle
 
+    async def _start_agent(self, secret: bytes, order: DoorOrder) -> AgentHandle:
+        """On the machine itself, or where that cannot be in a container of it."""
+        if self._helper is None:
+            try:
+                return await start_agent(self.shell, order, secret, self._may_use_ebpf)
+            except AgentStartError as error:
+                if error.outcome not in HELPED:
+                    raise
+                self._helper = await self._find_helper(error)
+        if isinstance(order, UnixOrder):
+            raise TransportError("a socket in the helper container is not one of the machine")
+        script = self._helper.script()
+        try:
+            return await start_agent(self.shell, order, secret, self._may_use_ebpf, script=script)
+        except AgentStartError:
+            self._helper = None  # it may have lost its image: what there is is looked at anew
+            raise
+
+    async def _find_helper(self, why: AgentStartError) -> Helper:
+        """Raises `why`, with what there is to do about the helper, if there is none."""
+        try:
+            helper = await find_helper(self.shell)
+        except MachineUnreachableError as error:
+            remedy = f"{why.remedy}\nor, for a helper container ({error.message}): {error.remedy}"
+            raise AgentStartError(why.message, remedy, why.outcome) from error
+        log.info("%s: %s; so the agent runs in %s", self.name, why.message, helper)
+        return helper
+
     async def _check_connection(self) -> None:
         """An agent was lost, perhaps with the connection: one that hangs is made anew."""
         try:
@@ -177,14 +216,19 @@ class RemoteMachine(Machine):
 
 
 async def start_agent(
-    shell: Shell, order: DoorOrder, secret: bytes, may_use_ebpf: bool = True
+    shell: Shell,
+    order: DoorOrder,
+    secret: bytes,
+    may_use_ebpf: bool = True,
+    *,
+    script: str = START_SCRIPT,
 ) -> AgentHandle:
-    """Start an agent and see that streams reach it by the door it is told.
+    """Start an agent by `script` and see that streams reach it by the door it is told.
 
     Raises AgentStartError, ShellError, and TransportError if none does. No agent is left then.
     """
     feed = agent_feed(await asyncio.to_thread(own_agent))
-    process = await shell.start(START_SCRIPT)
+    process = await shell.start(script)
     words = Order(secret.hex(), order, [], may_use_ebpf)
     door = await launch(process, words, opened_by(order), feed=feed, seconds=LAUNCH_SECONDS)
     transport: Transport | None = None
