@@ -77,11 +77,12 @@ def build_helper_image(folder: Path = BUILD_FOLDER) -> Path:
 
 def _key() -> str:
     """The versions of the packages, and the text of what makes the image, as one hash."""
-    shown = output("dpkg-query", "--show", *_packages(), "libc6", "libssl3*", "zlib1g")
-    content = (
-        shown.encode() + Path(__file__).read_bytes() + Path(root_archive.__file__).read_bytes()
+    made = hashlib.sha256(
+        output("dpkg-query", "--show", *_packages(), "libc6", "libssl3*", "zlib1g").encode()
     )
-    return hashlib.sha256(content).hexdigest()
+    for source in (__file__, root_archive.__file__):
+        made.update(Path(source).read_bytes())
+    return made.hexdigest()
 
 
 def _key_of(image: Path) -> str:

@@ -36,7 +36,7 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
 LINK_SECONDS: Final = 60.0
-"""How long `attach` waits for the link once the machine runs."""
+"""How long `attach` waits for the link once the machine runs: an image may have to be loaded."""
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from desktop.errors import MachineUnreachableError, UsageError
+from desktop.machines.docker_engine import DockerMachine
 from desktop.machines.found.colima import ColimaFinder
 from desktop.machines.found.docker_contexts import DockerContextFinder
 from desktop.machines.found.finder import Finder
@@ -40,7 +41,6 @@ __all__ = ["DEFAULT_MACHINE", "Registry", "meant"]
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
 
 NOT_YET: Final = {
-    EngineWay: "samehost cannot get into a machine by its engine alone yet",
     WslWay: "samehost cannot get into a WSL distribution yet",
 }
 """Ways in that nothing here can go."""
@@ -57,7 +57,7 @@ class Registry:
     """The machines of one Samehost, by these settings. It holds nothing open.
 
     `connect` makes the machine through which an agent gets into one that was found; by default
-    that is one reached by SSH.
+    that is one reached by SSH, or by its engine alone.
     """
 
     def __init__(
@@ -164,6 +164,8 @@ class Registry:
     def _reached(self, found: Found) -> Machine:
         """See `connect`. Raises MachineUnreachableError if there is no such way."""
         way = found.way
+        if isinstance(way, EngineWay):
+            return DockerMachine(found.name, way.url, may_use_ebpf=self._may_use_ebpf)
         if not isinstance(way, SshDestination):
             declined = _attachable(found).declined or "there is no way into it"
             raise MachineUnreachableError(f"samehost cannot get into {found.name}", declined)

@@ -22,9 +22,13 @@ from desktop.machines.process import Process
 from desktop.machines.shell import ShellError, ShellTrouble
 from desktop.machines.ssh_destination import SshDestination
 from desktop.prompter import NobodyToAskError, prompter
+from desktop.transports.paramiko import LIMITS
 from desktop.transports.transport import Transport, TransportError
-from tests.integration.samehost import until
+from tests.integration.conftest import SandboxHome
+from tests.integration.samehost import IMAGE, free_port, talk, until
 from tests.integration.ssh_server import SshServer, ssh_server
+from tests.integration.ssh_stage import SshSamehost, server_in
+from tests.integration.test_main_job import web_server
 from tests.unit.machines.received import received
 
 PATIENCE = 20.0
@@ -434,3 +438,35 @@ def test_a_passphrase_is_asked_of_the_person(server: SshServer, tmp_path: Path) 
         return (await shell.run("echo in")).output
 
     assert tell(place, story) == b"in\n"
+
+
+# The main job.
+
+
+def test_both_documented_examples_work_where_openssh_is_not_installed(
+    sandbox_home: SandboxHome,
+) -> None:
+    with server_in(sandbox_home) as server:
+        samehost = SshSamehost(sandbox_home, server)
+        config = samehost.home / ".ssh" / "config"
+        config.parent.mkdir(mode=0o700)
+        config.write_text(server.config.read_text())
+        samehost.environment |= {"HOME": str(samehost.home), "PATH": str(samehost.home)}
+        try:
+            samehost.up()
+            said = samehost.status()["machine"]
+            assert said["state"] == "connected"
+            assert said["transport"] == f"paramiko ({LIMITS})"
+            assert LIMITS in " ".join(samehost.run("machine", "doctor", samehost.machine).split())
+            port = free_port()
+            with samehost.container("nc", "-lkv", "0.0.0.0", str(port)) as container:
+                until(lambda: samehost.states(port) == ["active"], "the mirror")
+                talk("localhost", port, b"typed on the desktop\n")
+                words = "typed on the desktop"
+                until(lambda: words in samehost.docker("logs", container), "the words")
+            with web_server() as web:
+                get = ("busybox", "wget", "-q", "-O", "-", f"http://localhost:{web}/")
+                page = samehost.docker("run", "--rm", "--net=host", IMAGE, *get)
+                assert page == "page of the desktop"
+        finally:
+            samehost.remove()
