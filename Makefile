@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent bytecode clean setup environment compiler engines ssh peers kernels
+.PHONY: help up down test check bench agent helper bytecode clean setup environment compiler engines ssh peers kernels
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -28,6 +28,9 @@ bench: setup peers ## measure; prints medians
 
 agent: environment ## build the agent's zipapp and print its size
 	@$(PYTHON) packaging/agent.py
+
+helper: environment ## build the helper container's image, for packages (Debian's Python)
+	@$(PYTHON) -m scripts.helper_image
 
 bytecode: environment compiler ## compile the eBPF programs into vmagent/bpf/bytecode.py
 	@$(PYTHON) -m scripts.bytecode

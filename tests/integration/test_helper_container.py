@@ -27,9 +27,9 @@ from tests.integration.conftest import SandboxHome
 from tests.integration.engines import Inside
 from tests.integration.privileged import allow_privileged
 from tests.integration.python_image import PYTHON_IMAGE, build_python_image
-from tests.integration.samehost import IMAGE, free_port, talk, until
+from tests.integration.samehost import IMAGE, Samehost, free_port, talk, until
 from tests.integration.ssh_server import SshServer, replaced_pythons, ssh_server
-from tests.integration.ssh_stage import PID_FOLLOWS, SshSamehost, attached_over_ssh
+from tests.integration.ssh_stage import PID_FOLLOWS, attached_over_ssh
 from tests.integration.test_main_job import web_server
 
 NO_PYTHON = "#!/bin/sh\nexit 127\n"
@@ -67,7 +67,7 @@ def containers(sandbox: SandboxHome) -> list[str]:
     return sandbox.docker("ps", "-a", "--filter", filtered, "--format", form).stdout.split()
 
 
-def both_examples_work(samehost: SshSamehost) -> None:
+def both_examples_work(samehost: Samehost) -> None:
     port = free_port()
     with samehost.container("nc", "-lkv", "0.0.0.0", str(port)) as container:
         until(lambda: samehost.states(port) == ["active"], "the mirror")
@@ -105,6 +105,36 @@ def test_a_killed_desktop_leaves_no_container(sandbox: SandboxHome, server: SshS
 
 
 # The engine alone.
+
+
+class ContextSamehost(Samehost):
+    """One that knows the sandbox as a context of the docker command."""
+
+    machine = "docker-sandbox"
+
+    def __init__(self, sandbox: SandboxHome) -> None:
+        super().__init__()
+        self._sandbox = sandbox
+        folder = self.home / "docker"
+        context = folder / "contexts" / "meta" / "0" / "meta.json"
+        context.parent.mkdir(parents=True)
+        endpoint = {"Host": sandbox.sandbox.docker_host()}
+        context.write_text(json.dumps({"Name": "sandbox", "Endpoints": {"docker": endpoint}}))
+        self.environment["DOCKER_CONFIG"] = str(folder)
+        (self.home / "settings.json").write_text(json.dumps({"hostNetworkingEnabled": True}))
+
+
+def test_a_docker_context_is_found_and_attached(sandbox: SandboxHome) -> None:
+    samehost = ContextSamehost(sandbox)
+    try:
+        samehost.run("up", "--machine", samehost.machine)
+        machine = samehost.status()["machine"]
+        assert (machine["kind"], machine["state"]) == ("docker", "connected")
+        assert machine["transport"] == "stdio"
+        both_examples_work(samehost)
+    finally:
+        samehost.remove()
+    until(lambda: containers(sandbox) == [], "its container to go")
 
 
 def with_agent(machine: DockerMachine, story: Callable[[AgentHandle], Awaitable[None]]) -> None:
