@@ -1,6 +1,6 @@
 """Makes the image of the helper container: Debian's Python and nothing else, for `docker load`.
 
-    python3.N-minimal, libpython3.N-stdlib ─▶ one layer ─▶ build/samehost-helper-ARCH.tar.gz
+    python3.N-minimal, libpython3.N-stdlib ─▶ one layer ─▶ build/samehost-helper-ARCH.tar
 
 Made where a package of Samehost is built, for the architecture of that computer: the package puts
 it into share/samehost, where `desktop/machines/helper_image.py` looks for it. The form is that of
@@ -69,8 +69,7 @@ def build_helper_image(folder: Path = BUILD_FOLDER) -> Path:
     image = _image(layer.getvalue(), MACHINES[platform.machine()], key)
     folder.mkdir(parents=True, exist_ok=True)
     new = target.with_suffix(f".{os.getpid()}")
-    with new.open("wb") as file, gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed:
-        packed.write(image)
+    new.write_bytes(image)
     new.rename(target)
     return target
 
@@ -115,7 +114,10 @@ def fill_with_python(root: RootArchive, without: frozenset[str] = frozenset()) -
 
 
 def _image(layer: bytes, architecture: str, key: str) -> bytes:
-    """A tar file as of `docker save`; its manifest comes first, so that it is quickly read."""
+    """A tar file as of `docker save`; its manifest comes first, so that it is quickly read.
+
+    The layer is compressed, which all engines take, and not the whole, which Podman 4 does not.
+    """
     digest = hashlib.sha256(layer).hexdigest()
     config = {
         "architecture": architecture,
@@ -132,7 +134,7 @@ def _image(layer: bytes, architecture: str, key: str) -> bytes:
         root = RootArchive(archive)
         root.file("manifest.json", _json(manifest), 0o644)
         root.file("config.json", _json(config), 0o644)
-        root.file("layer.tar", layer, 0o644)
+        root.file("layer.tar", gzip.compress(layer, COMPRESSION, mtime=0), 0o644)
     return image.getvalue()
 
 

@@ -53,16 +53,24 @@ TRY_SECONDS: Final = 30.0
 _LOOK: Final = """\
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 while read -r engine; do
-    $engine image ls --format 'image {{.Repository}}:{{.Tag}}' </dev/null 2>/dev/null || continue
+    said=$(eval "$engine info" </dev/null 2>/dev/null) || continue
+    if printf %s "$said" | grep -Eq '^ *rootless(: true)?$'; then
+        echo "rootless $engine"
+        continue
+    fi
+    list="$engine image ls --format 'image {{.Repository}}:{{.Tag}}'"
+    eval "$list" </dev/null 2>/dev/null || continue
     for form in '{{.Architecture}}' '{{.Host.Arch}}'; do
-        $engine info --format "architecture $form" </dev/null 2>/dev/null && break
+        said=$(eval "$engine info --format '$form'" </dev/null 2>/dev/null) && break
     done
+    echo "architecture $said"
     echo "engine $engine"
     exit
 done
 exit 1
 """
-"""Engines are on standard input, a line each; what is printed speaks of the first that answers."""
+"""Engines are on standard input, a line each; what is printed speaks of the first that answers and
+is root: one that is not says so, as docker and nerdctl do among their security options."""
 
 _TRY: Final = "import sys; sys.exit(sys.version_info < (3, 9))"
 _NO_RIGHTS: Final = "run --rm --pull=never --network=none --cap-drop=ALL --entrypoint=python3"
@@ -116,8 +124,10 @@ async def find_helper(
         word, _, value = line.partition(" ")
         told.setdefault(word, []).append(value)
     if look.status or not told.get("engine"):
+        rootless = ", ".join(told.get("rootless", ()))
         raise MachineUnreachableError(
-            "there is no container engine that could run the agent",
+            "there is no container engine that could run the agent"
+            + (f", only one without root: {rootless}" if rootless else ""),
             "allow the user docker (sudo usermod -aG docker USER), podman as root, or nerdctl",
         )
     (engine, *_), images = told["engine"], told.get("image", [])

@@ -1,6 +1,6 @@
 """The image of the helper container, as it comes with a package of Samehost.
 
-    share/samehost/samehost-helper-ARCH.tar.gz ─▶ tag and bytes ─▶ `docker load` in the machine
+    share/samehost/samehost-helper-ARCH.tar ─▶ tag and bytes ─▶ `docker load` in the machine
 
 Rules: which architecture is meant is the machine's own word for it (uname(1)); a computer may have
 images for several. Where a package has none, that is told, and nothing is fetched. Counterparts:
@@ -21,7 +21,7 @@ __all__ = ["ARCHIVE_NAME", "REPOSITORY", "HelperImage", "find_image", "usual_fol
 
 REPOSITORY: Final = "samehost/helper"
 """Under this name a machine's engine keeps the image; its tag is the hash of its content."""
-ARCHIVE_NAME: Final = "samehost-helper-{}.tar.gz"
+ARCHIVE_NAME: Final = "samehost-helper-{}.tar"
 
 SAME: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 """What images call an architecture, and what Linux does."""

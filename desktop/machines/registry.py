@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -40,7 +40,7 @@ __all__ = ["DEFAULT_MACHINE", "Registry", "meant"]
 
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
 
-NOT_YET: Final = {
+NOT_YET: Final[Mapping[type, str]] = {
     WslWay: "samehost cannot get into a WSL distribution yet",
 }
 """Ways in that nothing here can go."""

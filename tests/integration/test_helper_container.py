@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from desktop.transports.probe import probe
 from link.outcome import Outcome
 from scripts.helper_image import build_helper_image
 from tests.integration.conftest import SandboxHome
-from tests.integration.engines import Inside
+from tests.integration.engines import ROOT, Inside, Podman
 from tests.integration.privileged import allow_privileged
 from tests.integration.python_image import PYTHON_IMAGE, build_python_image
 from tests.integration.samehost import IMAGE, Samehost, free_port, talk, until
@@ -222,6 +223,29 @@ def test_no_other_image_gets_such_rights(sandbox: SandboxHome, tmp_path: Path) -
         assert "pull python:3-slim" in caught.value.remedy
     finally:
         sandbox.docker("image", "rm", PYTHON_IMAGE)
+
+
+def podman_of(sandbox: SandboxHome, podman: Podman) -> str:
+    """Its command as one of this computer's."""
+    return shlex.join(Inside(sandbox).command(*podman._command))
+
+
+def test_podman_takes_our_image(sandbox: SandboxHome) -> None:
+    podman = Podman(Inside(sandbox))
+    engine = podman_of(sandbox, podman)
+    for _ in range(2):
+        helper = asyncio.run(find_helper(LocalShell(), ("no-such-engine", engine)))
+        assert helper.engine == engine
+        listed = podman.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+        assert [each.partition("/")[2] for each in listed] == [helper.image]
+
+
+def test_an_engine_without_root_is_passed_over_and_told(sandbox: SandboxHome) -> None:
+    inside = Inside(sandbox)
+    inside.run("mkdir", "-p", ROOT)
+    engine = podman_of(sandbox, Podman.rootless(inside))
+    with pytest.raises(MachineUnreachableError, match=r"only one without root: .*podman"):
+        asyncio.run(find_helper(LocalShell(), (engine,)))
 
 
 def test_without_an_engine_there_is_no_helper() -> None:
