@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,13 @@ import pytest
 
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.docker_engine import DockerMachine
+from desktop.machines.doors import StdioOrder
 from desktop.machines.helper_container import CONTAINER_PREFIX, IS_ROOT, Helper, find_helper
 from desktop.machines.helper_image import REPOSITORY, find_image
 from desktop.machines.launch import AgentStartError
 from desktop.machines.local_shell import LocalShell
 from desktop.machines.machine import AgentHandle, end_agent
+from desktop.machines.remote import start_agent
 from desktop.transports.probe import probe
 from link.outcome import Outcome
 from scripts.helper_image import build_helper_image
@@ -225,13 +228,22 @@ def test_no_other_image_gets_such_rights(sandbox: SandboxHome, tmp_path: Path) -
         sandbox.docker("image", "rm", PYTHON_IMAGE)
 
 
+@pytest.fixture
+def podman(sandbox: SandboxHome) -> Iterator[Podman]:
+    """It has no images, and has none afterwards."""
+    if shutil.which("podman") is None:
+        pytest.skip("needs podman: scripts/setup engines")
+    podman = Podman(Inside(sandbox))
+    yield podman
+    podman.run("image", "rm", "--all", "--force")
+
+
 def podman_of(sandbox: SandboxHome, podman: Podman) -> str:
     """Its command as one of this computer's."""
     return shlex.join(Inside(sandbox).command(*podman._command))
 
 
-def test_podman_takes_our_image(sandbox: SandboxHome) -> None:
-    podman = Podman(Inside(sandbox))
+def test_podman_takes_our_image(sandbox: SandboxHome, podman: Podman) -> None:
     engine = podman_of(sandbox, podman)
     for _ in range(2):
         helper = asyncio.run(find_helper(LocalShell(), ("no-such-engine", engine)))
@@ -240,6 +252,26 @@ def test_podman_takes_our_image(sandbox: SandboxHome) -> None:
         assert [each.partition("/")[2] for each in listed] == [helper.image]
 
 
+def test_podman_runs_the_agent_in_it(sandbox: SandboxHome, podman: Podman) -> None:
+    inside = Inside(sandbox)
+    inside.run("tee", "/run/containers.conf", text="[containers]\npids_limit = 0\n")
+    command = [*podman._command, "--runtime=runc"]
+    engine = inside.command("env", "CONTAINERS_CONF=/run/containers.conf", *command)
+
+    async def body() -> None:
+        helper = await find_helper(LocalShell(), (shlex.join(engine),))
+        handle = await start_agent(
+            LocalShell(), StdioOrder(), os.urandom(32), script=helper.script()
+        )
+        await probe(handle.transport)
+        assert podman.run("ps", "--format", "{{.Names}}").startswith(CONTAINER_PREFIX)
+        await end_agent(handle.process, handle.transport)
+
+    asyncio.run(body())
+    assert podman.run("ps", "-a", "--format", "{{.Names}}") == ""
+
+
+@pytest.mark.usefixtures("podman")
 def test_an_engine_without_root_is_passed_over_and_told(sandbox: SandboxHome) -> None:
     inside = Inside(sandbox)
     inside.run("mkdir", "-p", ROOT)
