@@ -17,8 +17,8 @@ from desktop.transports.transport import Transport
 __all__ = ["LIMITS", "ParamikoTransport"]
 
 LIMITS: Final = (
-    "encryption in Python is several times slower than that of ssh; Unix sockets cannot be"
-    " forwarded, certificates of hosts and keys on cards are not known: install OpenSSH's client"
+    "about half as fast as ssh, for it encrypts in Python; Unix sockets cannot be forwarded,"
+    " certificates of hosts and keys on cards are not known: install OpenSSH's client"
 )
 """What a person should know who uses this way (facts: performance, SSH)."""
 
