@@ -5,8 +5,8 @@
 
 Rules: see `Shell`. What paramiko does blocks, and so is done in threads; bytes are moved by one
 (`paramiko_pump.py`). After `aclose` none of them is left. Whoever can be asked is asked for what
-only a person knows (`desktop/prompter.py`); answers are kept in memory until `aclose`, so that a
-lost connection is made anew without asking again.
+only a person knows (`desktop/prompter.py`); what let us in is kept in memory as long as the shell
+is, so that a lost connection is made anew without asking again.
 
 Limits: see `desktop/transports/paramiko.py` and `ssh_config.py`. sshd_config(5) may allow
 fewer programs at once (MaxSessions, 10 by default); streams do not count.
@@ -31,7 +31,7 @@ from desktop.machines.paramiko_process import ChannelProcess
 from desktop.machines.paramiko_pump import CONNECTION_ENDED, Pump
 from desktop.machines.process import ChildProcess, Process
 from desktop.machines.quoting import login_command
-from desktop.machines.shell import Shell, ShellError
+from desktop.machines.shell import Shell, ShellError, ShellTrouble
 from desktop.machines.ssh_config import Hop, way_to
 from desktop.machines.ssh_destination import SshDestination
 from desktop.prompter import NobodyToAskError, Prompter, prompter
@@ -108,7 +108,6 @@ class ParamikoShell(Shell):
         """See `Shell`."""
         async with self._connecting:
             line, self._line = self._line, None
-            self._answers.forget()
             if line is not None:
                 await uninterrupted(line.aclose(self._threads))
         await uninterrupted(self._threads.aclose())
@@ -137,7 +136,7 @@ class ParamikoShell(Shell):
             await self._threads.run("ssh: log-in", connection.open)
         except BaseException as error:
             questions.cancel()
-            if isinstance(error, ShellError):
+            if _is_refusal(error):
                 self._answers.forget()
             await uninterrupted(line.aclose(self._threads))
             raise
@@ -211,6 +210,10 @@ class _Questions:
     async def _ask(self, person: Prompter, question: str, is_secret: bool) -> str:
         self._asking = asyncio.current_task()
         return await person.ask(question, is_secret=is_secret)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, ShellError) and error.trouble is ShellTrouble.AUTHENTICATION_FAILED
 
 
 def _begun(connection: Connection, command: str) -> paramiko.Channel:

@@ -172,7 +172,9 @@ def test_a_method_that_is_configured_not_to_be_used_is_not(tmp_path: Path) -> No
     assert not person.asked
 
 
-def test_an_answer_serves_again_when_the_connection_was_lost_until_the_end(tmp_path: Path) -> None:
+def test_an_answer_serves_again_when_the_connection_was_lost_until_it_is_refused(
+    tmp_path: Path,
+) -> None:
     person = Person(Password=[PASSWORD, PASSWORD])
 
     async def story(shell: ParamikoShell) -> None:
@@ -185,8 +187,14 @@ def test_an_answer_serves_again_when_the_connection_was_lost_until_the_end(tmp_p
         await shell.connect()
         await shell.aclose()
         fake._left = ["password"]
-        with pytest.raises(ShellError, match="nobody could be asked"):
-            await shell.connect()
+        await shell.connect()
+        await shell.aclose()
+        fake._left, fake._password = ["password"], "changed meanwhile"
+        for tried in (1, 0):
+            fake.tried.clear()
+            with pytest.raises(ShellError, match="nobody could be asked"):
+                await shell.connect()
+            assert len(fake.tried) == tried
         await shell.aclose()
 
     with fake_ssh_server(FakeSshServer(["password"], password=PASSWORD)) as fake:
