@@ -30,7 +30,7 @@ __all__ = ["CONNECT_SECONDS", "Connection", "as_shell_error"]
 CONNECT_SECONDS: Final = 10.0
 """For a server to answer, where the configuration has no ConnectTimeout."""
 GREETING_SECONDS: Final = 15.0
-"""For its first word, and for the exchange of keys."""
+"""For its first word and the exchange of keys; paramiko's own limits are there for the thread."""
 ANSWER_SECONDS: Final = 300.0
 """For a log-in, at which a person may have to type."""
 CHANNEL_SECONDS: Final = 10.0
@@ -101,7 +101,7 @@ class Connection:
     def _reach(self, hop: Hop) -> None:
         transport = paramiko.Transport(self._socket_to(hop))
         transport.daemon = True
-        transport.banner_timeout = transport.handshake_timeout = GREETING_SECONDS
+        transport.banner_timeout = transport.handshake_timeout = 2 * GREETING_SECONDS
         transport.auth_timeout = ANSWER_SECONDS
         transport.channel_timeout = CHANNEL_SECONDS
         self._transports.append(transport)
@@ -111,6 +111,8 @@ class Connection:
         name = hop.known_as or host_name(hop.host, hop.port)
         _prefer(transport.get_security_options(), known.kinds(name))
         transport.start_client(timeout=GREETING_SECONDS)
+        if not transport.initial_kex_done:
+            raise TimeoutError
         if not hop.trusts_any_key:
             _check(transport.get_remote_server_key(), known, name, hop)
         log_in(transport, hop, self._ask)

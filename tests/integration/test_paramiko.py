@@ -204,6 +204,15 @@ def test_one_that_is_no_ssh_server_is_told(server: SshServer) -> None:
     asyncio.run(story())
 
 
+def test_one_that_says_nothing_is_given_up(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.machines.paramiko_connection.GREETING_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = trouble(replace(server.destination(), port=silent.getsockname()[1]))
+    assert error.trouble is ShellTrouble.TIMED_OUT
+
+
 # What goes over it.
 
 
