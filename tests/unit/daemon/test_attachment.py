@@ -26,6 +26,9 @@ LOST = ShellError(ShellTrouble.UNREACHABLE, "the connection was lost", "wait")
 class Events:
     """Nobody who wants to know."""
 
+    def reached_by(self, ports: frozenset[tuple[str, int]]) -> None:
+        raise AssertionError(f"no machine was reached by {ports}")
+
     def link_up(self, link: AgentLink) -> None: ...
 
     def link_down(self, reason: str) -> None: ...
