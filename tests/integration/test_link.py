@@ -20,6 +20,7 @@ from link.wire import OpenRequest
 from tests.integration.both_ends import (
     KINDS,
     PATIENCE,
+    SECRET,
     Desktop,
     ask,
     both,
@@ -27,6 +28,7 @@ from tests.integration.both_ends import (
     run,
     until,
 )
+from vmagent.agent import Agent, AgentConfig
 from vmagent.door import MAX_NEWCOMERS
 
 
@@ -286,5 +288,29 @@ def test_clients_wait_while_the_link_is_away_and_are_served_when_it_is_back(
             await ends.desktop.start()
             assert await asked == b"patience"
             client.close()
+
+    run(story)
+
+
+def test_an_agent_to_which_no_desktop_comes_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmagent.agent.ORPHAN_SECONDS", 0.2)
+
+    async def story() -> None:
+        await asyncio.wait_for(Agent(AgentConfig(SECRET, ())).run(), PATIENCE)
+
+    asyncio.run(story())
+
+
+def test_an_agent_whose_desktop_is_lost_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def story() -> None:
+        async with both(kind) as ends:
+            await ends.desktop.start()
+            assert isinstance(await ends.desktop.next(), Welcome)
+            monkeypatch.setattr("vmagent.agent.ORPHAN_SECONDS", 0.2)
+            assert ends.desktop.running is not None
+            ends.desktop.running.cancel()
+            await asyncio.wait_for(asyncio.shield(ends.task), PATIENCE)
 
     run(story)
