@@ -180,29 +180,32 @@ class RemoteMachine(Machine):
 
     async def _start_agent(self, secret: bytes, order: DoorOrder) -> AgentHandle:
         """On the machine itself, or where that cannot be in a container of it."""
+        why: AgentStartError | None = None
         if self._helper is None:
             try:
                 return await start_agent(self.shell, order, secret, self._may_use_ebpf)
             except AgentStartError as error:
                 if error.outcome not in HELPED:
                     raise
+                why = error
                 self._helper = await self._find_helper(error)
         if isinstance(order, UnixOrder):
             raise TransportError("a socket in the helper container is not one of the machine")
         script = self._helper.script()
         try:
             return await start_agent(self.shell, order, secret, self._may_use_ebpf, script=script)
-        except AgentStartError:
+        except AgentStartError as error:
             self._helper = None  # it may have lost its image: what there is is looked at anew
-            raise
+            if why is None:
+                raise
+            raise _neither(why, error) from error
 
     async def _find_helper(self, why: AgentStartError) -> Helper:
         """Raises `why`, with what there is to do about the helper, if there is none."""
         try:
             helper = await find_helper(self.shell)
         except MachineUnreachableError as error:
-            remedy = f"{why.remedy}\nor, for a helper container ({error.message}): {error.remedy}"
-            raise AgentStartError(why.message, remedy, why.outcome) from error
+            raise _neither(why, error) from error
         log.info("%s: %s; so the agent runs in %s", self.name, why.message, helper)
         return helper
 
@@ -239,6 +242,12 @@ async def start_agent(
         await uninterrupted(end_agent(process, transport))
         raise
     return AgentHandle(process, transport)
+
+
+def _neither(why: AgentStartError, helper: MachineUnreachableError) -> AgentStartError:
+    """Why there is no agent on the machine itself, and what to do about that, or about a helper."""
+    remedy = f"{why.remedy}\nor, for a helper container ({helper.message}): {helper.remedy}"
+    return AgentStartError(why.message, remedy, why.outcome)
 
 
 async def _transport(shell: Shell, process: Process, door: OpenDoor) -> Transport:

@@ -28,7 +28,7 @@ from desktop.machines.ssh_destination import SshDestination
 from tests.integration.conftest import require_root
 from tests.integration.samehost import quiet_ports, until
 
-__all__ = ["LOCAL", "SshServer", "replaced_pythons", "ssh_server"]
+__all__ = ["LOCAL", "SshServer", "replaced_engines", "replaced_pythons", "ssh_server"]
 
 LOCAL: Final = "127.0.0.1"
 UNPACKED: Final = Path(__file__).parents[2] / "build/ssh-server"
@@ -158,6 +158,12 @@ def replaced_pythons(text: str) -> dict[str, str]:
     """Every Python that a log-in may find, replaced by such a program."""
     found = (shutil.which(name, path=SERVERS_PATH) for name in PYTHONS)
     return {os.path.realpath(path): text for path in found if path}
+
+
+def replaced_engines() -> dict[str, str]:
+    """Every container engine of this computer's that a log-in may find, replaced by none."""
+    found = (shutil.which(name, path=SERVERS_PATH) for name in ("docker", "podman", "nerdctl"))
+    return {os.path.realpath(path): "#!/bin/sh\nexit 127\n" for path in found if path}
 
 
 def _environment() -> dict[str, str]:

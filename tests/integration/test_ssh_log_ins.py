@@ -22,7 +22,7 @@ from desktop.machines.ssh_destination import SshDestination
 from desktop.transports.probe import probe
 from link.outcome import Outcome
 from tests.integration.samehost import quiet_ports
-from tests.integration.ssh_server import SshServer, replaced_pythons, ssh_server
+from tests.integration.ssh_server import SshServer, replaced_engines, replaced_pythons, ssh_server
 
 NO_FORWARDS = "AllowTcpForwarding no\nAllowStreamLocalForwarding no"
 NO_PYTHON = "#!/bin/sh\nexit 127\n"
@@ -107,10 +107,12 @@ def test_a_server_that_forbids_a_way_gets_the_next_one(options: str, transport: 
 def test_a_machine_without_a_python_that_will_do_is_told_what_to_install(
     python: str, outcome: Outcome
 ) -> None:
-    with ssh_server(replaced=replaced_pythons(python)) as server:
+    replaced = replaced_pythons(python) | replaced_engines()
+    with ssh_server(replaced=replaced) as server:
         with pytest.raises(AgentStartError) as caught:
             attach(server.destination())
     assert caught.value.outcome is outcome
+    assert "or, for a helper container" in caught.value.remedy
     assert "install Python 3.9" in caught.value.remedy
 
 
