@@ -36,6 +36,7 @@ from link.acceptor import BACKLOG, Acceptor, listen_tcp
 from link.mux.pipe import DescriptorPipe, Pipe, SocketPipe
 from link.mux.pump import MuxPump
 from link.mux.signals import open_signals
+from tests.contract.datagram_ends import until
 from tests.fake_hyperv import FakeHyperv
 from tests.integration.ssh_server import ssh_server
 
@@ -45,6 +46,7 @@ __all__ = [
     "Far",
     "Opened",
     "Program",
+    "end_of",
     "program_with_streams",
     "require_vsock_loopback",
 ]
@@ -130,7 +132,9 @@ async def stdio_socket() -> AsyncIterator[tuple[Transport, Far]]:
     """Both pumps in this process, over a socket pair."""
     far: Far = asyncio.Queue()
     with program_with_streams(far.put_nowait) as program:
-        yield StdioTransport(program), far
+        transport = StdioTransport(program)
+        yield transport, far
+    await end_of(transport)
 
 
 @contextlib.asynccontextmanager
@@ -147,9 +151,11 @@ async def stdio_pipes() -> AsyncIterator[tuple[Transport, Far]]:
         sink = os.open(to_desktop, os.O_RDWR | os.O_NONBLOCK)
         far: Far = asyncio.Queue()
         with _pump(DescriptorPipe(source, sink), far.put_nowait):
-            yield StdioTransport(process), far
+            transport = StdioTransport(process)
+            yield transport, far
         process.kill()
         await process.wait()
+        await end_of(transport)
 
 
 @contextlib.asynccontextmanager
@@ -162,9 +168,11 @@ async def stdio_crumbs() -> AsyncIterator[tuple[Transport, Far]]:
         other, _ = await asyncio.get_running_loop().sock_accept(server)
         far: Far = asyncio.Queue()
         with _pump(SocketPipe(other), far.put_nowait):
-            yield StdioTransport(process), far
+            transport = StdioTransport(process)
+            yield transport, far
         process.kill()
         await process.wait()
+        await end_of(transport)
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +209,11 @@ class Program:
 
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
+
+
+async def end_of(transport: StdioTransport) -> None:
+    """Until it has seen that its program has ended, and has freed all."""
+    await until(lambda: transport._pump.is_closed)
 
 
 @contextlib.contextmanager

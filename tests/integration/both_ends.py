@@ -30,7 +30,7 @@ from link.opening import answer, refuse
 from link.pool import StreamPool
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
-from tests.contract.transport_ways import program_with_streams
+from tests.contract.transport_ways import end_of, program_with_streams
 from vmagent.agent import Agent, AgentConfig
 
 __all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run", "until"]
@@ -108,6 +108,8 @@ async def both(kind: str) -> AsyncIterator[Both]:
             await ends.desktop.stop()
             agent.finish("end of the test")
             await asyncio.wait_for(task, PATIENCE)
+    if isinstance(transport, StdioTransport):
+        await end_of(transport)
 
 
 @contextlib.contextmanager
