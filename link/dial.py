@@ -16,6 +16,7 @@ from typing import Final, Union
 __all__ = [
     "ForbiddenAddressError",
     "dial",
+    "grow_send_buffer",
     "require_loopback",
     "tune",
     "tune_dialled",
@@ -32,6 +33,9 @@ LOCAL_CONGESTION_CONTROL: Final = b"reno"
 """Always there and always allowed (tcp(7)). One that paces, as BBR does, wakes every process on
 the way far more often and costs a third of the throughput where there is no network to spare."""
 
+
+_SO_SNDBUFFORCE: Final = 32
+"""asm-generic/socket.h; only where it is missing is it an error, or for others than root."""
 
 REMEMBERED_ADDRESSES: Final = 256
 """Addresses that need not be looked at again: of those that are dialled there are few."""
@@ -92,6 +96,17 @@ def tune_near(sock: socket.socket) -> None:
 def tune_local(sock: socket.socket) -> None:
     """`tune` for a socket, or listener, whose peers are on this computer or in its machine."""
     _set(sock, _STREAM + _WATCHFUL + _NEAR)
+
+
+def grow_send_buffer(sock: socket.socket, size: int) -> None:
+    """Let so many bytes wait in a socket, or as many as the kernel allows this process.
+
+    Root may go beyond net.core.wmem_max (socket(7), SO_SNDBUFFORCE).
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, size)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
 
 def tune_dialled(sock: socket.socket) -> None:

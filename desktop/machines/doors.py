@@ -39,10 +39,11 @@ class TcpOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="tcp"):
 class UnixOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="unix"):
     """Listen on a Unix socket that only user `owner` of the machine, and root, may connect to.
 
-    None means the user of the log-in, whoever that is.
+    None means the user of the log-in, whoever that is. `buffer_bytes` is as `UnixTransport` has it.
     """
 
     owner: int | None = None
+    buffer_bytes: int = 0
 
 
 class VsockOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="vsock"):

@@ -12,6 +12,7 @@ import socket
 from typing import Final
 
 from desktop.transports.transport import Transport, TransportError
+from link.dial import grow_send_buffer
 
 __all__ = ["UnixTransport"]
 
@@ -21,13 +22,18 @@ FULL_PAUSE_SECONDS: Final = 0.01
 
 
 class UnixTransport(Transport):
-    """Dials the socket at `path`."""
+    """Dials the socket at `path`.
+
+    `buffer_bytes` may wait in a stream, either way; 0 leaves it to the kernel, whose 208 KiB
+    (unix(7), net.core.wmem_default) are right where something slower is behind.
+    """
 
     name = "unix"
     carries_reset = False
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], buffer_bytes: int = 0) -> None:
         self.path = os.fspath(path)
+        self._buffer_bytes = buffer_bytes
 
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
@@ -37,6 +43,8 @@ class UnixTransport(Transport):
             raise TransportError(f"no socket: {error.strerror}") from error
         try:
             sock.setblocking(False)
+            if self._buffer_bytes:
+                grow_send_buffer(sock, self._buffer_bytes)
             async with asyncio.timeout(CONNECT_SECONDS):
                 await _connect(sock, self.path)
         except TimeoutError as error:

@@ -28,7 +28,7 @@ def open_entrance(door: Mapping[str, Any]) -> Entrance:
         return TcpEntrance(str(door["address"]), int(door["port"]), str(door["peer"]))
     if kind == "unix":
         owner = door["owner"]
-        return UnixEntrance(None if owner is None else int(owner))
+        return UnixEntrance(None if owner is None else int(owner), int(door["buffer_bytes"]))
     if kind == "vsock":
         return VsockEntrance(int(door["port"]))
     if kind == "stdio":

@@ -14,6 +14,7 @@ import tempfile
 from typing import Any, Final
 
 from link.acceptor import BACKLOG, Acceptor
+from link.dial import grow_send_buffer
 from vmagent.doors.entrance import Admit, Entrance, Finish, watch_input
 
 __all__ = ["UnixEntrance"]
@@ -26,11 +27,15 @@ FOR_ITS_OWNER: Final = 0o600
 
 
 class UnixEntrance(Entrance):
-    """See the module. `owner` is a user id, None for that of the log-in. Raises OSError."""
+    """See the module. `owner` is a user id, None for that of the log-in. Raises OSError.
+
+    `buffer_bytes` may wait in a stream towards the desktop; 0 leaves it to the kernel.
+    """
 
     carries_reset = False
 
-    def __init__(self, owner: int | None = None) -> None:
+    def __init__(self, owner: int | None = None, buffer_bytes: int = 0) -> None:
+        self._buffer_bytes = buffer_bytes
         self._folder = _make_folder()
         self._path = os.path.join(self._folder, SOCKET_NAME)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -55,7 +60,14 @@ class UnixEntrance(Entrance):
 
     def begin(self, admit: Admit, finish: Finish) -> None:
         """See `Entrance`."""
-        self._acceptor = Acceptor(self._sock, admit)
+
+        def admit_grown(stream: socket.socket) -> None:
+            # It does not get what the listener has (unix(7)).
+            if self._buffer_bytes:
+                grow_send_buffer(stream, self._buffer_bytes)
+            admit(stream)
+
+        self._acceptor = Acceptor(self._sock, admit_grown)
         watch_input(finish)
 
     def close(self) -> None:
