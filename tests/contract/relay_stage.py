@@ -169,6 +169,7 @@ class Joined:
         self.served: Flow | None = None
         self.home: dict[str, Stream] = {}
         self.both_home = asyncio.Event()
+        self._is_closed = False
         self.near.home = partial(self._came_home, "near")
         self.far.home = partial(self._came_home, "far")
         self._reader = OpenReader(self.far, self._opened, _ignore, ends.listener.readiness)
@@ -190,6 +191,8 @@ class Joined:
 
     def _came_home(self, end: str, stream: Stream) -> None:
         self.home[end] = stream
+        if self._is_closed:
+            self._close_home(end)
         if len(self.home) == len(("near", "far")):
             self.both_home.set()
 
@@ -204,13 +207,17 @@ class Joined:
         assert self.told == [self.flow]
 
     def close(self) -> None:
-        """Close what is the test's."""
-        for end, stream in self.home.items():
-            relay = self.ends.opener if end == "near" else self.ends.listener
-            relay.readiness.forget(stream.fileno())
-            stream.close()
+        """Close what is the test's, and what comes home later."""
+        self._is_closed = True
+        for end in list(self.home):
+            self._close_home(end)
         self.client.close()
         self.server.close()
+
+    def _close_home(self, end: str) -> None:
+        relay = self.ends.opener if end == "near" else self.ends.listener
+        relay.readiness.forget(self.home[end].fileno())
+        self.home.pop(end).close()
 
 
 def streams(*, may_be_raw: bool = True) -> tuple[Stream, Stream]:
