@@ -82,7 +82,7 @@ class RemoteMachine(Machine):
         self._may_use_ebpf = may_use_ebpf
         self._doors = list(shell.doors)
         self._had_agent = False
-        self._helper: Helper | None = None
+        self._helper: tuple[Helper, AgentStartError] | None = None
 
     @property
     def own_ports(self) -> frozenset[tuple[str, int]]:  # type: ignore[override]
@@ -180,24 +180,21 @@ class RemoteMachine(Machine):
 
     async def _start_agent(self, secret: bytes, order: DoorOrder) -> AgentHandle:
         """On the machine itself, or where that cannot be in a container of it."""
-        why: AgentStartError | None = None
         if self._helper is None:
             try:
                 return await start_agent(self.shell, order, secret, self._may_use_ebpf)
             except AgentStartError as error:
                 if error.outcome not in HELPED:
                     raise
-                why = error
-                self._helper = await self._find_helper(error)
+                self._helper = (await self._find_helper(error), error)
+        helper, why = self._helper
         if isinstance(order, UnixOrder):
             raise TransportError("a socket in the helper container is not one of the machine")
-        script = self._helper.script()
+        script = helper.script()
         try:
             return await start_agent(self.shell, order, secret, self._may_use_ebpf, script=script)
         except AgentStartError as error:
             self._helper = None  # it may have lost its image: what there is is looked at anew
-            if why is None:
-                raise
             raise _neither(why, error) from error
 
     async def _find_helper(self, why: AgentStartError) -> Helper:
