@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent helper bytecode clean setup environment compiler engines ssh peers kernels
+.PHONY: help up down test check bench agent helper bytecode e2e clean setup environment compiler engines ssh peers kernels vm
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -15,8 +15,11 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler engines ssh kernels ## run all tests, or those of TARGET=tests/…
+test: setup compiler engines ssh kernels vm ## run all tests, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET)
+
+e2e: setup vm ## the tests in a whole VM, emulated, that is reached over SSH
+	@$(PYTHON) -m pytest -q tests/e2e/vm
 
 check: environment ## lint, format and types
 	@$(PYTHON) -m ruff check
@@ -59,3 +62,7 @@ peers:
 
 kernels:
 	@scripts/setup kernels
+
+vm: environment
+	@scripts/setup vm
+	@$(PYTHON) -m tests.e2e.vm
