@@ -28,12 +28,15 @@ __all__ = [
 class TcpOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="tcp"):
     """Listen on an address of the machine; on ports of the agent's choice if `port` is 0.
 
-    `peer` is the only address that may connect, "" for any.
+    `peer` is the only address that may connect, "" for any. `carries_reset` is False where streams
+    come in through something that makes an end of a reset, such as SSH's forwarding: both ends have
+    to know, since both keep a flow's frames there for ever (`Stream.may_be_raw`).
     """
 
     address: str
     port: int = 0
     peer: str = ""
+    carries_reset: bool = True
 
 
 class UnixOrder(msgspec.Struct, frozen=True, tag_field="kind", tag="unix"):

@@ -54,7 +54,7 @@ class ParamikoShell(Shell):
     """See the module."""
 
     name = "paramiko"
-    doors = (TcpOrder(HOME, peer=HOME), StdioOrder())
+    doors = (TcpOrder(HOME, peer=HOME, carries_reset=False), StdioOrder())
 
     def __init__(self, destination: SshDestination) -> None:
         self.destination = destination

@@ -222,6 +222,8 @@ def test_streams_reach_each_kind_of_door_that_it_knows(tell: Tell, tmp_path: Pat
             doors: dict[type, OpenDoor] = {UnixOrder: UnixDoor(path), TcpOrder: TcpDoor((port,))}
             for order in shell.doors[:-1]:
                 transport = await shell.forward(doors[type(order)])
+                if isinstance(order, TcpOrder):
+                    assert order.carries_reset == transport.carries_reset
                 await _says_back(transport, b"word")
                 await asyncio.gather(*(_says_back(transport, bytes([n]) * n) for n in range(50)))
                 await transport.aclose()

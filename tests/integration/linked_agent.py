@@ -177,7 +177,7 @@ class Place:
     @contextlib.contextmanager
     def _linked(self, argv: Sequence[str]) -> Iterator[LinkedAgent]:
         machine, host = self.inside.addresses
-        door = {"kind": "tcp", "address": machine, "port": 0, "peer": host}
+        door = {"kind": "tcp", "address": machine, "port": 0, "peer": host, "carries_reset": True}
         order = {"secret": SECRET.hex(), "door": door, "engine_sockets": [self.engine_socket]}
         with _running(argv) as (process, errors):
             print(json.dumps(order), file=process.stdin, flush=True)

@@ -26,12 +26,15 @@ from desktop.transports.paramiko import LIMITS
 from desktop.transports.transport import Transport, TransportError
 from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import IMAGE, free_port, talk, until
+from tests.integration.servers import ECHO
 from tests.integration.ssh_server import SshServer, ssh_server
 from tests.integration.ssh_stage import SshSamehost, server_in
 from tests.integration.test_main_job import web_server
 from tests.unit.machines.received import received
 
 PATIENCE = 20.0
+BULK_BYTES = 4 << 20
+"""More than what is carried before a stream would give up its frames."""
 Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -452,6 +455,23 @@ def test_a_passphrase_is_asked_of_the_person(server: SshServer, tmp_path: Path) 
 # The main job.
 
 
+def echoed(port: int, data: bytes) -> bytes:
+    """What a server gives back that is sent all this, and its end."""
+    with socket.create_connection(("localhost", port), timeout=60) as client:
+
+        def send() -> None:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        heard = b""
+        while part := client.recv(1 << 16):
+            heard += part
+        sender.join()
+    return heard
+
+
 def test_both_documented_examples_work_where_openssh_is_not_installed(
     sandbox_home: SandboxHome,
 ) -> None:
@@ -477,5 +497,9 @@ def test_both_documented_examples_work_where_openssh_is_not_installed(
                 get = ("busybox", "wget", "-q", "-O", "-", f"http://localhost:{web}/")
                 page = samehost.docker("run", "--rm", "--net=host", IMAGE, *get)
                 assert page == "page of the desktop"
+            with samehost.python(ECHO, str(port)):
+                until(lambda: samehost.states(port) == ["active"], "the mirror")
+                bulk = os.urandom(BULK_BYTES)
+                assert echoed(port, bulk) == bulk
         finally:
             samehost.remove()

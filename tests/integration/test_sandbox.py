@@ -503,7 +503,8 @@ def test_the_agent_runs_inside_gets_its_secret_on_standard_input_only_and_ends_w
     told = asyncio.run(body())
     machine, host = sandbox.addresses()
     assert told["secret"] == SECRET.hex()
-    assert told["door"] == {"kind": "tcp", "address": machine, "port": 0, "peer": host}
+    place = {"address": machine, "port": 0, "peer": host}
+    assert told["door"] == {"kind": "tcp", **place, "carries_reset": True}
     assert told["engine_sockets"] == ["/run/docker.sock"]
     assert told["host"] == "sandbox"
     assert "0::/init\n" in str(told["cgroup"])

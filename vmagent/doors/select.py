@@ -25,7 +25,12 @@ def open_entrance(door: Mapping[str, Any]) -> Entrance:
     """
     kind = door["kind"]
     if kind == "tcp":
-        return TcpEntrance(str(door["address"]), int(door["port"]), str(door["peer"]))
+        return TcpEntrance(
+            str(door["address"]),
+            int(door["port"]),
+            str(door["peer"]),
+            carries_reset=bool(door["carries_reset"]),
+        )
     if kind == "unix":
         owner = door["owner"]
         return UnixEntrance(None if owner is None else int(owner), int(door["buffer_bytes"]))

@@ -22,7 +22,10 @@ finding a free one gets slow when half are taken."""
 class TcpEntrance(Entrance):
     """See the module. `peer` is the only address that may come in, "" for any. Raises OSError."""
 
-    def __init__(self, address: str, port: int = 0, peer: str = "") -> None:
+    def __init__(
+        self, address: str, port: int = 0, peer: str = "", *, carries_reset: bool = True
+    ) -> None:
+        self.carries_reset = carries_reset
         self._peer = peer
         self._sockets: list[socket.socket] = []
         self._acceptors: list[Acceptor] = []

@@ -47,7 +47,7 @@ class OpenSshShell(Shell):
     """See the module. `runtime` is where sockets may be."""
 
     name = "openssh"
-    doors = (UnixOrder(), TcpOrder("127.0.0.1"), StdioOrder())
+    doors = (UnixOrder(), TcpOrder("127.0.0.1", carries_reset=False), StdioOrder())
 
     def __init__(self, destination: SshDestination, runtime: Path) -> None:
         self.destination = destination

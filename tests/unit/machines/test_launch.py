@@ -36,7 +36,8 @@ def start(program: str, feed: bytes = b"", seconds: float = 10) -> tuple[TcpDoor
 def test_the_agent_gets_its_order_and_its_door_is_returned() -> None:
     door, output = start(f"print({DOOR!r}, flush=True); print(input())")
     assert door == TcpDoor((4711,))
-    told = {"kind": "tcp", "address": "10.213.0.2", "port": 0, "peer": "10.213.0.1"}
+    place = {"address": "10.213.0.2", "port": 0, "peer": "10.213.0.1"}
+    told = {"kind": "tcp", **place, "carries_reset": True}
     assert json.loads(output) == {
         "secret": "00ff",
         "door": told,

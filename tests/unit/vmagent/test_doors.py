@@ -20,6 +20,8 @@ from vmagent.doors.select import UnknownDoorError, open_entrance
 from vmagent.doors.tcp import PORTS, TcpEntrance
 from vmagent.doors.unix import UnixEntrance
 
+TCP = {"kind": "tcp", "address": "127.0.0.1", "port": 0, "peer": "", "carries_reset": True}
+
 PATIENCE = 10.0
 
 
@@ -101,7 +103,7 @@ def test_streams_come_in_after_begin_and_the_end_of_input_is_the_end(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        door = {"kind": kind, "owner": None, "address": "127.0.0.1", "port": 0, "peer": ""}
+        door = {**TCP, "kind": kind, "owner": None}
         entrance = open_entrance(door)
         place = entrance.answer
         client = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
@@ -133,10 +135,20 @@ def test_a_tcp_door_lets_its_peer_in_and_closes_to_others(monkeypatch: pytest.Mo
     run(story)
 
 
+@pytest.mark.parametrize("carries_reset", [True, False])
+def test_a_tcp_door_is_told_whether_its_streams_carry_resets(carries_reset: bool) -> None:
+    async def story() -> bool:
+        entrance = open_entrance({**TCP, "carries_reset": carries_reset})
+        entrance.close()
+        return entrance.carries_reset
+
+    assert run(story) is carries_reset
+
+
 def test_a_door_that_cannot_be_opened_is_an_error_and_leaves_nothing(folders: Path) -> None:
     async def story() -> None:
         with pytest.raises(OSError, match="assign"):
-            open_entrance({"kind": "tcp", "address": "192.0.2.1", "port": 0, "peer": ""})
+            open_entrance({**TCP, "address": "192.0.2.1"})
         with pytest.raises(UnknownDoorError):
             open_entrance({"kind": "window"})
         with pytest.raises(KeyError):
