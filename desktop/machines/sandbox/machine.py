@@ -152,6 +152,7 @@ class Sandbox(Machine):
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""
+        root = f"/proc/{self.pid}/root"
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
             await asyncio.to_thread(build_agent, bundle)
@@ -162,8 +163,7 @@ class Sandbox(Machine):
         order = Order(secret.hex(), door, ["/run/docker.sock"], self._may_use_ebpf)
         process = await ChildProcess.start(program, environment=environment())
         opened = await launch(process, order, UnixDoor)
-        path = f"/proc/{self.pid}/root{opened.path}"
-        return AgentHandle(process, UnixTransport(path, STREAM_BUFFER_BYTES))
+        return AgentHandle(process, UnixTransport(root + opened.path, STREAM_BUFFER_BYTES))
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)
