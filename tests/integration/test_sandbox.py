@@ -20,6 +20,7 @@ import pytest
 
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.sandbox import Sandbox, boot, record
+from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
@@ -459,8 +460,11 @@ def test_a_home_below_run_stays_visible_inside() -> None:
 AGENT = """
 import json, os, socket, sys, time
 order = json.loads(sys.stdin.readline())
-server = socket.create_server((order["door"]["address"], order["door"]["port"]))
-door = {"kind": "tcp", "ports": [server.getsockname()[1]]}
+path = "/run/stand-in"
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen()
+door = {"kind": "unix", "path": path}
 print(json.dumps({"ready": True, "door": door}), flush=True)
 order["host"] = socket.gethostname()
 order["cgroup"] = open("/proc/self/cgroup").read()
@@ -469,6 +473,7 @@ order["environment"] = dict(os.environ)
 client, _ = server.accept()
 client.sendall(json.dumps(order).encode())
 client.close()
+os.unlink(path)
 sys.stdin.read()
 """
 SECRET = bytes(range(32))
@@ -501,10 +506,8 @@ def test_the_agent_runs_inside_gets_its_secret_on_standard_input_only_and_ends_w
         return dict(told)
 
     told = asyncio.run(body())
-    machine, host = sandbox.addresses()
     assert told["secret"] == SECRET.hex()
-    place = {"address": machine, "port": 0, "peer": host}
-    assert told["door"] == {"kind": "tcp", **place, "carries_reset": True}
+    assert told["door"] == {"kind": "unix", "owner": 0, "buffer_bytes": STREAM_BUFFER_BYTES}
     assert told["engine_sockets"] == ["/run/docker.sock"]
     assert told["host"] == "sandbox"
     assert "0::/init\n" in str(told["cgroup"])

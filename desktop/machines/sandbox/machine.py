@@ -34,7 +34,7 @@ from desktop.settings.values import DEFAULT_SANDBOX_NETWORK
 from desktop.tasks import uninterrupted
 from desktop.transports.unix import UnixTransport
 
-__all__ = ["Sandbox"]
+__all__ = ["STREAM_BUFFER_BYTES", "Sandbox"]
 
 NAME_PATTERN: Final = re.compile(r"sandbox(-[a-z0-9]{1,8})?")
 
