@@ -95,10 +95,11 @@ def test_neither_the_vms_own_daemons_nor_the_way_into_it_are_mirrored(samehost: 
     assert "active" not in samehost.states(samehost.vm.port, "host")
 
 
-def test_an_ordinary_user_who_may_become_root_has_the_same(vm: Vm) -> None:
+def test_an_ordinary_user_who_may_become_root_has_the_same(own_vm: Vm) -> None:
+    # In the others' VM there is another Samehost, which would have the port.
     port = free_port()
     with (
-        attached(vm, USER) as samehost,
+        attached(own_vm, USER) as samehost,
         samehost.python(GREETER, "0.0.0.0", str(port), "", "it is me"),
     ):
         eventually(lambda: samehost.states(port) == ["active"], "the mirror")
