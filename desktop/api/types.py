@@ -27,7 +27,10 @@ __all__ = [
 
 
 class MachineStatus(msgspec.Struct, frozen=True):
-    """A machine in use. `state`: stopped starting connecting connected reconnecting failed."""
+    """A machine in use. `state`: stopped starting connecting connected reconnecting failed.
+
+    `transport_limits` is what a person should know of the transport, "" for nothing.
+    """
 
     name: str
     kind: str
@@ -36,6 +39,7 @@ class MachineStatus(msgspec.Struct, frozen=True):
     agent_version: str
     transport: str
     watcher: str
+    transport_limits: str = ""
 
 
 class PortCounts(msgspec.Struct, frozen=True):

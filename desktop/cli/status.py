@@ -52,6 +52,7 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "agent_version": "",
         "transport": "",
         "watcher": "",
+        "transport_limits": "",
     }
     return {
         "version": VERSION,
@@ -87,15 +88,17 @@ def _text(status: dict[str, Any]) -> str:
 def _machine(machine: dict[str, Any]) -> str:
     kind = f" ({clean(machine['kind'])})" if machine["kind"] != machine["name"] else ""
     name = clean(machine["name"]) + kind
+    limits = machine["transport_limits"]
+    transport = machine["transport"] + (f" ({limits})" if limits else "")
     details = [
-        clean(f"{label}{machine[key]}")
-        for label, key in (
-            ("kernel ", "kernel"),
-            ("agent ", "agent_version"),
-            ("over ", "transport"),
-            ("watching by ", "watcher"),
+        clean(f"{label}{value}")
+        for label, value in (
+            ("kernel ", machine["kernel"]),
+            ("agent ", machine["agent_version"]),
+            ("over ", transport),
+            ("watching by ", machine["watcher"]),
         )
-        if machine[key]
+        if value
     ]
     return ", ".join([f"{name} {paint(machine['state'], sys.stdout)}".strip(), *details])
 

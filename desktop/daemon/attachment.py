@@ -68,6 +68,7 @@ class Attachment:
         self.state = "stopped"
         self.problem = ""
         self.transport_name = ""
+        self.transport_limits = ""
         self.link: AgentLink | None = None
         self._pool = pool
         self._events = events
@@ -183,7 +184,8 @@ class Attachment:
         secret = os.urandom(SECRET_SIZE)
         handle = await machine.start_agent(secret)
         self._events.reached_by(machine.own_ports)
-        self.transport_name = handle.transport.description
+        self.transport_name = handle.transport.name
+        self.transport_limits = handle.transport.limits
         logger = asyncio.get_running_loop().create_task(
             _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"
         )

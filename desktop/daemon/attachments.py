@@ -120,4 +120,5 @@ class Attachments:
             agent_version=welcome.agent_version if welcome else "",
             transport=attachment.transport_name if welcome else "",
             watcher=welcome.watcher if welcome else "",
+            transport_limits=attachment.transport_limits if welcome else "",
         )

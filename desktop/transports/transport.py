@@ -35,11 +35,6 @@ class Transport(abc.ABC):
     most_idle: int = 256
     limits: str = ""
 
-    @property
-    def description(self) -> str:
-        """Its name, with its limits, for a person."""
-        return f"{self.name} ({self.limits})" if self.limits else self.name
-
     @abc.abstractmethod
     async def open(self) -> socket.socket:
         """A new stream. Raises TransportError. Cancelled, it leaves no socket."""
