@@ -36,8 +36,9 @@ from desktop.transports.transport import Transport, TransportError
 
 __all__ = ["Power", "RemoteMachine", "start_agent"]
 
-LAUNCH_SECONDS: Final = 30.0
-"""How long the agent may take to start: a slow or emulated machine takes its time."""
+LAUNCH_SECONDS: Final = 50.0
+"""How long the agent may take to start. On an emulated machine of a busy computer its imports alone
+have taken 28 s; longer than this nobody waits for the first link (`Attachment`)."""
 STATE_SECONDS: Final = 5.0
 """How long a machine may take to say that it is there."""
 CHECK_SECONDS: Final = 5.0
