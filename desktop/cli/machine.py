@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from desktop.api.client import ApiClient
 from desktop.cli.asking import asking
-from desktop.cli.current import check_answers, current_engine, open_registry
+from desktop.cli.current import Engine, check_answers, current_engine, open_registry
 from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
 from desktop.cli.output import Progress, print_json, table, warn
 from desktop.errors import ExitCode, UsageError
@@ -133,11 +133,11 @@ async def _start_or_stop(paths: Paths, name: str, action: str, progress: Progres
 def _env(paths: Paths, name: str | None, as_json: bool) -> None:
     if name is None:
         engine = current_engine(paths)
-        if not engine.docker_host:
-            check_answers(engine)
-        docker_host = engine.docker_host
     else:
-        docker_host = _machine(paths, name).docker_host()
+        engine = Engine(name, _machine(paths, name).docker_host(), enabled=False)
+    docker_host = engine.docker_host
+    if not docker_host:
+        check_answers(engine)
     if as_json:
         print_json({"DOCKER_HOST": docker_host})
     else:

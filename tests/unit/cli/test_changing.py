@@ -15,7 +15,7 @@ from desktop.machines.found.model import Found
 from desktop.paths import Paths
 from desktop.settings.keys import KEYS
 from tests.served_backend import ServedBackend
-from tests.unit.cli.conftest import Command, WordRegistry
+from tests.unit.cli.conftest import Command, WordMachine, WordRegistry
 
 INFO = ["key", "value", "default", "locked"]
 
@@ -278,3 +278,13 @@ def test_without_an_engine_there_is_no_environment(
     served.backend.machine_states["sandbox"].docker_host = ""
     result = samehost("machine", "env")
     assert (result.code, result.out) == (4, "")
+
+
+@pytest.mark.usefixtures("registry")
+def test_nor_is_there_one_for_a_machine_that_is_named(
+    samehost: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WordMachine, "docker_host", lambda _self: "")
+    result = samehost("machine", "env", "sandbox-b")
+    assert (result.code, result.out) == (4, "")
+    assert "the engine of the machine sandbox-b cannot be reached from here" in result.err
