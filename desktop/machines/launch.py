@@ -17,13 +17,14 @@ import asyncio
 import contextlib
 import signal
 import socket
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from desktop.errors import MachineUnreachableError
 from desktop.machines.advice import advice_for
 from desktop.machines.doors import DoorOrder, OpenDoor, TcpDoor, UnixDoor
+from desktop.machines.found.model import text_of
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from link.outcome import Outcome
@@ -199,8 +200,9 @@ async def _last_words(process: Process, printed: bytes = b"") -> str:
         async with asyncio.timeout(OWN_END_SECONDS):
             await process.wait()
     await uninterrupted(_end(process))
-    said: Any = (printed + await process.errors.read(SHOWN_BYTES))[-SHOWN_BYTES:]
-    return str(said.decode(errors="replace").strip() or "it said nothing")
+    errors = await process.errors.read(SHOWN_BYTES)
+    said = text_of(printed) + text_of(errors)  # each as it comes: wsl.exe and Linux differ
+    return said[-SHOWN_BYTES:].strip() or "it said nothing"
 
 
 async def _end(process: Process) -> None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from desktop.errors import MachineUnreachableError, UsageError
@@ -31,19 +30,16 @@ from desktop.machines.machine import Machine
 from desktop.machines.managed import ManagedMachine
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.sandbox import Sandbox
+from desktop.machines.shell import Shell
 from desktop.machines.ssh import SSH_KIND, is_ssh_name, shell_to, ssh_machine
 from desktop.machines.ssh_destination import SshDestination
+from desktop.machines.wsl_shell import WslShell
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
 __all__ = ["DEFAULT_MACHINE", "Registry", "meant"]
 
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
-
-NOT_YET: Final[Mapping[type, str]] = {
-    WslWay: "samehost cannot get into a WSL distribution yet",
-}
-"""Ways in that nothing here can go."""
 
 INSTALL: Final = (
     "install Lima, Colima, Podman, Rancher Desktop or WSL 2 and start its machine, or name a"
@@ -57,7 +53,7 @@ class Registry:
     """The machines of one Samehost, by these settings. It holds nothing open.
 
     `connect` makes the machine through which an agent gets into one that was found; by default
-    that is one reached by SSH, or by its engine alone.
+    that is one reached by SSH, by wsl.exe, or by its engine alone.
     """
 
     def __init__(
@@ -70,7 +66,7 @@ class Registry:
         self._paths = paths
         self._settings = settings or Settings()
         self._connect = connect or self._reached
-        tools = tools or Tools()
+        self._tools = tools = tools or Tools()
         self._sandboxes = SandboxFinder(tools, paths)
         self._finders: tuple[Finder, ...] = (
             ColimaFinder(tools),  # before Lima, which may know the same machines
@@ -88,7 +84,7 @@ class Registry:
         found = [each for seen in sightings for each in seen.machines]
         machines = _without_doubles([*self._chosen(), *found])
         return Sighting(
-            tuple(sorted(map(_attachable, machines), key=lambda each: each.name)),
+            tuple(sorted(machines, key=lambda each: each.name)),
             tuple(finding for seen in sightings for finding in seen.findings),
         )
 
@@ -118,7 +114,7 @@ class Registry:
         sighting = await finder.find()
         for found in sighting.machines:
             if found.name == name:
-                return _attachable(found), finder
+                return found, finder
         raise await self._unknown(name, sighting)
 
     async def choose(self) -> str:
@@ -166,16 +162,21 @@ class Registry:
         way = found.way
         if isinstance(way, EngineWay):
             return DockerMachine(found.name, way.url, may_use_ebpf=self._may_use_ebpf)
-        if not isinstance(way, SshDestination):
-            declined = _attachable(found).declined or "there is no way into it"
+        if way is None:
+            declined = found.declined or "there is no way into it"
             raise MachineUnreachableError(f"samehost cannot get into {found.name}", declined)
         return RemoteMachine(
             found.name,
             found.kind,
-            shell_to(way, self._paths),
+            self._shell(way),
             found.docker_host or _engine_by(way),
             may_use_ebpf=self._may_use_ebpf,
         )
+
+    def _shell(self, way: SshDestination | WslWay) -> Shell:
+        if isinstance(way, WslWay):
+            return WslShell(way.distribution, self._tools)
+        return shell_to(way, self._paths)
 
     async def _unknown(self, name: str, sighting: Sighting) -> UsageError:
         known = ", ".join(each.name for each in (await self.find()).machines) or "none"
@@ -196,15 +197,11 @@ def meant(sighting: Sighting) -> list[str]:
     return running or ([DEFAULT_MACHINE] if may_make_one else [])
 
 
-def _engine_by(way: SshDestination) -> str:
-    """DOCKER_HOST by SSH; "" for what the docker command cannot be told, such as a key."""
-    return "" if way.config or way.identity else way.docker_host
-
-
-def _attachable(found: Found) -> Found:
-    """The same, declined if there is no way in."""
-    why = NOT_YET.get(type(found.way), "") if found.way is not None else ""
-    return found if found.declined or not why else replace(found, declined=why)
+def _engine_by(way: SshDestination | WslWay) -> str:
+    """DOCKER_HOST by SSH; "" for what the docker command cannot be told: a key, or wsl.exe."""
+    if isinstance(way, WslWay) or way.config or way.identity:
+        return ""
+    return way.docker_host
 
 
 def _without_doubles(machines: Iterable[Found]) -> list[Found]:

@@ -25,8 +25,10 @@ from desktop.machines.local_shell import LocalShell
 from desktop.machines.openssh import OpenSshShell
 from desktop.machines.paramiko_shell import ParamikoShell
 from desktop.machines.shell import Shell, ShellError, ShellTrouble
+from desktop.machines.wsl_shell import WslShell
 from desktop.transports.transport import Transport, TransportError
 from tests.contract.datagram_ends import until
+from tests.fake_wsl import FakeWsl
 from tests.integration.ssh_server import SshServer, ssh_server
 from tests.unit.machines.received import received
 
@@ -41,6 +43,16 @@ def server() -> Iterator[SshServer]:
         yield running
 
 
+@pytest.fixture
+def fake_wsl(tmp_path: Path) -> Iterator[FakeWsl]:
+    """A distribution of WSL that is this computer."""
+    (tmp_path / "wsl").mkdir()
+    fake = FakeWsl(tmp_path / "wsl")
+    fake.install("Debian", "Running")
+    yield fake
+    fake.close()
+
+
 def local(_request: pytest.FixtureRequest, _folder: Path) -> Shell:
     return LocalShell()
 
@@ -50,12 +62,17 @@ def openssh(request: pytest.FixtureRequest, folder: Path) -> Shell:
     return OpenSshShell(server.destination(), folder)
 
 
+def wsl(request: pytest.FixtureRequest, _folder: Path) -> Shell:
+    fake: FakeWsl = request.getfixturevalue("fake_wsl")
+    return WslShell("Debian", fake.tools())
+
+
 def paramiko(request: pytest.FixtureRequest, _folder: Path) -> Shell:
     server: SshServer = request.getfixturevalue("server")
     return ParamikoShell(server.destination())
 
 
-@pytest.fixture(params=[local, openssh, paramiko], ids=lambda make: make.__name__)
+@pytest.fixture(params=[local, openssh, paramiko, wsl], ids=lambda make: make.__name__)
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Tells a story about every shell; it has left nothing on this computer afterwards."""
     with tempfile.TemporaryDirectory(prefix="sh-") as folder:

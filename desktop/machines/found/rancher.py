@@ -7,7 +7,9 @@ of this system is not there. The engine's socket is `~/.rd/docker.sock` where th
 (`pkg/rancher-desktop/backend/lima.ts`).
 
 Limit: the application is started and stopped by its own window, or by rdctl, which needs its
-settings to be complete; nothing of that is done here.
+settings to be complete; nothing of that is done here. On Windows it is never attached: its
+containers are in namespaces within the distribution (`assets/scripts/wsl-exec`, "in the default
+namespace" of rancher-desktop #4112), and what wsl.exe starts is outside them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ INSTANCE: Final = "0"
 HOST: Final = "lima-0"
 DISTRIBUTION: Final = "rancher-desktop"
 MOBY: Final = "moby"
+
+ON_WINDOWS: Final = (
+    "samehost cannot get into Rancher Desktop on Windows yet: its containers have a network of"
+    " their own in its WSL distribution"
+)
+NO_WAY: Final = "its machine is not where Rancher Desktop keeps it"
 
 NOT_RUNNING: Final = ("connection refused", "rd-engine.json", "actively refused")
 """What rdctl says when the application does not run: nobody listens, or there is no file that says
@@ -80,7 +88,7 @@ class RancherFinder(Finder):
             if engine == MOBY and isinstance(way, SshDestination)
             else "",
             own_ports=frozenset({("tcp", port)}) if port else frozenset(),
-            declined="" if way else "its machine is not where Rancher Desktop keeps it",
+            declined=ON_WINDOWS if isinstance(way, WslWay) else "" if way else NO_WAY,
             lifecycle=Lifecycle(advice="start or stop Rancher Desktop by its window"),
         )
 

@@ -16,10 +16,11 @@ from desktop.machines.openssh import OpenSshShell
 from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.ssh_destination import SshDestination
+from desktop.machines.wsl_shell import WslShell
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 from tests.fake_tools import FakeTools
-from tests.recordings import colima, docker, lima, podman, wsl
+from tests.recordings import colima, docker, lima, podman, rancher, wsl
 
 
 @pytest.fixture
@@ -155,10 +156,17 @@ def test_tools_that_hang_delay_no_other(fake: FakeTools, paths: Paths) -> None:
     assert fake.survivors() == []
 
 
-def test_ways_that_nothing_can_go_are_said_so(registry: Registry, fake: FakeTools) -> None:
+def test_a_distribution_of_wsl_is_one_to_attach_unless_wsl_does_it_itself(
+    registry: Registry, fake: FakeTools
+) -> None:
     fake.put("wsl.exe", wsl.GERMAN.encode())
     found = {each.name: each for each in find(registry).machines}
-    assert "cannot get into a WSL distribution yet" in found["wsl-Debian"].declined
+    assert found["wsl-Debian"].is_candidate
+    asyncio.run(registry.to_attach("wsl-Debian"))
+    (fake.home / ".wslconfig").write_text("[wsl2]\nnetworkingMode=mirrored\n")
+    fake.script("wsl.exe", f'[ "$2" = --verbose ] || exit 1; cat <<END\n{wsl.GERMAN}END')
+    with pytest.raises(UsageError, match="wsl-Debian is not a machine to attach"):
+        asyncio.run(registry.to_attach("wsl-Debian"))
 
 
 # One by its name
@@ -319,12 +327,26 @@ def test_a_found_machine_is_got_into_by_its_own_ssh_configuration(
     )
 
 
-def test_one_without_a_way_in_cannot_start_an_agent(registry: Registry, fake: FakeTools) -> None:
+def test_a_distribution_of_wsl_is_got_into_by_wsl_exe_and_has_no_engine_here(
+    registry: Registry, fake: FakeTools
+) -> None:
     fake.put("wsl.exe", wsl.ENGLISH.encode())
     machine = asyncio.run(registry.get("wsl-Ubuntu"))
+    assert isinstance(machine, ManagedMachine)
+    inside = machine._reach()
+    assert isinstance(inside, RemoteMachine)
+    assert (inside.name, inside.kind, inside.docker_host()) == ("wsl-Ubuntu", "wsl", "")
+    assert isinstance(inside.shell, WslShell)
+    assert inside.shell.distribution == "Ubuntu"
+    assert inside.own_ports == frozenset()
+
+
+def test_one_without_a_way_in_cannot_start_an_agent(registry: Registry, fake: FakeTools) -> None:
+    fake.put("rdctl", rancher.SETTINGS)
+    machine = asyncio.run(registry.get("rancher"))
     with pytest.raises(MachineUnreachableError) as caught:
         asyncio.run(machine.start_agent(bytes(32)))
-    assert "cannot get into a WSL distribution yet" in caught.value.remedy
+    assert "not where Rancher Desktop keeps it" in caught.value.remedy
 
 
 def test_ssh_servers_are_machines_by_name_and_those_of_the_settings_are_listed(

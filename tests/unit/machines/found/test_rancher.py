@@ -48,11 +48,14 @@ def test_its_data_may_be_elsewhere(fake: FakeTools, tmp_path: Path) -> None:
     assert found.way.config == str(config)
 
 
-def test_on_windows_it_is_a_distribution(fake: FakeTools, tmp_path: Path) -> None:
+def test_on_windows_it_is_a_distribution_and_never_attached(
+    fake: FakeTools, tmp_path: Path
+) -> None:
     (tmp_path / "data" / "rancher-desktop" / "distro").mkdir(parents=True)
     fake.put("rdctl", rancher.SETTINGS)
     (found,) = look(fake, LOCALAPPDATA=str(tmp_path / "data")).machines
     assert found.way == WslWay("rancher-desktop")
+    assert "a network of their own" in found.declined
 
 
 def test_with_containerd_there_is_no_socket_for_docker(fake: FakeTools) -> None:
