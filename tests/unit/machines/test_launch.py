@@ -49,7 +49,7 @@ def test_the_agent_gets_its_order_and_its_door_is_returned() -> None:
 @pytest.mark.parametrize(
     ("order", "told"),
     [
-        (UnixOrder(1000), {"kind": "unix", "owner": 1000}),
+        (UnixOrder(1000, 9), {"kind": "unix", "owner": 1000, "buffer_bytes": 9}),
         (StdioOrder(), {"kind": "stdio"}),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from desktop.transports.unix import UnixTransport
 from vmagent.doors import unix
 from vmagent.doors.entrance import Entrance
 from vmagent.doors.select import UnknownDoorError, open_entrance
@@ -68,7 +69,7 @@ def mode_and_owner(path: str) -> tuple[int, int]:
 
 def test_a_unix_door_is_its_owners_alone_and_leaves_nothing(folders: Path) -> None:
     async def story() -> None:
-        entrance = open_entrance({"kind": "unix", "owner": os.getuid()})
+        entrance = open_entrance({"kind": "unix", "owner": os.getuid(), "buffer_bytes": 1 << 20})
         path = entrance.answer["path"]
         assert entrance.answer == {"kind": "unix", "path": path}
         assert mode_and_owner(path) == (0o600, os.getuid())
@@ -103,7 +104,7 @@ def test_streams_come_in_after_begin_and_the_end_of_input_is_the_end(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        door = {**TCP, "kind": kind, "owner": None}
+        door = {**TCP, "kind": kind, "owner": None, "buffer_bytes": 0}
         entrance = open_entrance(door)
         place = entrance.answer
         client = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
@@ -115,6 +116,25 @@ def test_streams_come_in_after_begin_and_the_end_of_input_is_the_end(
             told.desktop.send(b"words that nobody needs")
             told.desktop.close()
             assert "ended" in await told.reasons.get()
+
+    run(story)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="others get less than they ask for")
+def test_as_much_may_wait_in_a_unix_doors_streams_as_the_order_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 1 << 22
+
+    async def story() -> None:
+        entrance = open_entrance({"kind": "unix", "owner": None, "buffer_bytes": size})
+        with begun(entrance, monkeypatch) as told:
+            near = await UnixTransport(entrance.answer["path"], size).open()
+            with near, await told.streams.get() as far:
+                for end in (near, far):
+                    assert end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= size
+            told.desktop.close()
+            await told.reasons.get()
 
     run(story)
 
@@ -154,7 +174,7 @@ def test_a_door_that_cannot_be_opened_is_an_error_and_leaves_nothing(folders: Pa
         with pytest.raises(KeyError):
             open_entrance({})
         with pytest.raises(OverflowError):
-            open_entrance({"kind": "unix", "owner": -2})
+            open_entrance({"kind": "unix", "owner": -2, "buffer_bytes": 0})
         assert os.listdir(folders) == []
 
     run(story)
