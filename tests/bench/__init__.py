@@ -4,6 +4,7 @@
     python -m tests.bench --quick                  fewer and shorter rounds, about 6 minutes
     python -m tests.bench detection                appear, brief, watching and scan, 6 minutes
     python -m tests.bench peers                    beside other relays, 8 minutes (--quick: 2)
+    python -m tests.bench transports               beside `ssh -L`, 7 minutes (--quick: 2)
     python -m tests.bench --json FILE ping rest    some of it, the rounds' values as JSON as well
     python -m tests.bench --of FILE --plot SVG --page MARKDOWN
                                                    of a run's JSON, the picture and the page
@@ -48,10 +49,10 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
                CPU per GiB and per million datagrams
     compared-host
                the other origin: connections per second, beside direct and docker-proxy
-    ssh        a second Samehost that knows the machine as an SSH server only: `up` to its first
-               mirror; TCP beside direct and plain `ssh -L` (`ssh.py`)
-    stdio      TCP as in `compared`, by streams in the agent's standard input and output beside
-               streams over TCP
+    transports beside direct and plain `ssh -L`, in turn (`transports.py`): a Samehost each by unix,
+               tcp, stdio, openssh and paramiko; `up` to the first mirror over SSH; TCP
+               throughput, round trips alone and beside 7 bulk flows, connections per second; CPU
+               per GiB
     start      of a daemon; of an agent, and until its first mirror
 
 The tiers are "eBPF", "events" (of destroyed sockets, and polling) and "polling". The agent is the

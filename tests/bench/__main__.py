@@ -25,10 +25,9 @@ from tests.bench.flows import measure_flows, measure_start
 from tests.bench.page import page
 from tests.bench.plan import QUICK, WHOLE, Plan
 from tests.bench.scatter import measure_udp_scatter
-from tests.bench.ssh import measure_ssh
 from tests.bench.stage import Stage, say, set_stage
-from tests.bench.stdio import measure_stdio
 from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
+from tests.bench.transports import measure_transports
 from tests.bench.watching import measure_scan, measure_watching
 
 __all__ = ["main"]
@@ -52,8 +51,7 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "rest": measure_rest,
     "compared": measure_compared,
     "compared-host": measure_compared_host,
-    "ssh": measure_ssh,
-    "stdio": measure_stdio,
+    "transports": measure_transports,
     "start": measure_start,
 }
 """In this order: memory while nothing has made it grow, rest when nothing has changed for long."""

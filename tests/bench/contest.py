@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ from tests.bench.peers import DOCKER_PROXY, PEERS, REMEDY, Peer, started
 from tests.bench.plan import Plan
 from tests.bench.stage import DatagramServer, Stage, say
 
-__all__ = ["compare", "judged", "measure_compared", "measure_compared_host"]
+__all__ = ["compare", "cpu_of", "judged", "measure_compared", "measure_compared_host"]
 
 NEEDED: Final = (OURS, DIRECT, DOCKER_PROXY.name)
 TRIES: Final = 2
@@ -76,15 +76,23 @@ def measure_compared_host(stage: Stage, plan: Plan) -> list[Figure]:
 
 
 def compare(
-    ways: Sequence[Way], cases: Sequence[Case], plan: Plan, rounds: int, quiet: Quiet
+    ways: Sequence[Way],
+    cases: Sequence[Case],
+    plan: Plan,
+    rounds: int,
+    quiet: Quiet,
+    needed: Collection[str] = NEEDED,
 ) -> list[Figure]:
-    """All figures of the cases, each reading's one after the other, ours first."""
+    """All figures of the cases, each reading's one after the other, ours first.
+
+    Raises SamehostError if a `needed` way fails a case.
+    """
     said: list[Rounds] = [{way.name: [] for way in ways} for _ in cases]
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}, {len(cases)} cases by {len(ways)} ways")
         for case, answers in zip(cases, said, strict=True):
             for way in [*ways[number % len(ways) :], *ways[: number % len(ways)]]:
-                _add(answers, way, case, plan, quiet)
+                _add(answers, way, case, plan, quiet, needed)
     figures: list[Figure] = []
     for case, answers in zip(cases, said, strict=True):
         for reading in case.readings:
@@ -92,7 +100,9 @@ def compare(
     return judged(figures, {reading.name: reading for case in cases for reading in case.readings})
 
 
-def _add(answers: Rounds, way: Way, case: Case, plan: Plan, quiet: Quiet) -> None:
+def _add(
+    answers: Rounds, way: Way, case: Case, plan: Plan, quiet: Quiet, needed: Collection[str]
+) -> None:
     if way.name not in answers:
         return
     for attempt in range(TRIES):
@@ -102,7 +112,7 @@ def _add(answers: Rounds, way: Way, case: Case, plan: Plan, quiet: Quiet) -> Non
         except SamehostError as error:
             failure = f"{way.name}, {case.readings[0].name}: {error.message}"
             say(f"failed, attempt {attempt + 1} of {TRIES}: {failure}")
-            if attempt + 1 == TRIES and way.name in NEEDED and case.is_needed:
+            if attempt + 1 == TRIES and way.name in needed and case.is_needed:
                 raise SamehostError(failure, error.remedy) from error
     say(f"left out: {way.name}, {case.readings[0].name}")
     del answers[way.name]
@@ -166,7 +176,7 @@ def _installed() -> list[Peer]:
 def _ours(stage: Stage, server: DatagramServer) -> Way:
     """Both protocols' mirrors have to have one port: a TCP server is opened beside the UDP one."""
     port = stage.serve_in_container(server.port)
-    cpu = _cpu(lambda: stage.pids)
+    cpu = cpu_of(lambda: stage.pids)
     return Way(OURS, stage.load, "127.0.0.1", port, cpu, server.orders)
 
 
@@ -187,12 +197,13 @@ def _through(
         say(f"left out: {error.message} {error.remedy}")
         return
     orders: Path | None = route.orders if peer.is_own_namespace else server.orders
-    cpu = _cpu(lambda: running.pids) if peer.tells_cpu else None
+    cpu = cpu_of(lambda: running.pids) if peer.tells_cpu else None
     place = running.address, running.port
     yield Way(peer.name, stage.load, *place, cpu, orders if peer.has_udp else None)
 
 
-def _cpu(pids: Callable[[], Sequence[int]]) -> Callable[[], float]:
+def cpu_of(pids: Callable[[], Sequence[int]]) -> Callable[[], float]:
+    """CPU seconds so far of these and all their descendants, without the load program's."""
     return lambda: tree_seconds(pids(), "load")
 
 

@@ -85,6 +85,12 @@ class SshServer:
         """See the class."""
         return (self.folder / "log").read_text(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        """The process that all log-ins come of, or what brought it into a machine."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def name(self, user: str = "root") -> str:
         """Of the machine that it is."""
         return f"ssh:{user}@{self.address}:{self.port}"

@@ -13,11 +13,11 @@ import os
 import re
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Final
+from typing import Final, TypeVar
 
 from desktop.errors import MachineUnreachableError, PermissionDeniedError, UsageError
 from desktop.machines.agent_bundle import build_agent
-from desktop.machines.doors import UnixDoor, UnixOrder
+from desktop.machines.doors import DoorOrder, OpenDoor, UnixDoor, UnixOrder
 from desktop.machines.launch import Order, launch
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
 from desktop.machines.process import ChildProcess
@@ -49,6 +49,8 @@ JOIN: Final = (
 """Into the machine's own cgroup first, through the machine's own mount of it, so that it works
 whatever this computer has mounted. Once inside, the kernel would not allow the move: with
 `nsdelegate` (cgroups(7)) nobody moves from outside a cgroup namespace into it."""
+
+_AnyDoor = TypeVar("_AnyDoor", bound=OpenDoor)
 
 
 class Sandbox(Machine):
@@ -153,17 +155,26 @@ class Sandbox(Machine):
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""
         root = f"/proc/{self.pid}/root"
+        order = UnixOrder(os.geteuid(), STREAM_BUFFER_BYTES)
+        process, opened = await self.launch(secret, order, UnixDoor)
+        return AgentHandle(process, UnixTransport(root + opened.path, STREAM_BUFFER_BYTES))
+
+    async def launch(
+        self, secret: bytes, door: DoorOrder, kind: type[_AnyDoor]
+    ) -> tuple[ChildProcess, _AnyDoor]:
+        """An agent that was told to open such a door, and the one it has opened.
+
+        Raises AgentStartError, MachineUnreachableError.
+        """
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
             await asyncio.to_thread(build_agent, bundle)
         python = await find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
-        door = UnixOrder(os.geteuid(), STREAM_BUFFER_BYTES)
         order = Order(secret.hex(), door, ["/run/docker.sock"], self._may_use_ebpf)
         process = await ChildProcess.start(program, environment=environment())
-        opened = await launch(process, order, UnixDoor)
-        return AgentHandle(process, UnixTransport(root + opened.path, STREAM_BUFFER_BYTES))
+        return process, await launch(process, order, kind)
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)
