@@ -3,9 +3,9 @@
     client ─▶ mirror ─▶ daemon ─▶ ssh or paramiko ══▶ sshd ─▶ agent ─▶ server in the container
     client ─▶ ssh -L ═══════════════════════════════▶ sshd ─────────▶ server in the container
 
-Rules: a Samehost that logs in has a folder of its own and knows the machine only as a server; since
-the stage's own has the container's port already, its mirror has another (`remap`). One that is to
-go by paramiko finds no ssh(1), nor any other program.
+Rules: a Samehost that logs in has a folder of its own, knows the machine only as a server, and
+mirrors one port of it; since the stage's own has that port already, its mirror has another
+(`remap`). One that is to go by paramiko finds no ssh(1), nor any other program.
 
 A start is `samehost up` with no daemon there, until a byte has come back through the mirror of a
 server in the container that was there before. Counterpart: `transports.py`.
@@ -25,6 +25,7 @@ from typing import Final
 from desktop.cli.stopping import clean_up, stop_daemon
 from desktop.errors import SamehostError
 from desktop.paths import HOME_VARIABLE, Paths
+from desktop.settings.values import HIGHEST_PORT
 from tests.bench.cases import Way
 from tests.bench.contest import cpu_of
 from tests.bench.flows import await_so, echoes
@@ -65,6 +66,7 @@ class LoggedIn(contextlib.AbstractContextManager["LoggedIn"]):
             "portBinding": "localhost",
             "reachHost": False,
             "remap": {f"tcp:{port}": self._front},
+            "ignore": _all_but(port),
         }
         (home / "settings.json").write_text(json.dumps(settings))
         self.paths = Paths.under(home)
@@ -116,6 +118,12 @@ class LoggedIn(contextlib.AbstractContextManager["LoggedIn"]):
             self._is_started = False
             stop_daemon(self.paths, lambda _: None)
             clean_up(self.paths, lambda _: None)
+
+
+def _all_but(port: int) -> list[str]:
+    """Rules for all ports of the machine but that one."""
+    ranges = f"tcp:1-{port - 1}", f"tcp:{port + 1}-{HIGHEST_PORT}", f"udp:1-{HIGHEST_PORT}"
+    return [f"machine:{each}" for each in ranges]
 
 
 @contextlib.contextmanager

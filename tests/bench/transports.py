@@ -8,8 +8,7 @@
 Rules: our ways have the names by which `samehost status` calls their transports, and it is made
 sure that their streams go so. Each has a Samehost of its own. Those by unix, openssh and paramiko
 share a machine with all that is no way of ours; those by tcp and stdio have one each, which differs
-in nothing else. All servers of the shared machine are opened while only the first Samehost is
-there: else another could be the one that mirrors them.
+in nothing else.
 
 In a round every way is measured, one right after the other; none may fail. CPU is that of daemon
 and agent, of ssh, and of the one sshd with all that it runs, of which only the way that is measured
