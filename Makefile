@@ -15,8 +15,8 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler engines ssh kernels vm ## run all tests, or those of TARGET=tests/…
-	@$(PYTHON) -m pytest -q $(TARGET)
+test: setup compiler engines ssh kernels ## run all tests but those of e2e, or those of TARGET=tests/…
+	@$(PYTHON) -m pytest -q $(TARGET) --ignore=tests/e2e/vm
 
 e2e: setup vm ## the tests in a whole VM, emulated, that is reached over SSH
 	@$(PYTHON) -m pytest -q tests/e2e/vm
