@@ -7,7 +7,7 @@ TARGET ?= tests
 .PHONY: help up down test check bench agent helper bytecode e2e clean setup environment compiler engines ssh peers kernels vm
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
 
 up: setup ## install what is missing, start everything, run both examples, leave it running
 	@$(PYTHON) -m scripts.run tour
