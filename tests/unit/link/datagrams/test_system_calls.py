@@ -151,7 +151,9 @@ def test_mirrors_that_nobody_speaks_to_wake_nobody() -> None:
         with separate_ends(free_port(ADDRESS), server.getsockname()[1]) as (front, back):
             with counted(front.thread) as at_front, counted(back.thread) as at_back:
                 time.sleep(REST_SECONDS)
-                assert (at_front.calls, at_back.calls) == (0, 0)
+                # An end may go to sleep just after the count has begun.
+                assert at_front.calls <= 1
+                assert at_back.calls <= 1
 
 
 def test_silent_flows_wake_nobody_but_for_a_look_now_and_then() -> None:
