@@ -25,6 +25,7 @@ from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
 from tests.integration.conftest import SandboxHome, docker, load_demo_image, quiet, require_root
+from tests.integration.samehost import until
 
 SHARED_FOLDERS = (
     Path("/run"),
@@ -293,6 +294,23 @@ def test_one_whose_record_is_lost_is_still_ended(machine: Machine) -> None:
     machine.stop()
     assert users_of(inside) == []
     machine.assert_nothing_left()
+
+
+def test_a_stopped_program_that_leads_into_it_is_no_obstacle_to_its_end(machine: Machine) -> None:
+    machine.start()
+    lead = subprocess.Popen(machine.sandbox.command("sleep", "1000"), start_new_session=True)
+    try:
+        until(lambda: "sleep" in _programs(machine), "the program in the machine")
+        os.kill(lead.pid, signal.SIGSTOP)
+        machine.stop()
+    finally:
+        lead.kill()
+        lead.wait()
+    machine.assert_nothing_left()
+
+
+def _programs(machine: Machine) -> str:
+    return asyncio.run(machine.sandbox.run("ps", "axo", "comm")).stdout
 
 
 def test_it_outlives_the_process_that_started_it(machine: Machine) -> None:

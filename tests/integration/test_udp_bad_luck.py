@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -105,11 +106,19 @@ def test_a_link_that_was_cut_and_mended_serves_the_sockets_there_were(
                 try:
                     until(lambda: state(samehost) == "reconnecting", "the loss")
                 finally:
-                    os.kill(agent, signal.SIGCONT)
+                    resume(agent)
                 assert udp.answer(client, b"after").endswith(b" after")
                 wait_for_answers(samehost, asking)
     assert state(samehost) == "connected"
     assert samehost.agent() == agent
+
+
+def resume(agent: int) -> None:
+    """Let it go on, and its parent, nsenter(1), which stops when its child does."""
+    status = Path(f"/proc/{agent}/status").read_text()
+    (parent,) = (line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    os.kill(int(parent), signal.SIGCONT)
+    os.kill(agent, signal.SIGCONT)
 
 
 def state(samehost: Samehost) -> str:

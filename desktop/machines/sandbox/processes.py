@@ -82,10 +82,18 @@ async def end(pid: int, is_meant: Callable[[], bool]) -> None:
 
 
 async def end_members(cgroup: str) -> None:
-    """Kill all processes in `cgroup` or below, until there are none."""
+    """Kill all processes in `cgroup` or below, until there are none.
+
+    Many at once: a first process ends only once its children are collected, which one that has been
+    stopped (SIGSTOP) does not do.
+    """
     while pids := members(cgroup):
-        for pid in pids[:BATCH]:
-            await end(pid, functools.partial(_is_member, PROC / str(pid), cgroup))
+        await asyncio.gather(
+            *(
+                end(pid, functools.partial(_is_member, PROC / str(pid), cgroup))
+                for pid in pids[:BATCH]
+            )
+        )
 
 
 def _announce(ended: asyncio.Future[None]) -> None:

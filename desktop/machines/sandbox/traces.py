@@ -84,9 +84,10 @@ class Traces:
 
     async def _end_processes(self) -> None:
         known = record.load(self.folder)
-        if known is not None:
-            await end(known.pid, known.is_alive)
-        await end_members(self.cgroup)
+        if known is None:
+            await end_members(self.cgroup)
+        else:
+            await asyncio.gather(end(known.pid, known.is_alive), end_members(self.cgroup))
 
     async def _remove_interface(self) -> None:
         if self._has_interface():
