@@ -160,7 +160,7 @@ def test_a_machine_whose_name_could_mean_something_else_is_left_out(
 ) -> None:
     quoted = name.replace("\n", "\\n")
     fake.put("limactl", lima.DOCKER.replace(b'"name":"docker"', f'"name":"{quoted}"'.encode()))
-    fake.put("podman", podman.LIST_4.replace(b'"Name": "work"', f'"Name": "{quoted}"'.encode()))
+    fake.put("podman", podman.LIST_4.replace(b'"Name": "lab"', f'"Name": "{quoted}"'.encode()))
     for finder in (LimaFinder(fake.tools()), PodmanFinder(fake.tools())):
         sighting = find(finder)
         assert all(is_name(each.name) for each in sighting.machines)

@@ -23,7 +23,7 @@ AS_ROOT: Final = b'Error: cannot run command "podman machine list" as root\n'
 LIST_4: Final = b"""\
 [
     {
-        "Name": "work",
+        "Name": "lab",
         "Default": false,
         "Created": "2026-11-27T08:21:36.338182012Z",
         "Running": false,
@@ -36,7 +36,7 @@ LIST_4: Final = b"""\
         "DiskSize": "107374182400",
         "Port": 34039,
         "RemoteUsername": "core",
-        "IdentityPath": "/home/ada/.ssh/work"
+        "IdentityPath": "/home/ada/.ssh/lab"
     },
     {
         "Name": "podman-machine-default",
@@ -94,17 +94,17 @@ INSPECT_4: Final = b"""\
      },
      {
           "ConfigPath": {
-               "Path": "/home/ada/.config/containers/podman/machine/qemu/work.json"
+               "Path": "/home/ada/.config/containers/podman/machine/qemu/lab.json"
           },
           "ConnectionInfo": {
                "PodmanSocket": {
-                    "Path": "/home/ada/.local/share/containers/podman/machine/work/podman.sock"
+                    "Path": "/home/ada/.local/share/containers/podman/machine/lab/podman.sock"
                }
           },
           "Created": "2026-11-27T08:21:36.338182012Z",
           "Image": {
                "IgnitionFilePath": {
-                    "Path": "/home/ada/.config/containers/podman/machine/qemu/work.ign"
+                    "Path": "/home/ada/.config/containers/podman/machine/qemu/lab.ign"
                },
                "ImageStream": "custom",
                "ImagePath": {
@@ -112,14 +112,14 @@ INSPECT_4: Final = b"""\
                }
           },
           "LastUp": "2026-11-27T08:21:36.338182012Z",
-          "Name": "work",
+          "Name": "lab",
           "Resources": {
                "CPUs": 1,
                "DiskSize": 100,
                "Memory": 2048
           },
           "SSHConfig": {
-               "IdentityPath": "/home/ada/.ssh/work",
+               "IdentityPath": "/home/ada/.ssh/lab",
                "Port": 34039,
                "RemoteUsername": "core"
           },

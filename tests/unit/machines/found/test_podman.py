@@ -50,13 +50,13 @@ def test_podman_4_whose_details_have_no_state(fake: FakeTools) -> None:
     found = find(fake, podman.LIST_4, podman.INSPECT_4)
     assert {name: each.state for name, each in found.items()} == {
         "podman": "stopped",
-        "podman-work": "stopped",
+        "podman-lab": "stopped",
     }
-    way = found["podman-work"].way
+    way = found["podman-lab"].way
     assert way == SshDestination(
-        "127.0.0.1", user="core", port=34039, identity="/home/ada/.ssh/work", is_own=True
+        "127.0.0.1", user="core", port=34039, identity="/home/ada/.ssh/lab", is_own=True
     )
-    assert found["podman-work"].docker_host.endswith("/machine/work/podman.sock")
+    assert found["podman-lab"].docker_host.endswith("/machine/lab/podman.sock")
 
 
 def test_without_machines_nothing_more_is_asked(fake: FakeTools) -> None:
