@@ -5,7 +5,8 @@ LIST_4 and INSPECT_4 were recorded: Podman 4.3.1 (Debian 12) as an ordinary user
 `podman machine init` of a local image, twice; neither machine ever ran. LIST_5 and INSPECT_5 were
 put together by hand from podman v5.4.0-rc1-2964-gc6580b4a52 (`pkg/domain/entities/machine.go`,
 `cmd/podman/machine/list.go`, `pkg/machine/config.go`, `pkg/machine/vmconfigs/config.go`), with the
-values of a macOS and of a Windows computer that people show in issues. AS_ROOT was recorded.
+values of a macOS and of a Windows computer that people show in issues. AS_ROOT was recorded. The user's
+and the machines' names are others than they were.
 """
 
 from __future__ import annotations
