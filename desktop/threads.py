@@ -30,11 +30,11 @@ class Threads:
         undo: Callable[[_Result], object] | None = None,
     ) -> _Result:
         """What `work` gives or raises; if cancelled, `undo` is given it, in some thread."""
+        self._join_ended()
         executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         future = executor.submit(work)
         executor.shutdown(wait=False)  # it takes no other work, and ends with this
         self._running[future] = executor
-        future.add_done_callback(self._forget)
         waiter = asyncio.wrap_future(future)
         try:
             return await asyncio.shield(waiter)
@@ -47,13 +47,16 @@ class Threads:
     async def aclose(self) -> None:
         """Wait until every call has ended, whatever came of it. May be called twice."""
         while self._running:
-            future, executor = next(iter(self._running.items()))
-            await asyncio.wait([asyncio.wrap_future(future)])
-            executor.shutdown()
-            self._running.pop(future, None)
+            waiters = [asyncio.wrap_future(future) for future in self._running]
+            await asyncio.wait(waiters)
+            for waiter in waiters:
+                _heed(waiter)
+            self._join_ended()
 
-    def _forget(self, future: Future[Any]) -> None:
-        self._running.pop(future, None)
+    def _join_ended(self) -> None:
+        """A thread ends a moment after its call: until then it is one of ours."""
+        for future in [each for each in self._running if each.done()]:
+            self._running.pop(future).shutdown()
 
 
 def _heed(future: asyncio.Future[Any]) -> None:

@@ -100,7 +100,7 @@ def test_machines_of_all_tools_are_found_at_once_and_sorted(
         "docker-build",
         "lima-docker",
         "podman",
-        "podman-work",
+        "podman-lab",
         "sandbox",
         "wsl-Debian",
         "wsl-Ubuntu-22.04",
@@ -151,7 +151,7 @@ def test_tools_that_hang_delay_no_other(fake: FakeTools, paths: Paths) -> None:
     fake.put("podman", podman.LIST_4)
     impatient = Tools(fake.environment, ask_seconds=0.3, installed=())
     sighting = find(Registry(paths, tools=impatient))
-    assert [each.name for each in sighting.machines] == ["podman", "podman-work", "sandbox"]
+    assert [each.name for each in sighting.machines] == ["podman", "podman-lab", "sandbox"]
     assert len(sighting.findings) == 4
     assert fake.survivors() == []
 
