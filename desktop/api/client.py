@@ -13,14 +13,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from desktop.api.messages import MAX_LINE, REQUEST_SECONDS, decode, encode, error_from_wire
+from desktop.api.messages import (
+    MAX_LINE,
+    PROTOCOL,
+    REQUEST_SECONDS,
+    decode,
+    encode,
+    error_from_wire,
+    hello,
+)
 from desktop.errors import (
     NotRunningError,
     PermissionDeniedError,
     SamehostError,
     VersionMismatchError,
 )
-from link.version import PROTOCOL, VERSION
 
 __all__ = ["ApiClient", "Ask", "ConnectionLostError", "NoAnswerError"]
 
@@ -129,7 +136,7 @@ class ApiClient:
                 lists = {}
 
     def _greet(self) -> None:
-        self._send({"hello": {"protocol": PROTOCOL, "version": VERSION}})
+        self._send(hello())
         theirs = self._receive().get("hello")
         if not isinstance(theirs, dict) or theirs.get("protocol") != PROTOCOL:
             raise VersionMismatchError(

@@ -18,7 +18,7 @@ import msgspec
 
 from desktop.api.asking import Asker
 from desktop.api.backend import Backend, Progress
-from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire
+from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire, hello
 from desktop.api.types import PortDelta
 from desktop.errors import SamehostError, UsageError, VersionMismatchError
 from link.version import PROTOCOL, VERSION
@@ -168,16 +168,16 @@ class Connection:
                 line = await self._read_line()
         except TimeoutError:
             await self._end(UsageError("no hello came", "send hello first"))
-        hello = await self._decode(line, _Hello)
-        if hello.hello.protocol != PROTOCOL:
+        theirs = (await self._decode(line, _Hello)).hello
+        if theirs.protocol != PROTOCOL:
             await self._end(
                 VersionMismatchError(
                     f"the daemon is version {VERSION} (protocol {PROTOCOL}), this program is"
-                    f" {hello.hello.version or 'unknown'} (protocol {hello.hello.protocol})",
+                    f" {theirs.version or 'unknown'} (protocol {theirs.protocol})",
                     "restart the daemon: samehost down, then samehost up",
                 )
             )
-        await self._send({"hello": {"protocol": PROTOCOL, "version": VERSION}})
+        await self._send(hello())
 
     async def _read_request(self) -> _Request:
         request = await self._decode(await self._read_line(), _Request)

@@ -36,15 +36,18 @@ from desktop.errors import (
     UsageError,
     VersionMismatchError,
 )
+from link.version import PROTOCOL, VERSION
 
 __all__ = [
     "MAX_LINE",
     "PART_BYTES",
+    "PROTOCOL",
     "REQUEST_SECONDS",
     "decode",
     "encode",
     "error_from_wire",
     "error_to_wire",
+    "hello",
 ]
 
 MAX_LINE: Final = 1 << 20
@@ -89,6 +92,11 @@ _ERRORS: Final[Mapping[str, type[SamehostError]]] = {
     )
     for code in (kind.code.name, str(kind.code.value))
 }
+
+
+def hello() -> dict[str, dict[str, object]]:
+    """The first message of either end."""
+    return {"hello": {"protocol": PROTOCOL, "version": VERSION}}
 
 
 def encode(message: object) -> bytes:
