@@ -1,13 +1,16 @@
 """`samehost up`: start the daemon if need be, and attach to a machine.
 
 Rules: an `up` that fails or is interrupted stops what it started, and only that. A second
-Ctrl-C leaves at once; the daemon, told to stop already, goes on with it.
+Ctrl-C leaves at once; the daemon, told to stop already, goes on with it. With `--no-machine` it is
+done when the daemon serves: the window starts one so, and attaches by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from desktop.api.client import ApiClient
@@ -25,7 +28,11 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `main.VerbModule`."""
-    parser.add_argument("--machine", metavar="NAME", help="which machine, if not that of settings")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--machine", metavar="NAME", help="which machine, if not that of settings")
+    which.add_argument(
+        "--no-machine", action="store_true", help="start the daemon only, attach to no machine"
+    )
     parser.add_argument(
         "--foreground", action="store_true", help="be the daemon, instead of starting one"
     )
@@ -34,20 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     report_findings(SettingsStore(paths))
+    attach = _no_attach if arguments.no_machine else partial(_attach, machine=arguments.machine)
     if arguments.foreground:
-        return _foreground(paths, arguments.machine)
+        return _foreground(paths, arguments)
     client = connect_if_running(paths)
     if client is not None:
         with client:
             warn("the daemon runs already")
-            status = _attach(client, arguments.machine)
+            status = attach(client)
     else:
-        status = _start_and_attach(paths, arguments.machine)
+        status = _start(paths, attach)
     print(_summary(status))
     return ExitCode.DONE
 
 
-def _foreground(paths: Paths, machine: str | None) -> int:
+def _foreground(paths: Paths, arguments: argparse.Namespace) -> int:
     client = connect_if_running(paths)
     if client is not None:
         client.close()
@@ -55,10 +63,12 @@ def _foreground(paths: Paths, machine: str | None) -> int:
     from desktop.daemon.main import Foreground
     from desktop.daemon.main import run as run_daemon
 
-    return run_daemon(paths, None, Foreground(machine, warn))
+    if arguments.no_machine:
+        return run_daemon(paths, lambda: warn("ready; Ctrl-C ends it"))
+    return run_daemon(paths, None, Foreground(arguments.machine, warn))
 
 
-def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:
+def _start(paths: Paths, attach: Callable[[ApiClient], dict[str, Any]]) -> dict[str, Any]:
     try:
         start_daemon(paths)
     except BaseException:
@@ -66,7 +76,7 @@ def _start_and_attach(paths: Paths, machine: str | None) -> dict[str, Any]:
         raise
     try:
         with ApiClient.connect(paths.api_socket) as client:
-            return _attach(client, machine)
+            return attach(client)
     except KeyboardInterrupt:
         warn("interrupted; stopping what was started")
         _undo(paths)
@@ -81,6 +91,10 @@ def _attach(client: ApiClient, machine: str | None) -> dict[str, Any]:
         findings = client.call("attach", {"machine": machine}, progress, asking(progress))
     for finding in findings:
         warn(finding)
+    return _no_attach(client)
+
+
+def _no_attach(client: ApiClient) -> dict[str, Any]:
     status: dict[str, Any] = client.call("status")
     return status
 

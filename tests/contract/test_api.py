@@ -113,7 +113,7 @@ def test_hello_is_answered_with_the_versions(served: ServedBackend) -> None:
 def test_another_protocol_is_a_version_mismatch(
     served: ServedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.api.client.PROTOCOL", PROTOCOL + 1)
+    monkeypatch.setattr("desktop.api.messages.PROTOCOL", PROTOCOL + 1)
     with pytest.raises(VersionMismatchError) as caught:
         connect(served)
     assert f"protocol {PROTOCOL + 1}" in caught.value.message

@@ -82,6 +82,34 @@ def test_up_with_a_daemon_attaches_only_and_says_so(
     assert "runs already" in result.err
 
 
+def test_up_without_a_machine_starts_the_daemon_only(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    stub("ready")
+    result = samehost("up", "--no-machine")
+    assert result.code == 0
+    assert result.out == (
+        "sandbox is stopped; host networking is off (turn it on: samehost enable)\n"
+    )
+    assert result.err == ""
+    assert is_running(paths)
+    assert samehost("down").code == 0
+
+
+def test_up_without_a_machine_leaves_a_daemon_that_runs_as_it_is(
+    samehost: Command, served: ServedBackend
+) -> None:
+    result = samehost("up", "--no-machine")
+    assert result.code == 0
+    assert "runs already" in result.err
+    assert served.backend.calls == []
+
+
+def test_a_machine_and_no_machine_is_a_usage_error(samehost: Command, paths: Paths) -> None:
+    assert samehost("up", "--no-machine", "--machine", "sandbox").code == 2
+    assert not is_running(paths)
+
+
 def test_up_attaches_the_other_machines_of_the_settings_and_says_which_it_could_not(
     samehost: Command, served: ServedBackend
 ) -> None:
