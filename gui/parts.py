@@ -1,0 +1,291 @@
+"""Small widgets that all pages share: text that is only text, headings, banners, copy buttons.
+
+    PlainLabel(text)            words of whoever: never read as HTML, nothing that steers in them
+    Heading(text), Hint(text)   a title, and words beside a control that matter less
+    CopyButton(what)            puts text on the clipboard, and says that it did
+    CommandBox(command)         a command to type, with such a button
+    Banner()                    what is wrong, what to do, and the one action that helps
+
+Rules: text from a machine or daemon goes through `plain`; sizes come from the font.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QFont,
+    QFontDatabase,
+    QGuiApplication,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+)
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QStyle,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui import icons
+
+__all__ = [
+    "Banner",
+    "CommandBox",
+    "CopyButton",
+    "Heading",
+    "Hint",
+    "IconLabel",
+    "PlainLabel",
+    "announce",
+    "copy_text",
+    "plain",
+]
+
+COPIED_MS: Final = 2000
+"""How long a copy button says that it did."""
+
+
+def plain(text: str, *, keep_lines: bool = False) -> str:
+    """Words of a stranger, with nothing in them that steers: no control or direction characters."""
+    if text.isprintable():
+        return text
+    kept = "\n" if keep_lines else ""
+    return "".join(
+        letter if letter.isprintable() or letter in kept else " " if letter.isspace() else "�"
+        for letter in text
+    )
+
+
+def announce(widget: QWidget, text: str) -> None:
+    """Say something to those who listen to their screen rather than look at it."""
+    if QAccessible.isActive():
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
+
+
+def copy_text(text: str) -> None:
+    """Put text on the clipboard."""
+    QGuiApplication.clipboard().setText(text)
+
+
+class PlainLabel(QLabel):
+    """Words, possibly of a stranger. They wrap, and can be selected by mouse where `selectable`."""
+
+    def __init__(
+        self, text: str = "", parent: QWidget | None = None, *, selectable: bool = False
+    ) -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        if selectable:
+            # Not by keyboard: each would be a stop on the way with Tab.
+            self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show the words, without what steers."""
+        super().setText(plain(text, keep_lines=True))
+
+
+class Heading(PlainLabel):
+    """The title of a page (`level` 1) or of a part of it (2)."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None, *, level: int = 1) -> None:
+        super().__init__(text, parent)
+        font = QFont(self.font())
+        font.setBold(True)
+        font.setPointSizeF(font.pointSizeF() * (1.45 if level == 1 else 1.1))
+        self.setFont(font)
+
+
+class Hint(PlainLabel):
+    """Words that explain, beside those that matter more."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        font = QFont(self.font())
+        font.setPointSizeF(font.pointSizeF() * 0.92)
+        self.setFont(font)
+
+
+class IconLabel(QWidget):
+    """An icon that tells nothing that words beside it do not: unseen by screen readers."""
+
+    def __init__(self, name: str, parent: QWidget | None = None, *, scale: float = 1.0) -> None:
+        super().__init__(parent)
+        self._name = name
+        self._scale = scale
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._resize()
+
+    @property
+    def name(self) -> str:
+        """Which icon it shows."""
+        return self._name
+
+    def show_icon(self, name: str) -> None:
+        """Show another one."""
+        if name != self._name:
+            self._name = name
+            self.update()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.changeEvent`."""
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._resize()
+        super().changeEvent(event)
+
+    def paintEvent(self, _: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.paintEvent`."""
+        drawn = icons.pixmap(self._name, self.palette(), self.width(), self.devicePixelRatioF())
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, drawn)
+        painter.end()
+
+    def _resize(self) -> None:
+        usual = self.style().pixelMetric(QStyle.PixelMetric.PM_SmallIconSize, None, self)
+        side = round(max(usual, self.fontMetrics().height()) * self._scale)
+        self.setFixedSize(side, side)
+
+
+class CopyButton(QToolButton):
+    """Copies what `text` gives, or text itself, and says for a moment that it did."""
+
+    copied = Signal()
+
+    def __init__(
+        self,
+        text: str | Callable[[], str],
+        parent: QWidget | None = None,
+        *,
+        label: str = "",
+    ) -> None:
+        super().__init__(parent)
+        self._text = text
+        self._label = label or self.tr("&Copy")
+        self._over = QTimer(self)
+        self._over.setSingleShot(True)
+        self._over.setInterval(COPIED_MS)
+        self._over.timeout.connect(self._show_usual)
+        self.setObjectName("copy")
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.clicked.connect(self._copy)
+        self.setAccessibleName(self._label.replace("&", ""))
+        self.setToolTip(self.tr("Put it on the clipboard"))
+        self.setAccessibleDescription(self.toolTip())
+        self._show_usual()
+
+    def _copy(self) -> None:
+        copy_text(self._text if isinstance(self._text, str) else self._text())
+        icons.keep(self, "active", role=QPalette.ColorRole.ButtonText)
+        self.setText(self.tr("Copied"))
+        announce(self, self.tr("Copied"))
+        self._over.start()
+        self.copied.emit()
+
+    def _show_usual(self) -> None:
+        icons.keep(self, "copy", role=QPalette.ColorRole.ButtonText)
+        self.setText(self._label)
+
+
+class CommandBox(QWidget):
+    """A command to type in a terminal: can be selected by mouse and by keyboard, and copied."""
+
+    def __init__(self, command: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._field = QLineEdit(self)
+        self._field.setObjectName("command")
+        self._field.setReadOnly(True)
+        self._field.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._field.setAccessibleName(self.tr("Command"))
+        self._field.setAccessibleDescription(self.tr("To be typed in a terminal"))
+        self._copy = CopyButton(self._field.text, self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._field, 1)
+        layout.addWidget(self._copy)
+        self.show_command(command)
+
+    @property
+    def command(self) -> str:
+        """What it shows."""
+        return self._field.text()
+
+    def show_command(self, command: str) -> None:
+        """Show another one."""
+        self._field.setText(plain(command))
+        self._field.setCursorPosition(0)
+
+
+class Banner(QFrame):
+    """One message above a page: an icon, what is wrong, what to do, and a button if one helps.
+
+    It is hidden until `tell`, and again from `clear` on. `acted` when its button is pressed.
+    """
+
+    acted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._told: tuple[str, str, str] | None = None
+        self.setObjectName("banner")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAutoFillBackground(True)
+        self.setBackgroundRole(QPalette.ColorRole.AlternateBase)
+        self._icon = IconLabel("info", self)
+        self._message = PlainLabel("", self, selectable=True)
+        self._message.setObjectName("banner-message")
+        self._remedy = Hint("", self)
+        self._remedy.setObjectName("banner-remedy")
+        self._remedy.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._button = QPushButton(self)
+        self._button.setObjectName("banner-action")
+        self._button.clicked.connect(self.acted)
+        words = QVBoxLayout()
+        words.addWidget(self._message)
+        words.addWidget(self._remedy)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(words, 1)
+        layout.addWidget(self._button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.hide()
+
+    def tell(self, message: str, remedy: str = "", action: str = "", icon: str = "warning") -> None:
+        """Show a message; told the same again, nothing happens."""
+        told = (message, remedy, action)
+        if told == self._told:
+            return
+        self._told = told
+        self._icon.show_icon(icon)
+        self._message.setText(message)
+        self._remedy.setText(remedy)
+        self._remedy.setVisible(bool(remedy))
+        self._button.setText(action)
+        self._button.setVisible(bool(action))
+        self._button.setAccessibleDescription(plain(message))
+        self.setAccessibleName(plain(message))
+        self.setAccessibleDescription(plain(remedy))
+        self.show()
+        announce(self, plain(f"{message} {remedy}".strip()))
+
+    def clear(self) -> None:
+        """Nothing is wrong any more."""
+        self._told = None
+        self.hide()
+
+    @property
+    def message(self) -> str:
+        """What it says, "" while it is hidden."""
+        return self._told[0] if self._told else ""
