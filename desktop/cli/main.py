@@ -50,6 +50,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "machine": Verb("machine", "show, choose, start and stop machines"),
     "docker": Verb("docker", "run the docker command on the current machine"),
     "logs": Verb("logs", "show the daemon's log"),
+    "gui": Verb("gui", "open the window"),
     "version": Verb("version", "show the version"),
 }
 
