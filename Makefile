@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent helper bytecode e2e clean setup environment compiler engines ssh peers kernels vm
+.PHONY: help up down test check bench agent helper bytecode e2e clean setup environment compiler gui engines ssh peers kernels vm
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -15,7 +15,7 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler engines ssh kernels ## run all tests but those of e2e, or those of TARGET=tests/…
+test: setup compiler gui engines ssh kernels ## run all tests but those of e2e, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET) --ignore=tests/e2e/vm
 
 e2e: setup vm ## the tests in a whole VM, emulated, that is reached over SSH
@@ -50,6 +50,9 @@ environment:
 
 compiler:
 	@scripts/setup compiler
+
+gui:
+	@scripts/setup gui
 
 engines:
 	@scripts/setup engines
