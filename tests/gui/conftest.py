@@ -17,17 +17,21 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["LC_ALL"] = "C.UTF-8"
 for _name in ("QT_SCALE_FACTOR", "QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE"):
     os.environ.pop(_name, None)
 
+from gui.session import Link, Session, Starter  # noqa: E402
 from PySide6.QtCore import QLocale  # noqa: E402  # Qt reads its environment once
 from PySide6.QtGui import QFont  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from tests.gui.leftovers import Leftovers  # noqa: E402
+from tests.gui.stage import furnish  # noqa: E402
+from tests.served_backend import ServedBackend  # noqa: E402
 
 FAILED: Final = pytest.StashKey[bool]()
 FONT: Final = ("DejaVu Sans", 10)
@@ -73,6 +77,27 @@ def nothing_is_left_behind(
     names = leftovers.remove()
     if names and not request.node.stash.get(FAILED, False):
         pytest.fail("left behind:\n  " + "\n  ".join(names))
+
+
+@pytest.fixture
+def served() -> Iterator[ServedBackend]:
+    """A daemon that serves rows of every state, the switch on and a machine connected."""
+    home = Path(tempfile.mkdtemp(prefix="samehost-"))
+    with ServedBackend(home) as served:
+        served.do(lambda: furnish(served.backend))
+        yield served
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def session(served: ServedBackend, qtbot: QtBot) -> Iterator[Session]:
+    """What the window knows of that daemon: all of it."""
+    session = Session(str(served.paths.api_socket), Starter(["false"]))
+    session.set_watching(True)
+    session.open()
+    qtbot.waitUntil(lambda: session.link is Link.READY and bool(session.rows))
+    yield session
+    session.close()
 
 
 @pytest.hookimpl(wrapper=True)
