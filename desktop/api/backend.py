@@ -55,6 +55,9 @@ class Backend(Protocol):
     async def set_setting(self, key: str, value: object) -> None:
         """Choose a value; done when it is stored and under way."""
 
+    async def check_setting(self, key: str, value: object) -> None:
+        """Raise what `set_setting` would, and change nothing."""
+
     async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """Start a machine if need be, and connect to its agent; done when connected.
 

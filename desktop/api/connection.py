@@ -126,6 +126,7 @@ class Connection:
             "set_enabled": (_Enabled, self._set_enabled),
             "settings": (_Nothing, self._settings),
             "set_setting": (_Setting, self._set_setting),
+            "check_setting": (_Setting, self._check_setting),
             "attach": (_MaybeMachine, self._attach),
             "attach_also": (_Name, self._attach_also),
             "detach": (_Name, self._detach),
@@ -259,6 +260,10 @@ class Connection:
     async def _set_setting(self, _id: int, wanted: _Setting) -> object:
         change = self._backend.set_setting(wanted.key, wanted.value)
         return await self._timed("set_setting", change)
+
+    async def _check_setting(self, _id: int, wanted: _Setting) -> object:
+        check = self._backend.check_setting(wanted.key, wanted.value)
+        return await self._timed("check_setting", check)
 
     async def _attach(self, request_id: int, wanted: _MaybeMachine) -> object:
         progress = self._progress(request_id)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 
@@ -39,8 +40,10 @@ from desktop.errors import (
     UsageError,
 )
 from desktop.prompter import NobodyToAskError, ask
+from desktop.settings.effective import BY_ADMINISTRATOR, Entry, resolve, switch_of
 from desktop.settings.keys import KEYS, SWITCH, find_key
 from desktop.settings.machines import MachineChoice
+from desktop.settings.policy import Policy
 from link.version import PROTOCOL, VERSION
 
 __all__ = ["FakeBackend", "FakeMachine", "fake_row"]
@@ -92,7 +95,8 @@ class FakeMachine:
 class FakeBackend:
     """See the module. `calls` lists what was asked; `locked` names keys by who locked them.
 
-    `details` are image and labels of containers, by id; `question` is asked when a machine starts.
+    `details` are image and labels of containers, by id; `question` is asked when a machine starts;
+    `engine` says why the machine's engine cannot have host networking, as of Windows containers.
     """
 
     machine_states: dict[str, FakeMachine] = field(
@@ -104,6 +108,7 @@ class FakeBackend:
     details: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     findings: list[FindingInfo] = field(default_factory=list)
     question: str = ""
+    engine: str = ""
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -134,14 +139,15 @@ class FakeBackend:
     def status(self) -> Status:
         """See `Backend.status`."""
         machines = [self._machine_status(name) for name in (self.current, *self._beside())]
+        switch = switch_of(self._entries())
         states = [row.state for row in self._rows.values()]
         counts = {name: states.count(name) for name in PortCounts.__struct_fields__}
         return Status(
             version=VERSION,
             protocol=PROTOCOL,
-            enabled=bool(self._values[SWITCH]),
-            enabled_locked=SWITCH in self.locked,
-            enabled_reason=self.locked.get(SWITCH, ""),
+            enabled=switch.enabled,
+            enabled_locked=switch.locked,
+            enabled_reason=switch.reason,
             machine=machines[0],
             ports=msgspec.convert(counts, PortCounts),
             flows=FlowCounts(),
@@ -189,15 +195,28 @@ class FakeBackend:
     def settings(self) -> list[SettingInfo]:
         """See `Backend.settings`."""
         return [
-            SettingInfo(name, self._values[name], key.default, self.locked.get(name, ""))
-            for name, key in KEYS.items()
+            SettingInfo(each.key, each.value, each.default, each.locked, each.lock)
+            for each in self._entries().values()
         ]
+
+    def _entries(self) -> dict[str, Entry]:
+        entries = resolve(self._values, Policy(Path("admin-settings.json"), {}), self.engine)
+        for key, reason in self.locked.items():
+            entries[key] = replace(
+                entries[key], locked=reason, lock=BY_ADMINISTRATOR, remedy="ask the administrator"
+            )
+        return entries
+
+    async def check_setting(self, key: str, value: object) -> None:
+        """See `Backend.check_setting`."""
+        find_key(key).check(value)
+        entry = self._entries()[key]
+        if entry.locked:
+            raise PermissionDeniedError(f"{key} cannot be changed: {entry.locked}", entry.remedy)
 
     async def set_setting(self, key: str, value: object) -> None:
         """See `Backend.set_setting`."""
-        find_key(key).check(value)
-        if key in self.locked:
-            raise PermissionDeniedError(f"{key} cannot be changed: {self.locked[key]}", "ask")
+        await self.check_setting(key, value)
         self.calls.append(f"set {key}")
         self._values[key] = value
 

@@ -67,6 +67,7 @@ REQUEST_SECONDS: Final[Mapping[str, float]] = {
     "set_enabled": _QUICK,
     "settings": _QUICK,
     "set_setting": _QUICK,
+    "check_setting": _QUICK,
     "current_machine": _QUICK,
     "machines": _QUICK,
     "attach": _LONG,

@@ -161,12 +161,17 @@ class PortDelta(msgspec.Struct, frozen=True):
 
 
 class SettingInfo(msgspec.Struct, frozen=True):
-    """One setting: its value in force, its default, and who locked it ("" if nobody)."""
+    """One setting: its value in force, its default, and who locked it ("" if nobody).
+
+    `lock` is the kind of that: "administrator", "isolation" (Enhanced Container Isolation),
+    "engine" (it runs Windows containers), or "".
+    """
 
     key: str
     value: object
     default: object
     locked: str
+    lock: str = ""
 
 
 class MachineInfo(msgspec.Struct, frozen=True):

@@ -136,7 +136,7 @@ class Daemon:
     def settings(self) -> list[SettingInfo]:
         """See `Backend.settings`."""
         return [
-            SettingInfo(entry.key, entry.value, entry.default, entry.locked)
+            SettingInfo(entry.key, entry.value, entry.default, entry.locked, entry.lock)
             for entry in self._store.entries()
         ]
 
@@ -144,6 +144,10 @@ class Daemon:
         """See `Backend.set_setting`."""
         self._store.set(key, value)
         self._apply()
+
+    async def check_setting(self, key: str, value: object) -> None:
+        """See `Backend.check_setting`."""
+        self._store.check(key, value)
 
     async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """See `Backend.attach`."""

@@ -46,6 +46,7 @@ class SettingsStore:
     def __init__(self, paths: Paths) -> None:
         self._path = paths.settings_file
         self._policy_path = paths.policy_file
+        self._engine = ""
         self.reload()
 
     def reload(self) -> None:
@@ -61,10 +62,21 @@ class SettingsStore:
             findings.append(error.finding)
         chosen, wrong = self._good(self._content)
         policy = Policy.load(self._policy_path)
-        self._entries = resolve(chosen, policy)
+        self._entries = resolve(chosen, policy, self._engine)
         self.settings = settings_of(self._entries)
         self.switch = switch_of(self._entries)
         self.findings = (*findings, *wrong, *policy.findings)
+
+    def restrict(self, engine: str) -> bool:
+        """Say why the machine's engine cannot have host networking; "": it can.
+
+        True if that is news, and so the values in force may be others.
+        """
+        if engine == self._engine:
+            return False
+        self._engine = engine
+        self.reload()
+        return True
 
     def has_changed_on_disk(self) -> bool:
         """True if somebody else changed one of the files since they were read."""
@@ -86,6 +98,11 @@ class SettingsStore:
         entry = self._entries[name]
         if entry.locked:
             raise PermissionDeniedError(f"{name} cannot be changed: {entry.locked}", entry.remedy)
+
+    def check(self, name: str, value: object) -> None:
+        """Raise what `set` would, but for a file that cannot be written."""
+        find_key(name).check(value)
+        self.check_unlocked(name)
 
     def set(self, name: str, value: object) -> Settings:
         """Choose a value, store it, and return all settings then in force.

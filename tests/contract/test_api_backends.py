@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from desktop.api.types import ContainerDetails, PortRow, row_key, row_order
-from desktop.errors import UsageError
+from desktop.errors import PermissionDeniedError, UsageError
 from tests.contract.api_worlds import Kind, World, kinds, tell
 from tests.daemon_world import say_nothing
 from tests.integration.samehost import quiet_ports
@@ -98,7 +98,8 @@ def test_a_setting_that_was_set_is_in_force(kind: Kind) -> None:
     async def story(world: World) -> None:
         await world.backend.set_setting("ignore", ["tcp:7000"])
         (found,) = [each for each in world.backend.settings() if each.key == "ignore"]
-        assert (found.value, found.default, found.locked) == (["tcp:7000"], [], "")
+        assert (found.value, found.default) == (["tcp:7000"], [])
+        assert (found.locked, found.lock) == ("", "")
 
     tell(kind, story)
 
@@ -106,8 +107,38 @@ def test_a_setting_that_was_set_is_in_force(kind: Kind) -> None:
 @pytest.mark.parametrize(("key", "value"), [("ignore", 3), ("nonsense", True)])
 def test_a_wrong_setting_is_a_usage_error(kind: Kind, key: str, value: object) -> None:
     async def story(world: World) -> None:
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as tried:
             await world.backend.set_setting(key, value)
+        with pytest.raises(UsageError) as checked:
+            await world.backend.check_setting(key, value)
+        assert checked.value.message == tried.value.message
+
+    tell(kind, story)
+
+
+def test_a_check_of_a_good_setting_changes_nothing(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        before = world.backend.settings()
+        await world.backend.check_setting("ignore", ["tcp:7000"])
+        await world.backend.check_setting("hostNetworkingEnabled", False)
+        assert world.backend.settings() == before
+
+    tell(kind, story)
+
+
+def test_container_isolation_locks_the_switch_and_says_so_everywhere(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.set_setting("enhancedContainerIsolation", True)
+        entries = {each.key: each for each in world.backend.settings()}
+        switch, status = entries["hostNetworkingEnabled"], world.backend.status()
+        assert (switch.value, switch.lock) == (False, "isolation")
+        assert (status.enabled, status.enabled_locked) == (False, True)
+        assert status.enabled_reason == switch.locked
+        for change in (world.backend.check_setting, world.backend.set_setting):
+            with pytest.raises(PermissionDeniedError):
+                await change("hostNetworkingEnabled", True)
+        await world.backend.set_setting("enhancedContainerIsolation", False)
+        assert world.backend.status().enabled
 
     tell(kind, story)
 

@@ -17,7 +17,7 @@ from desktop.settings.keys import KEYS
 from tests.served_backend import ServedBackend
 from tests.unit.cli.conftest import Command, WordMachine, WordRegistry
 
-INFO = ["key", "value", "default", "locked"]
+INFO = ["key", "value", "default", "locked", "lock"]
 
 
 # The switch

@@ -269,6 +269,7 @@ def test_a_locked_value_is_in_force_and_cannot_be_changed(paths: Paths) -> None:
     store = SettingsStore(paths)
     assert not store.settings.host_networking_enabled
     assert (store.switch.enabled, store.switch.locked) == (False, True)
+    assert store.entry("hostNetworkingEnabled").lock == "administrator"
     with pytest.raises(PermissionDeniedError) as caught:
         store.set("hostNetworkingEnabled", True)
     assert str(paths.policy_file) in caught.value.message
@@ -313,6 +314,7 @@ def test_a_broken_policy_locks_host_networking_off(paths: Paths, content: object
     store = SettingsStore(paths)
     assert (store.switch.enabled, store.switch.locked) == (False, True)
     assert str(paths.policy_file) in store.switch.reason
+    assert store.entry("hostNetworkingEnabled").lock == "administrator"
     assert store.findings
     with pytest.raises(PermissionDeniedError):
         store.set("hostNetworkingEnabled", True)
@@ -339,8 +341,49 @@ def test_container_isolation_turns_host_networking_off(paths: Paths) -> None:
     store.set("enhancedContainerIsolation", True)
     assert (store.switch.enabled, store.switch.locked) == (False, True)
     assert "enhancedContainerIsolation" in store.switch.reason
+    assert store.entry("hostNetworkingEnabled").lock == "isolation"
     with pytest.raises(PermissionDeniedError) as caught:
         store.set("hostNetworkingEnabled", True)
     assert "enhancedContainerIsolation false" in caught.value.remedy
     store.set("enhancedContainerIsolation", False)
     assert store.switch.enabled
+
+
+def test_an_engine_that_cannot_have_it_locks_host_networking_off(paths: Paths) -> None:
+    policy(paths, {"hostNetworkingEnabled": {"locked": True, "value": True}})
+    store = SettingsStore(paths)
+    assert store.restrict("it runs Windows containers")
+    assert not store.restrict("it runs Windows containers")
+    assert (store.switch.enabled, store.switch.locked) == (False, True)
+    assert store.switch.reason == "it runs Windows containers"
+    assert store.entry("hostNetworkingEnabled").lock == "engine"
+    with pytest.raises(PermissionDeniedError) as caught:
+        store.set("hostNetworkingEnabled", True)
+    assert "Linux containers" in caught.value.remedy
+    assert store.restrict("")
+    assert store.switch.enabled
+
+
+def test_without_a_lock_there_is_no_kind_of_one(paths: Paths) -> None:
+    assert {entry.lock for entry in SettingsStore(paths).entries()} == {""}
+
+
+def test_a_check_says_what_setting_would_and_changes_nothing(paths: Paths) -> None:
+    policy(paths, {"portBinding": {"locked": True, "value": "localhost"}})
+    store = SettingsStore(paths)
+    for key, value, kind in (
+        ("nonsense", 1, UsageError),
+        ("ignore", ["tcp:80-70"], UsageError),
+        ("portBinding", "as-bound", PermissionDeniedError),
+    ):
+        with pytest.raises(kind) as checked:
+            store.check(key, value)
+        with pytest.raises(kind) as tried:
+            store.set(key, value)
+        assert (checked.value.message, checked.value.remedy) == (
+            tried.value.message,
+            tried.value.remedy,
+        )
+    store.check("ignore", ["tcp:70-80"])
+    assert store.settings == SettingsStore(paths).settings
+    assert not paths.settings_file.exists()
