@@ -15,7 +15,7 @@ import socket
 
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.found.model import Found, Sighting
-from desktop.machines.machine import AgentHandle, Machine, Progress
+from desktop.machines.machine import AgentHandle, Machine, Progress, WindowsContainersError
 from desktop.machines.process import Process
 from desktop.transports.memory import MemoryTransport
 from link.control import ControlConnection
@@ -48,6 +48,7 @@ class FakeMachine(Machine):
 
     Attributes:
         problem: why it cannot be started; "" if it can.
+        has_windows_containers: its engine has been told to run those.
         server: the port of this computer that flows are dialled to; 0: none.
         agent: the one that runs, if any.
     """
@@ -57,6 +58,7 @@ class FakeMachine(Machine):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.problem = ""
+        self.has_windows_containers = False
         self.server = 0
         self.agent: _Agent | None = None
         self.listeners: dict[int, Listener] = {}
@@ -127,7 +129,15 @@ class FakeRegistry:
 
     async def find(self) -> Sighting:
         """See `Registry`."""
-        found = [Found(each.name, each.kind, await each.state()) for each in self.sandboxes()]
+        found = [
+            Found(
+                each.name,
+                each.kind,
+                await each.state(),
+                has_windows_containers=each.has_windows_containers,
+            )
+            for each in self.sandboxes()
+        ]
         return Sighting(tuple(found))
 
     async def get(self, name: str) -> FakeMachine:
@@ -138,7 +148,10 @@ class FakeRegistry:
 
     async def to_attach(self, name: str) -> FakeMachine:
         """See `Registry`."""
-        return await self.get(name)
+        machine = await self.get(name)
+        if machine.has_windows_containers:
+            raise WindowsContainersError(name)
+        return machine
 
     async def choose(self) -> str:
         """See `Registry`: the first, of those that run if any does."""

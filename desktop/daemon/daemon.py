@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from desktop.api.backend import Progress
@@ -35,7 +36,8 @@ from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
-from desktop.machines.registry import DEFAULT_MACHINE, Registry
+from desktop.machines.machine import WindowsContainersError
+from desktop.machines.registry import DEFAULT_MACHINE, Registry, windows_engine
 from desktop.mirror.model import Row
 from desktop.mirror.rules import Rules
 from desktop.paths import Paths
@@ -157,7 +159,7 @@ class Daemon:
             choice = MachineChoice.of(name, settings.also_attach)
             self._attachments.current = self._attachments.current or choice.current
             with self._attachments.held_back(choice.current):
-                await self._attach(choice.current, progress)
+                await self._attach_current(choice.current, progress)
                 self._attachments.current = choice.current
                 await self._attachments.keep(choice.names)
             return [words for name in choice.others if (words := await self._try(name, progress))]
@@ -192,7 +194,11 @@ class Daemon:
         """See `Backend.machines`."""
         known = [await self._attachments.info(name) for name in self._attachments.names()]
         attached = [info for info in known if info is not None]
-        return machine_list(await self._registry().find(), self._attachments.current, attached)
+        sighting = await self._registry().find()
+        chosen = self._attachments.current or self._store.settings.machine
+        engine = windows_engine(sighting, chosen)
+        self._restrict(WindowsContainersError(engine).message if engine else "")
+        return machine_list(sighting, self._attachments.current, attached)
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
@@ -235,7 +241,10 @@ class Daemon:
     async def _found(self) -> str:
         """The machine that is meant where none was named: the current one, or the one that runs."""
         current = self._attachments.current
-        return current if current in self._attachments.names() else await self._registry().choose()
+        if current in self._attachments.names():
+            return current
+        with self._restricting():
+            return await self._registry().choose()
 
     def _choice(self) -> MachineChoice:
         """The machines that are in use, or would be."""
@@ -248,12 +257,35 @@ class Daemon:
             self._store.check_unlocked(key)
         try:
             await self._attach(name, progress)
+            if choice.current == name:
+                self._restrict("")
         except BaseException:
             if name not in self._choice().names:
                 await self._attachments.detach(name)
             raise
         self._remember(choice)
         self._attachments.current = choice.current
+
+    async def _attach_current(self, name: str, progress: Progress) -> None:
+        """Attach a machine, on whose engine it depends whether there is host networking."""
+        with self._restricting():
+            await self._attach(name, progress)
+        self._restrict("")
+
+    @contextlib.contextmanager
+    def _restricting(self) -> Iterator[None]:
+        """What goes on is about the current machine, or the one that is to be it."""
+        try:
+            yield
+        except WindowsContainersError as error:
+            if not self._attachments.names():
+                self._restrict(error.message)
+            raise
+
+    def _restrict(self, engine: str) -> None:
+        """Say why the current machine's engine cannot have host networking, "" if it can."""
+        if self._store.restrict(engine):
+            self._apply()
 
     async def _attach(self, name: str, progress: Progress) -> None:
         if self._is_ending:

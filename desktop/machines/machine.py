@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from desktop.errors import MachineUnreachableError
+from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.examination import Step
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
@@ -23,7 +23,15 @@ from desktop.transports.probe import probe
 from desktop.transports.transport import Transport
 from link.handshake import SECRET_SIZE
 
-__all__ = ["AgentHandle", "AgentTrial", "Machine", "MachineState", "Progress", "end_agent"]
+__all__ = [
+    "AgentHandle",
+    "AgentTrial",
+    "Machine",
+    "MachineState",
+    "Progress",
+    "WindowsContainersError",
+    "end_agent",
+]
 
 GOODBYE_SECONDS: Final = 3.0
 """How long an agent may take to end."""
@@ -47,6 +55,18 @@ class AgentHandle:
 
     process: Process
     transport: Transport
+
+
+class WindowsContainersError(UsageError):
+    """The machine's engine runs containers that have no host networking to share."""
+
+    is_lasting = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the engine of {name} runs Windows containers; only Linux containers are supported",
+            "switch it to Linux containers, or use another machine: samehost machine use NAME",
+        )
 
 
 class Machine(abc.ABC):

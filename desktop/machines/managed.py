@@ -19,7 +19,13 @@ from desktop.machines.examination import Step
 from desktop.machines.found.finder import Finder
 from desktop.machines.found.model import Found, Lifecycle
 from desktop.machines.found.tools import ToolError
-from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
+from desktop.machines.machine import (
+    AgentHandle,
+    Machine,
+    MachineState,
+    Progress,
+    WindowsContainersError,
+)
 from desktop.tasks import uninterrupted
 
 __all__ = ["ManagedMachine"]
@@ -52,6 +58,8 @@ class ManagedMachine(Machine):
     async def start(self, progress: Progress) -> None:
         """See `Machine`. Raises MachineUnreachableError, also if it cannot be got into."""
         found = await self._look()
+        if found.has_windows_containers:
+            raise WindowsContainersError(self.name)
         if found.state != "running" and not found.is_remote:
             await self._start(found, progress)
         await self._reach().start(progress)
@@ -81,6 +89,8 @@ class ManagedMachine(Machine):
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""
         found = await self._look()
+        if found.has_windows_containers:
+            raise WindowsContainersError(self.name)
         if found.state != "running" and not found.is_remote:
             raise MachineUnreachableError(
                 f"{self.name} does not run", f"start it: samehost machine start {self.name}"

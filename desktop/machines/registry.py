@@ -26,7 +26,7 @@ from desktop.machines.found.rancher import RancherFinder
 from desktop.machines.found.sandboxes import DEFAULT_SANDBOX, SandboxFinder, has_namespaces
 from desktop.machines.found.tools import Tools
 from desktop.machines.found.wsl import WslFinder
-from desktop.machines.machine import Machine
+from desktop.machines.machine import Machine, WindowsContainersError
 from desktop.machines.managed import ManagedMachine
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.sandbox import Sandbox
@@ -37,7 +37,7 @@ from desktop.machines.wsl_shell import WslShell
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
-__all__ = ["DEFAULT_MACHINE", "Registry", "meant"]
+__all__ = ["DEFAULT_MACHINE", "Registry", "meant", "windows_engine"]
 
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
 
@@ -102,6 +102,8 @@ class Registry:
         if is_ssh_name(name) or Sandbox.is_name(name):
             return await self.get(name)
         found, finder = await self._found(name)
+        if found.has_windows_containers:
+            raise WindowsContainersError(name)
         if found.declined:
             raise UsageError(f"{name} is not a machine to attach", found.declined)
         return ManagedMachine(found, finder, self._connect)
@@ -120,7 +122,8 @@ class Registry:
     async def choose(self) -> str:
         """Which machine is meant where nobody has chosen one: its name.
 
-        Raises UsageError if that is not clear, MachineUnreachableError if there is none.
+        Raises UsageError if that is not clear, MachineUnreachableError if there is none, and
+        WindowsContainersError if all that there is is an engine with those.
         """
         sighting = await self.find()
         for finding in sighting.findings:
@@ -130,6 +133,8 @@ class Registry:
             raise UsageError(
                 f"several machines run: {', '.join(names)}", "say which: samehost machine use NAME"
             )
+        if engine := windows_engine(sighting, None):
+            raise WindowsContainersError(engine)
         if not names:
             raise _none_runs(sighting)
         return names[0]
@@ -195,6 +200,18 @@ def meant(sighting: Sighting) -> list[str]:
     running = [each.name for each in machines if each.is_candidate and each.state == "running"]
     may_make_one = has_namespaces() and os.geteuid() == 0
     return running or ([DEFAULT_MACHINE] if may_make_one else [])
+
+
+def windows_engine(sighting: Sighting, chosen: str | None) -> str:
+    """The name of the machine that is meant, if its engine runs Windows containers; else "".
+
+    Without a choice that is one beside which no other machine could be.
+    """
+    engines = [each.name for each in sighting.machines if each.has_windows_containers]
+    if chosen is not None:
+        return chosen if chosen in engines else ""
+    others = [each for each in sighting.machines if each.is_candidate and not _is_ours(each)]
+    return engines[0] if engines and not others and not meant(sighting) else ""
 
 
 def _engine_by(way: SshDestination | WslWay) -> str:

@@ -123,13 +123,15 @@ class DockerContextFinder(Finder):
             return Found(name, "docker", "unknown", None, url, declined=OVER_TCP, is_remote=True)
         declined = next((why for end, why in BY_ENDPOINT.items() if _real(url).endswith(end)), "")
         info = await ask_engine(url.removeprefix(UNIX)) if url.startswith(UNIX) else None
+        declined = declined or self._declined(info)
         return Found(
             name,
             "docker",
             _state(url, info),
             EngineWay(url),
             url,
-            declined=declined or self._declined(info),
+            declined=declined,
+            has_windows_containers=declined == WINDOWS_CONTAINERS,
         )
 
     def _declined(self, info: EngineInfo | None) -> str:

@@ -89,6 +89,7 @@ class Found:
         docker_host: where its engine answers on this computer, as in DOCKER_HOST; "" if nowhere.
         own_ports: (protocol, port) of this computer that lead into the machine for its tool's own
             use, and are never mirrored.
+        has_windows_containers: its engine runs such containers at present, and is declined for it.
         declined: why it is never attached, and what to do instead; "" if it may be.
         is_remote: some other computer, which is attached only if a person names it.
         lifecycle: how it is started and stopped.
@@ -101,6 +102,7 @@ class Found:
     docker_host: str = ""
     own_ports: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     declined: str = ""
+    has_windows_containers: bool = False
     is_remote: bool = False
     lifecycle: Lifecycle = Lifecycle()
 

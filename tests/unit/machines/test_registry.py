@@ -11,9 +11,10 @@ import pytest
 from desktop.errors import ExitCode, MachineUnreachableError, UsageError
 from desktop.machines.found.model import Found, Sighting
 from desktop.machines.found.tools import Tools
+from desktop.machines.machine import WindowsContainersError
 from desktop.machines.managed import ManagedMachine
 from desktop.machines.openssh import OpenSshShell
-from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant
+from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant, windows_engine
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.ssh_destination import SshDestination
 from desktop.machines.wsl_shell import WslShell
@@ -48,6 +49,10 @@ def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     for module in ("registry", "found.sandboxes"):
         monkeypatch.setattr(f"desktop.machines.{module}.has_namespaces", lambda: where != "a Mac")
     return where
+
+
+NOBODY_OR_MAC = pytest.mark.parametrize("who", ["somebody on Linux", "a Mac"], indirect=True)
+"""Who cannot have a sandbox."""
 
 
 def give_context(fake: FakeTools, name: str, text: bytes) -> None:
@@ -221,6 +226,28 @@ def test_one_that_does_it_itself_is_known_but_not_attached(
     assert "by itself" in caught.value.remedy
 
 
+WINDOWS = docker.CONTEXTS["pipe"].replace(b"dockerDesktopLinux", b"dockerDesktopWindows")
+
+
+@NOBODY_OR_MAC
+def test_an_engine_with_windows_containers_is_known_but_nothing_goes_on_in_it(
+    registry: Registry, fake: FakeTools, who: str
+) -> None:
+    assert who
+    give_context(fake, "pipe", WINDOWS)
+    machine = asyncio.run(registry.get("docker-pipe"))
+    for way in (
+        registry.to_attach("docker-pipe"),
+        registry.choose(),
+        machine.start(print),
+        machine.start_agent(b""),
+    ):
+        with pytest.raises(WindowsContainersError) as caught:
+            asyncio.run(way)
+        assert "docker-pipe runs Windows containers" in caught.value.message
+        assert "Linux containers" in caught.value.remedy
+
+
 # The one that is meant
 
 
@@ -238,10 +265,6 @@ def test_of_several_that_run_one_has_to_be_chosen(registry: Registry, fake: Fake
         choose(registry)
     assert caught.value.message == "several machines run: colima, lima-docker"
     assert "samehost machine use NAME" in caught.value.remedy
-
-
-NOBODY_OR_MAC = pytest.mark.parametrize("who", ["somebody on Linux", "a Mac"], indirect=True)
-"""Who cannot have a sandbox."""
 
 
 @pytest.mark.parametrize("who", ["root on Linux"], indirect=True)
@@ -306,6 +329,26 @@ def test_other_computers_and_those_that_are_never_attached_are_not_meant(
 ) -> None:
     assert who
     assert meant(Sighting(machines)) == names
+
+
+@pytest.mark.parametrize(
+    ("machines", "chosen", "engine"),
+    [
+        ((of("w", has_windows_containers=True, declined="it"), of("a")), "w", "w"),
+        ((of("w", has_windows_containers=True, declined="it"), of("a")), "a", ""),
+        ((of("w", has_windows_containers=True, declined="it"),), None, "w"),
+        ((of("w", has_windows_containers=True, declined="it"), of("a")), None, ""),
+        ((of("w", has_windows_containers=True, declined="it"), of("a", "stopped")), None, ""),
+        ((of("a"),), "gone", ""),
+        ((), None, ""),
+    ],
+)
+@pytest.mark.parametrize("who", ["somebody on Linux"], indirect=True)
+def test_an_engine_with_windows_containers_is_meant_if_it_was_chosen_or_is_all_there_is(
+    machines: tuple[Found, ...], chosen: str | None, engine: str, who: str
+) -> None:
+    assert who
+    assert windows_engine(Sighting(machines), chosen) == engine
 
 
 # How the agent gets in

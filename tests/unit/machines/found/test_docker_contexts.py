@@ -123,6 +123,7 @@ def test_an_engine_that_says_what_it_is_need_not_have_the_usual_socket(
 ) -> None:
     found = find_one(fake, tmp_path / "s", HEAD + answer)
     assert words in found.declined
+    assert found.has_windows_containers is (answer == docker.INFO["windows"])
     assert found.state == "running"
 
 
