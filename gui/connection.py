@@ -185,9 +185,9 @@ class Connection(QObject):
     def _read(self) -> None:
         try:
             for event in self._wire.receive(bytes(self._socket.readAll().data())):
-                self._happened(event)
                 if self._is_over():
                     return
+                self._happened(event)
         except WireError as error:
             self.nonsense(str(error))
 
@@ -195,6 +195,8 @@ class Connection(QObject):
         self._lost()
 
     def _broken(self, error: QLocalSocket.LocalSocketError) -> None:
+        if self._socket.bytesAvailable():
+            self._read()  # its last words
         kinds = QLocalSocket.LocalSocketError
         if error == kinds.SocketAccessError:
             self._end(

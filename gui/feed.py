@@ -101,9 +101,15 @@ class Feed(QObject):
         self.stop()
         self.is_known = False
 
+    def close(self) -> None:
+        """Tell nothing any more."""
+        self.lost()
+        self._pause.stop()
+        self._gathering = Gathering()
+
     def clear(self) -> None:
         """Nothing is known any more."""
-        self.lost()
+        self.close()
         if self.table.rows:
             self.table = Table()
             self.reset.emit()

@@ -197,6 +197,7 @@ class Session(QObject):
         self._starter.stop()
         self._retry.stop()
         self._drop()
+        self._feed.close()
         for call in self._calls:
             call.cancel()
         self._calls.clear()
@@ -204,8 +205,6 @@ class Session(QObject):
     def start_daemon(self) -> None:
         """Where no daemon is, start one, and let it attach to its machine as `samehost up` does."""
         if self._is_open and self.link is Link.ABSENT:
-            self._retry.stop()
-            self._drop()
             self._starter.start()
             self._assess()
 
@@ -273,11 +272,14 @@ class Session(QObject):
         self._is_attach_due = True
         self._trouble, self._why = Link.CONNECTING, None
         self._delay = FIRST_RETRY_SECONDS
-        self._try()
+        if self._retry.isActive():
+            self._try()
+        else:
+            self._assess()
 
     def _start_failed(self, problem: Problem) -> None:
         self._trouble, self._why = Link.ABSENT, problem
-        self._try()
+        self._assess()
 
     def _attach(self) -> None:
         self._is_attach_due = False
@@ -313,7 +315,7 @@ class Session(QObject):
         return self._main is not None and self._main.is_greeted
 
     def _try(self) -> None:
-        self._drop()
+        self._retry.stop()
         self._main = self._new_connection()
         self._main.greeted.connect(self._greeted)
         self._main.ended.connect(self._ended)

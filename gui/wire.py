@@ -32,7 +32,7 @@ __all__ = [
     "WireError",
 ]
 
-MOST_HELD: Final = 64 << 20
+MOST_HELD: Final = 32 << 20
 """Bytes of parts that wait for the end of their answers."""
 
 
