@@ -17,7 +17,7 @@ import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop.api.types import ContainerDetails, PortDelta, PortRow
-from gui.connection import Connection, Request
+from gui.connection import Connection, Ending, Request
 from gui.deltas import Gathering, Table, difference
 from gui.wire import Problem
 
@@ -50,6 +50,7 @@ class Feed(QObject):
         table: the rows and containers.
         is_known: there has been a snapshot since the daemon was found.
         problem: why the last try to subscribe failed, None if it did not.
+        is_foreign: what it got was nonsense.
     """
 
     reset = Signal()
@@ -61,6 +62,7 @@ class Feed(QObject):
         self.table = Table()
         self.is_known = False
         self.problem: Problem | None = None
+        self.is_foreign = False
         self._connect = connect
         self._connection: Connection | None = None
         self._revision = 0
@@ -73,9 +75,9 @@ class Feed(QObject):
 
     def begin(self) -> None:
         """Follow the table from now on."""
-        self.stop()
+        self._unsubscribe()
         connection = self._connection = self._connect()
-        connection.ended.connect(self._again)
+        connection.ended.connect(self._ended)
         connection.call(
             Request(
                 "subscribe",
@@ -89,12 +91,8 @@ class Feed(QObject):
 
     def stop(self) -> None:
         """Follow it no longer; `table` stays as it is."""
-        self._retry.stop()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection.deleteLater()
-            self._connection = None
-        self.problem = None
+        self._unsubscribe()
+        self.problem, self.is_foreign = None, False
 
     def lost(self) -> None:
         """The daemon has gone: the next snapshot is of another one."""
@@ -128,7 +126,7 @@ class Feed(QObject):
             self._nonsense(error)
             return
         self._delay = FIRST_RETRY_SECONDS
-        self.problem = None
+        self.problem, self.is_foreign = None, False
         self._take(snapshot)
 
     def _told(self, event: dict[str, Any]) -> None:
@@ -150,15 +148,29 @@ class Feed(QObject):
 
     def _failed(self, problem: Problem) -> None:
         self.problem = problem
+        self._again()
+
+    def _ended(self) -> None:
+        if self._connection is None:
+            return  # it was told already
+        self.is_foreign = self._connection.ending is Ending.FOREIGN
+        if self.is_foreign:
+            self.problem = self._connection.problem
+        self._again()
 
     def _again(self) -> None:
         """Subscribe anew, after a moment that grows."""
-        problem = self.problem
-        self.stop()
-        self.problem = problem
+        self._unsubscribe()
         self._retry.start(round(self._delay * 1000))
         self._delay = min(self._delay * 2, LAST_RETRY_SECONDS)
         self.settled.emit()
+
+    def _unsubscribe(self) -> None:
+        self._retry.stop()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection.deleteLater()
+            self._connection = None
 
     # What we tell
 

@@ -456,6 +456,8 @@ class Session(QObject):
             self._trouble, self._why = Link.CONNECTING, None
             self._delay = FIRST_RETRY_SECONDS
             self._stand(Link.READY, None)
+        elif self._feed.is_foreign:
+            self._stand(Link.FOREIGN, self._feed.problem)
         else:
             self._stand(self._trouble, self._why or self._feed.problem)
 

@@ -1,8 +1,8 @@
 """The control API's lines as the window reads and writes them: bytes in, events out.
 
-Rules: pure. Every request has a number; what comes for a number that is not under way is ignored.
-The parts of a long list are joined here, so an event is always whole. A line that is no message of
-this protocol, or longer than it may be, ends it all: `WireError`, once, and no more after that.
+Rules: pure. First comes the daemon's hello, or its refusal. Every request has a number; what comes
+for a number that is not under way is ignored. The parts of a long list are joined here, so an event
+is always whole. A line that is no message of this protocol, or too long, ends it all: `WireError`.
 Limits: what a daemon makes us hold is bounded by `MAX_LINE` and `MOST_HELD`.
 Counterparts: `desktop/api/messages.py` for the form of the lines, `connection.py` for the socket.
 """
@@ -168,6 +168,7 @@ class Wire:
         self._buffer = bytearray()
         self._scanned = 0
         self._last_id = 0
+        self._is_greeted = False
         self._open: dict[int, _Parts] = {}
         self._lasting: set[int] = set()
 
@@ -220,11 +221,14 @@ class Wire:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise WireError(f"a malformed line: {error}") from error
         if line.hello is not None:
+            self._is_greeted = True
             return Greeted(line.hello.protocol, line.hello.version)
         if line.id is None:
             if line.error is None:
                 raise WireError("a line that says nothing")
             return Refused(_problem(line.error))
+        if not self._is_greeted:
+            raise WireError("no hello")
         parts = self._open.get(line.id)
         return None if parts is None else self._of_request(line.id, parts, line, len(data))
 
