@@ -1,0 +1,245 @@
+"""Shows the state that `states.py` finds, with its button, and does what the button says.
+
+    StateView(session)      in the middle of a page that has nothing to show: follows the session
+    StateWatch(session)     the same without a look: for banners and the tray
+    perform(action, …)      what an action is
+
+Rules: `watch.state` is kept true; `changed` when it became another. A short wait for a daemon that
+answers is not worth a word: `connecting` is told after a moment only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from desktop.api.types import MachineList
+from gui.parts import CommandBox, Heading, IconLabel, PlainLabel
+from gui.session import Call, Link, Problem, Session
+from gui.states import Action, Known, State, action_text, state_of
+
+__all__ = ["StateView", "StateWatch", "perform"]
+
+PATIENCE_MS: Final = 700
+"""How long a connection may take to come about without a word about it."""
+
+WIDEST_TEXT: Final = 62
+"""Letters of a line that is read with ease."""
+
+MOST_LINES: Final = 50
+
+
+class StateWatch(QObject):
+    """See the module.
+
+    Attributes:
+        state: what is to be said, None if all is well (or nothing is worth saying yet).
+        trouble: why the last action failed, None if it did not.
+    """
+
+    changed = Signal()
+    pageWanted = Signal(str)  # noqa: N815 (as Qt names signals)
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.state: State | None = None
+        self.trouble: Problem | None = None
+        self._session = session
+        self._lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._machines: int | None = None
+        self._looking: Call | None = None
+        self._call: Call | None = None
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(self._look)
+        session.linkChanged.connect(self._link_changed)
+        session.statusChanged.connect(self._look)
+        session.portsReset.connect(self._look)
+        session.portsChanged.connect(self._look)
+        session.startTold.connect(self._told)
+        self._link_changed()
+
+    @property
+    def is_acting(self) -> bool:
+        """An action is under way."""
+        return self._call is not None
+
+    def act(self) -> None:
+        """Do what the state's button says."""
+        if self.state is None or self._call is not None:
+            return
+        self.trouble = None
+        if self.state.action is Action.MACHINES:
+            self.pageWanted.emit("machine")
+            return
+        self._call = perform(self.state.action, self._session, self._done, self._failed, self._told)
+        self.changed.emit()
+
+    def _done(self, _: Any) -> None:
+        self._call = None
+        self._lines.clear()
+        self._look()
+        self.changed.emit()
+
+    def _failed(self, problem: Problem) -> None:
+        self.trouble = problem
+        self._done(None)
+
+    def _told(self, line: str) -> None:
+        self._lines.append(line)
+        self._look()
+
+    def _link_changed(self) -> None:
+        if self._session.link is Link.CONNECTING:
+            self._patience.start()
+        else:
+            self._patience.stop()
+        if self._session.link is not Link.STARTING:
+            self._lines.clear()
+        if self._session.link is not Link.READY:
+            self._machines = self._looking = None
+        self._look()
+
+    def _look(self) -> None:
+        session = self._session
+        if self._patience.isActive():
+            return
+        self._look_for_machines()
+        known = Known(
+            session.link,
+            session.problem,
+            session.status,
+            tuple(self._lines),
+            self._machines,
+            len(session.rows),
+        )
+        state = state_of(known)
+        if state != self.state:
+            if state is None or self.state is None or state.name != self.state.name:
+                self.trouble = None
+            self.state = state
+            self.changed.emit()
+
+    def _look_for_machines(self) -> None:
+        """Once, and only if none is attached: looking for machines runs programs."""
+        session = self._session
+        if session.link is not Link.READY or session.status is None or self._looking is not None:
+            return
+        if any(machine.state != "stopped" for machine in session.status.machines):
+            return
+        self._looking = session.call("machines", then=self._found, fails=self._not_found)
+
+    def _found(self, result: Any) -> None:
+        self._machines = len(msgspec.convert(result, MachineList).machines)
+        self._look()
+
+    def _not_found(self, _: Problem) -> None:
+        """Nobody knows then; the machine page tells why."""
+        self._machines = None
+
+
+def perform(
+    action: Action,
+    session: Session,
+    then: Callable[[Any], None],
+    fails: Callable[[Problem], None],
+    progress: Callable[[str], None] | None = None,
+) -> Call | None:
+    """Do it. The call under way, None if there is none: then nothing is called back."""
+    match action:
+        case Action.START:
+            session.start_daemon()
+        case Action.RETRY:
+            session.close()
+            session.open()
+        case Action.ENABLE:
+            return session.call("set_enabled", {"enabled": True}, then=then, fails=fails)
+        case Action.ATTACH:
+            return session.call(
+                "attach",
+                {"machine": None},
+                then=then,
+                fails=fails,
+                progress=progress,
+                ask=session.questioner,
+            )
+    return None
+
+
+class StateView(QWidget):
+    """A state in the middle of a page: icon, title, explanation, command, button.
+
+    `changed` when it became another, or none: then whoever owns this shows something else.
+    """
+
+    changed = Signal()
+    pageWanted = Signal(str)  # noqa: N815
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("state")
+        self._watch = StateWatch(session, self)
+        self._icon = IconLabel("info", self, scale=3.0)
+        self._title = Heading("", self)
+        self._title.setObjectName("state-title")
+        self._text = PlainLabel("", self, selectable=True)
+        self._text.setObjectName("state-explanation")
+        self._trouble = PlainLabel("", self, selectable=True)
+        self._trouble.setObjectName("state-trouble")
+        self._command = CommandBox("", self)
+        self._command.setObjectName("state-command")
+        self._button = QPushButton(self)
+        self._button.setObjectName("state-action")
+        self._button.clicked.connect(self._watch.act)
+        self._arrange()
+        self._watch.changed.connect(self._show)
+        self._watch.changed.connect(self.changed)
+        self._watch.pageWanted.connect(self.pageWanted)
+        self._show()
+
+    @property
+    def state(self) -> State | None:
+        """What it shows; None: nothing, all is well."""
+        return self._watch.state
+
+    def _arrange(self) -> None:
+        centre = Qt.AlignmentFlag.AlignHCenter
+        width = self.fontMetrics().averageCharWidth() * WIDEST_TEXT
+        layout = QVBoxLayout(self)
+        layout.setSpacing(self.fontMetrics().height() * 2 // 3)
+        layout.addStretch(2)
+        layout.addWidget(self._icon, 0, centre)
+        for label in (self._title, self._text, self._trouble):
+            label.setAlignment(centre)
+            label.setMaximumWidth(width)
+            label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+            layout.addWidget(label)
+            layout.setAlignment(label, Qt.AlignmentFlag(0))
+        self._command.setMaximumWidth(width)
+        layout.addWidget(self._command)
+        layout.addWidget(self._button, 0, centre)
+        layout.addStretch(3)
+
+    def _show(self) -> None:
+        state, trouble = self._watch.state, self._watch.trouble
+        if state is None:
+            return
+        self._icon.show_icon(state.icon)
+        self._title.setText(state.title)
+        self._text.setText(state.explanation)
+        self._trouble.setText(f"{trouble.message}\n{trouble.remedy}".strip() if trouble else "")
+        self._trouble.setVisible(trouble is not None)
+        self._command.show_command(state.command)
+        self._command.setVisible(bool(state.command))
+        self._button.setText(action_text(state.action))
+        self._button.setVisible(state.action is not Action.NONE)
+        self._button.setDisabled(self._watch.is_acting)
+        self._button.setAccessibleDescription(state.title)
+        self.setAccessibleName(state.title)
+        self.setAccessibleDescription(state.explanation)

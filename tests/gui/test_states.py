@@ -1,0 +1,184 @@
+"""Every empty and broken state: what is known, and which words and which action come of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from desktop.api.types import (
+    ByteCounts,
+    FlowCounts,
+    MachineStatus,
+    PortCounts,
+    Status,
+)
+from gui.session import Link, Problem
+from gui.states import EXAMPLE, Action, Known, action_text, state_of
+
+PROJECT = Path(__file__).parents[2]
+
+
+def machine(state: str, name: str = "colima") -> MachineStatus:
+    return MachineStatus(name, "colima", state, "6.1", "0.1.0", "unix", "eBPF")
+
+
+def status(state: str = "connected", *others: str, **changes: object) -> Status:
+    machines = [machine(each) for each in (state, *others)]
+    usual = Status(
+        version="0.1.0",
+        protocol=1,
+        enabled=True,
+        enabled_locked=False,
+        enabled_reason="",
+        machine=machines[0],
+        ports=PortCounts(),
+        flows=FlowCounts(),
+        bytes=ByteCounts(),
+        uptime_s=1.0,
+        machines=machines,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+PROBLEM = Problem("it went wrong", "do that", "FAILED")
+
+TABLE = {
+    "daemon-down": Known(Link.ABSENT),
+    "start-failed": Known(Link.ABSENT, PROBLEM),
+    "starting": Known(Link.STARTING, lines=("starting the daemon",)),
+    "connecting": Known(Link.CONNECTING),
+    "hung": Known(Link.HUNG),
+    "other-version": Known(Link.FOREIGN, PROBLEM),
+    "refused": Known(Link.REFUSED, PROBLEM),
+    "no-machine-found": Known(Link.READY, status=status("stopped"), machines=0),
+    "locked": Known(
+        Link.READY, status=status(enabled=False, enabled_locked=True, enabled_reason="by law")
+    ),
+    "switched-off": Known(Link.READY, status=status(enabled=False)),
+    "no-machine": Known(Link.READY, status=status("stopped"), machines=2),
+    "machine-starting": Known(Link.READY, status=status("connecting"), rows=3),
+    "machine-gone": Known(Link.READY, status=status("reconnecting"), rows=3),
+    "machine-failed": Known(Link.READY, status=status("failed"), rows=3),
+    "no-ports": Known(Link.READY, status=status()),
+}
+"""Each state, and what there is to know that leads to it."""
+
+ACTIONS = {
+    "daemon-down": Action.START,
+    "start-failed": Action.START,
+    "hung": Action.RETRY,
+    "other-version": Action.RETRY,
+    "refused": Action.RETRY,
+    "no-machine-found": Action.MACHINES,
+    "switched-off": Action.ENABLE,
+    "no-machine": Action.ATTACH,
+    "machine-gone": Action.MACHINES,
+    "machine-failed": Action.ATTACH,
+}
+"""Those states that something can be done about."""
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_state_has_words_and_its_action(name: str) -> None:
+    state = state_of(TABLE[name])
+    assert state is not None
+    assert state.name == name
+    assert state.title
+    assert not state.title.endswith(".")
+    assert state.explanation
+    assert state.action is ACTIONS.get(name, Action.NONE)
+
+
+def test_no_two_states_have_the_same_title_but_those_of_the_switch() -> None:
+    states = [state_of(known) for known in TABLE.values()]
+    titles = [state.title for state in states if state is not None]
+    assert len(titles) == len(TABLE)
+    assert len(set(titles)) == len(TABLE) - 1
+
+
+@pytest.mark.parametrize("action", set(Action) - {Action.NONE})
+def test_every_action_has_a_button_with_a_mnemonic(action: Action) -> None:
+    assert "&" in action_text(action)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Known(Link.READY, status=status(), rows=1),
+        Known(Link.READY, status=status("connected", "failed"), rows=1),
+        Known(Link.READY, status=status(enabled_locked=True, enabled_reason="by law"), rows=1),
+        Known(Link.READY, status=status(), rows=1, machines=0),
+    ],
+    ids=["usual", "another machine is in trouble", "locked, but on", "attached, but not found"],
+)
+def test_nothing_is_said_when_all_is_well(known: Known) -> None:
+    assert state_of(known) is None
+
+
+@pytest.mark.parametrize("link", [link for link in Link if link is not Link.READY])
+def test_without_a_daemon_nothing_else_is_told(link: Link) -> None:
+    old = Known(link, status=status("failed", enabled=False), machines=0)
+    assert state_of(old) == state_of(Known(link))
+
+
+def test_a_daemon_of_which_nothing_is_known_yet_is_being_asked() -> None:
+    state = state_of(Known(Link.READY))
+    assert state is not None
+    assert (state.name, state.busy) == ("connecting", True)
+
+
+@pytest.mark.parametrize("name", ["start-failed", "other-version", "refused"])
+def test_what_the_daemon_says_is_passed_on(name: str) -> None:
+    state = state_of(TABLE[name])
+    assert state is not None
+    assert PROBLEM.message in state.explanation
+
+
+def test_a_start_shows_the_last_lines_of_what_it_says() -> None:
+    state = state_of(Known(Link.STARTING, lines=[f"step {number}" for number in range(20)]))
+    assert state is not None
+    assert state.explanation.splitlines()[-1] == "step 19"
+    assert len(state.explanation.splitlines()) == 6
+
+
+def test_that_no_daemon_runs_is_no_failed_start() -> None:
+    state = state_of(Known(Link.ABSENT, Problem("not running", "samehost up", "NOT_RUNNING")))
+    assert state is not None
+    assert state.name == "daemon-down"
+
+
+@pytest.mark.parametrize(
+    ("platform", "words"),
+    [
+        ("linux", ["Lima", "Colima", "Podman", "samehost up", "docker.io", "root"]),
+        ("darwin", ["Lima", "Colima", "Podman", "Rancher Desktop"]),
+        ("win32", ["WSL 2", "Podman", "Rancher Desktop"]),
+    ],
+)
+def test_what_to_install_depends_on_the_computer(platform: str, words: list[str]) -> None:
+    known = Known(Link.READY, status=status("stopped"), machines=0, platform=platform)
+    state = state_of(known)
+    assert state is not None
+    assert [word for word in words if word not in state.explanation] == []
+
+
+def test_nobody_is_told_to_install_a_machine_before_somebody_has_looked() -> None:
+    state = state_of(Known(Link.READY, status=status("stopped"), machines=None))
+    assert state is not None
+    assert state.name == "no-machine"
+
+
+def test_the_machine_is_told_by_its_name() -> None:
+    state = state_of(Known(Link.READY, status=status("failed")))
+    assert state is not None
+    assert "colima" in state.title
+    assert state.command == "samehost machine doctor colima"
+
+
+def test_the_example_is_that_of_the_readme() -> None:
+    state = state_of(TABLE["no-ports"])
+    assert state is not None
+    assert state.command == EXAMPLE
+    assert EXAMPLE.removeprefix("docker ") in (PROJECT / "README.md").read_text()
