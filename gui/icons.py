@@ -29,6 +29,11 @@ _FRAME: Final = (
     'stroke-width="1.4" stroke-linecap="round" stroke-linejoin="round">{shapes}</svg>'
 )
 _CIRCLE: Final = '<circle cx="8" cy="8" r="6.2"/>'
+_TILE: Final = (
+    '<rect x=".7" y=".7" width="14.6" height="14.6" rx="3.4" fill="{{ground}}" stroke="none" '
+    'fill-opacity="{opacity}"/><g stroke="{{sign}}" stroke-width="1.3"><rect x="3.2" y="3.8" '
+    'width="9.6" height="6.8" rx="1.2"/><path d="M6.2 12.8h3.6"/>{sign_shapes}</g>'
+)
 _SCREEN: Final = '<rect x="1.5" y="2.2" width="13" height="9.2" rx="1.6"/><path d="M5.2 14h5.6"/>'
 
 _SHAPES: Final[Mapping[str, str]] = {
@@ -71,9 +76,16 @@ _SHAPES: Final[Mapping[str, str]] = {
     '<path d="M4.6 4.8h.1M4.6 11.2h.1M8 4.8h3.4M8 11.2h3.4"/>',
     "about": '<path d="M2.4 3h11.2v8.2H8.4L5.2 14v-2.8H2.4zM8 6.9v1.7M8 5v.1"/>',
     # Samehost itself: one screen, and "is the same".
-    "samehost": '<rect x=".7" y=".7" width="14.6" height="14.6" rx="3.4" fill="{ground}" '
-    'stroke="none"/><g stroke="{sign}" stroke-width="1.3"><rect x="3.2" y="3.8" width="9.6" '
-    'height="6.8" rx="1.2"/><path d="M6.2 12.8h3.6"/><path d="M5.8 6.3h4.4M5.8 8.2h4.4"/></g>',
+    "samehost": _TILE.format(opacity=1, sign_shapes='<path d="M5.8 6.3h4.4M5.8 8.2h4.4"/>'),
+    # In a tray whose colour nobody tells: on a ground of its own.
+    "tile-on": _TILE.format(
+        opacity=1, sign_shapes='<path stroke-width="1.5" d="M5.4 6.2h5.2M5.4 8.3h5.2"/>'
+    ),
+    "tile-off": _TILE.format(opacity=0.6, sign_shapes='<path d="M2.6 14L13.4 2"/>'),
+    "tile-problem": _TILE.format(
+        opacity=1, sign_shapes='<path stroke-width="1.7" d="M8 5.2v2M8 9v.1"/>'
+    ),
+    # In a menu bar that draws them in its own colour.
     "tray-on": _SCREEN + '<path stroke-width="1.7" d="M5 5.6h6M5 8.4h6"/>',
     "tray-off": _SCREEN + '<path d="M1.6 15L14.4 1"/>',
     "tray-problem": _SCREEN + '<path stroke-width="1.9" d="M8 4.5v2.9M8 9.3v.1"/>',
