@@ -24,11 +24,11 @@ os.environ["LC_ALL"] = "C.UTF-8"
 for _name in ("QT_SCALE_FACTOR", "QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE"):
     os.environ.pop(_name, None)
 
-from gui.session import Link, Session, Starter  # noqa: E402
 from PySide6.QtCore import QLocale  # noqa: E402  # Qt reads its environment once
 from PySide6.QtGui import QFont  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
+from gui.session import Link, Session, Starter  # noqa: E402
 from tests.gui.leftovers import Leftovers  # noqa: E402
 from tests.gui.stage import furnish  # noqa: E402
 from tests.served_backend import ServedBackend  # noqa: E402
