@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 TARGET ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent helper bytecode e2e clean setup environment compiler gui engines ssh peers kernels vm
+.PHONY: help up down test check bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -37,6 +37,9 @@ helper: environment ## build the helper container's image, for packages (Debian'
 
 bytecode: environment compiler ## compile the eBPF programs into vmagent/bpf/bytecode.py
 	@$(PYTHON) -m scripts.bytecode
+
+translations: environment ## collect the texts of the window, and build what Qt reads (gui/text)
+	@$(PYTHON) -m scripts.translations
 
 clean: ## remove what was built in this folder (after `make down`)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
