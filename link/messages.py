@@ -7,8 +7,8 @@ else, so the rest of the code may trust a message. An unknown kind or a bad fiel
 What is known of a container is sent once in a generation, and again when it changes: in the
 message that first has a listener of it, or before. Listeners name it by id and runtime.
 
-    agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Beat
-    desktop → agent   UdpLimits, Resync, Stubs, Beat, Bye
+    agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Condition, Beat
+    desktop → agent   UdpLimits, Resync, Stubs, Inquiry, Beat, Bye
 
 Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
 gap in either makes the desktop ask for a new snapshot. Counterpart: `session.py` carries them.
@@ -26,11 +26,15 @@ from link.wire import WireError
 
 __all__ = [
     "MAX_CONTAINERS",
+    "MAX_ENGINES",
     "MAX_LISTENERS",
     "MAX_TEXT",
     "Beat",
     "Bye",
+    "Condition",
     "Delta",
+    "EngineState",
+    "Inquiry",
     "Message",
     "Resync",
     "Snapshot",
@@ -54,6 +58,8 @@ MAX_CONTAINERS: Final = 16
 MAX_TEXT: Final = 256
 """Characters of a name or reason."""
 MAX_WANTED: Final = 4096
+MAX_ENGINES: Final = 16
+MAX_NUMBER: Final = 2**63
 MAX_IDLE_SECONDS: Final = 86_400
 MAX_UDP_FLOWS: Final = 65_536
 _PROTOCOLS: Final = ("tcp", "udp")
@@ -165,6 +171,37 @@ class UdpLimits:
 
 
 @dataclass(frozen=True)
+class Inquiry:
+    """Asks the agent how it is; `number` is in its answer."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """A container engine by its socket; `trouble` says why it does not answer, "" if it does."""
+
+    socket: str
+    trouble: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the agent is. `capabilities` are its effective ones, bit by bit (capabilities(7)).
+
+    `clock_ms` is the machine's UNIX time in milliseconds, at the moment of the answer.
+    """
+
+    number: int
+    clock_ms: int
+    uid: int
+    capabilities: int
+    files_limit: int
+    files_open: int
+    engines: tuple[EngineState, ...]
+
+
+@dataclass(frozen=True)
 class Bye:
     """The desktop ends the session for good: close the stubs and exit."""
 
@@ -180,6 +217,8 @@ Message = Union[
     Resync,
     Stubs,
     UdpLimits,
+    Inquiry,
+    Condition,
     Bye,
 ]
 
@@ -213,7 +252,7 @@ def _plain(value: Any) -> Any:
         return {**vars(value), "container": value.container and _referred_to(value.container)}
     if isinstance(value, Container):
         return {**vars(value), "labels": dict(value.labels)}
-    if isinstance(value, (StubKey, StubResult)):
+    if isinstance(value, (StubKey, StubResult, EngineState)):
         return _plain(vars(value))
     return value
 
@@ -367,6 +406,24 @@ def _delta(raw: dict[str, Any]) -> Delta:
     )
 
 
+def _engine(raw: dict[str, Any]) -> EngineState:
+    return EngineState(_text(raw, "socket"), _text(raw, "trouble"))
+
+
+def _condition(raw: dict[str, Any]) -> Condition:
+    if len(_list(raw, "engines")) > MAX_ENGINES:
+        raise WireError(f"engines are more than {MAX_ENGINES}")
+    return Condition(
+        _int(raw, "number", 1, MAX_NUMBER),
+        _int(raw, "clock_ms", 0, MAX_NUMBER),
+        _int(raw, "uid", 0, 2**32 - 1),
+        _int(raw, "capabilities", 0, 2**64 - 1),
+        _int(raw, "files_limit", 0, MAX_NUMBER),
+        _int(raw, "files_open", 0, MAX_NUMBER),
+        _objects(raw, "engines", _engine),
+    )
+
+
 _KINDS: Final[dict[type, str]] = {
     Welcome: "welcome",
     Watching: "watching",
@@ -378,6 +435,8 @@ _KINDS: Final[dict[type, str]] = {
     Resync: "resync",
     Stubs: "stubs",
     UdpLimits: "udp_limits",
+    Inquiry: "inquiry",
+    Condition: "condition",
     Bye: "bye",
 }
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
@@ -393,5 +452,7 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
     "udp_limits": lambda raw: UdpLimits(
         _int(raw, "idle_seconds", 1, MAX_IDLE_SECONDS), _int(raw, "most_flows", 1, MAX_UDP_FLOWS)
     ),
+    "inquiry": lambda raw: Inquiry(_int(raw, "number", 1, MAX_NUMBER)),
+    "condition": _condition,
     "bye": lambda _raw: Bye(),
 }

@@ -9,4 +9,4 @@ from typing import Final
 __all__ = ["PROTOCOL", "VERSION"]
 
 VERSION: Final = "0.1.0"
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
 
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.found.model import Found, Sighting
@@ -23,7 +24,10 @@ from link.handshake import Role
 from link.listener import Container, Listener
 from link.messages import (
     Bye,
+    Condition,
     Delta,
+    EngineState,
+    Inquiry,
     Message,
     Resync,
     Snapshot,
@@ -49,6 +53,7 @@ class FakeMachine(Machine):
     Attributes:
         problem: why it cannot be started; "" if it can.
         has_windows_containers: its engine has been told to run those.
+        is_deaf: its agent does not say how it is.
         server: the port of this computer that flows are dialled to; 0: none.
         agent: the one that runs, if any.
     """
@@ -59,6 +64,7 @@ class FakeMachine(Machine):
         super().__init__(name)
         self.problem = ""
         self.has_windows_containers = False
+        self.is_deaf = False
         self.server = 0
         self.agent: _Agent | None = None
         self.listeners: dict[int, Listener] = {}
@@ -268,8 +274,17 @@ class _Agent(Process):
             self._say(StubResults((*closed, *opened)))
         elif isinstance(message, Resync):
             self._snapshot()
+        elif isinstance(message, Inquiry):
+            self._say_condition(message.number)
         elif isinstance(message, Bye):
             self.cut()
+
+    def _say_condition(self, number: int) -> None:
+        if self._machine.is_deaf:
+            return
+        engines = (EngineState("/run/docker.sock", ""),)
+        now = int(time.time() * 1000)
+        self._say(Condition(number, now, 0, (1 << 41) - 1, 1024, 10, engines))
 
     def _await_opening(self, stream: Stream) -> None:
         readiness = self._relay.readiness

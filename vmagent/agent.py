@@ -34,6 +34,8 @@ from link.messages import (
     MAX_TEXT,
     Beat,
     Bye,
+    Condition,
+    Inquiry,
     Message,
     Resync,
     StubKey,
@@ -54,6 +56,7 @@ from link.session import LEASE_SECONDS
 from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
+from vmagent.condition import condition
 from vmagent.desktop_ports.redirect import Redirect
 from vmagent.desktop_ports.stubs import Stubs as OpenStubs
 from vmagent.door import Door
@@ -297,6 +300,10 @@ class Agent:
         for part in session.told.snapshot(self._generation, self._watcher.listeners.values()):
             session.connection.send(part)
 
+    def condition(self, inquiry: Inquiry) -> Condition:
+        """How this agent is."""
+        return condition(inquiry.number, self._engine.states())
+
     def set_limits(self, message: UdpLimits) -> None:
         """Keep UDP flows by these limits from now on."""
         self._limits.idle_seconds = message.idle_seconds
@@ -359,6 +366,8 @@ class _Session:
             self._agent.set_limits(message)
         elif isinstance(message, Resync):
             self._agent.snapshot(self)
+        elif isinstance(message, Inquiry):
+            self.connection.send(self._agent.condition(message))
         elif isinstance(message, Bye):
             self.said_bye = True
             self.connection.close()

@@ -21,6 +21,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from link.messages import EngineState
 from vmagent.engines.containerd import ContainerdFollower
 from vmagent.engines.docker import DockerFollower
 from vmagent.engines.follower import UNKNOWN, Details, Follower, end
@@ -99,6 +100,10 @@ class EngineWatcher:
         known = [each[container_id] for each in engines if container_id in each]
         named = (each for each in known if each.name)
         return next(named, known[0] if known else UNKNOWN)
+
+    def states(self) -> list[EngineState]:
+        """The engines that are followed, and why one does not answer."""
+        return [EngineState(path, engine.trouble) for path, engine in self._engines.items()]
 
     @property
     def has_host_networked(self) -> bool | None:

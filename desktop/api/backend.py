@@ -15,6 +15,7 @@ from typing import Protocol
 from desktop.api.subscription import Subscription
 from desktop.api.types import (
     ContainerDetails,
+    MachineCondition,
     MachineInfo,
     MachineList,
     PortRow,
@@ -76,6 +77,9 @@ class Backend(Protocol):
         If it was the current one, the one attached longest beside it is then. UsageError if it
         is not attached.
         """
+
+    async def conditions(self) -> list[MachineCondition]:
+        """How the agents of the connected machines are, the current one's first."""
 
     async def current_machine(self) -> MachineInfo | None:
         """The machine in use, None if there is none; the other machines are not looked for."""

@@ -7,6 +7,7 @@ Ctrl-C) closes the connection, which cancels the request. The form of the lines:
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from desktop.api.messages import (
     error_from_wire,
     hello,
 )
+from desktop.api.socketfile import peer_of
 from desktop.errors import (
     NotRunningError,
     PermissionDeniedError,
@@ -52,29 +54,43 @@ class NoAnswerError(SamehostError):
 
 
 class ApiClient:
-    """A connection to the daemon. A context manager."""
+    """A connection to the daemon. A context manager.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Attributes:
+        version: the daemon's.
+    """
+
+    def __init__(self, sock: socket.socket, patience: float = math.inf) -> None:
+        self.version = ""
         self._socket = sock
+        self._patience = patience
         self._buffer = bytearray()
         self._last_id = 0
 
     @classmethod
-    def connect(cls, path: Path) -> ApiClient:
-        """Connect and exchange versions.
+    def connect(cls, path: Path, patience: float = math.inf) -> ApiClient:
+        """Connect and exchange versions. `patience` are seconds that any answer may take.
 
         Raises NotRunningError, PermissionDeniedError, VersionMismatchError, SamehostError.
         """
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.settimeout(HELLO_SECONDS)
+            sock.settimeout(min(HELLO_SECONDS, patience))
             _connect(sock, path)
-            client = cls(sock)
+            client = cls(sock, patience)
             client._greet()
         except BaseException:
             sock.close()
             raise
         return client
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process; 0 where the system does not tell."""
+        try:
+            return peer_of(self._socket).pid
+        except (AttributeError, OSError):
+            return 0
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +158,7 @@ class ApiClient:
             raise VersionMismatchError(
                 "the daemon is of another version", "samehost down, then samehost up"
             )
+        self.version = str(theirs.get("version", ""))
 
     def _answer(self, message: dict[str, Any], ask: Ask | None) -> None:
         question, is_secret = str(message["question"]), bool(message.get("secret", True))
@@ -150,7 +167,7 @@ class ApiClient:
 
     def _request(self, method: str, params: Mapping[str, object] | None) -> int:
         self._last_id += 1
-        self._socket.settimeout(REQUEST_SECONDS[method] + EXTRA_SECONDS)
+        self._socket.settimeout(min(REQUEST_SECONDS[method] + EXTRA_SECONDS, self._patience))
         self._send({"id": self._last_id, "method": method, "params": dict(params or {})})
         return self._last_id
 

@@ -131,6 +131,7 @@ class Connection:
             "attach_also": (_Name, self._attach_also),
             "detach": (_Name, self._detach),
             "current_machine": (_Nothing, self._current_machine),
+            "conditions": (_Nothing, self._conditions),
             "machines": (_Nothing, self._machines),
             "use": (_Name, self._use),
             "start": (_Name, self._start),
@@ -282,6 +283,9 @@ class Connection:
 
     async def _current_machine(self, _id: int, _: _Nothing) -> object:
         return await self._timed("current_machine", self._backend.current_machine())
+
+    async def _conditions(self, _id: int, _: _Nothing) -> object:
+        return await self._timed("conditions", self._backend.conditions())
 
     async def _machines(self, _id: int, _: _Nothing) -> object:
         return await self._timed("machines", self._backend.machines())

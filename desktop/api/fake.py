@@ -20,8 +20,10 @@ from desktop.api.types import (
     ByteCounts,
     ContainerDetails,
     ContainerRef,
+    EngineInfo,
     FindingInfo,
     FlowCounts,
+    MachineCondition,
     MachineInfo,
     MachineList,
     MachineStatus,
@@ -158,7 +160,7 @@ class FakeBackend:
 
     def _machine_status(self, name: str) -> MachineStatus:
         link = self._find(name).link
-        return MachineStatus(name, "fake", link, "6.1", VERSION, "memory", "poll")
+        return MachineStatus(name, "fake", link, "6.1", VERSION, "memory", "poll", python="3.11")
 
     def _beside(self) -> list[str]:
         """The machines that are attached, but for the current one."""
@@ -250,6 +252,15 @@ class FakeBackend:
         await self._choose(choice.removing(name))
         if known is not None:
             known.link = "stopped"
+
+    async def conditions(self) -> list[MachineCondition]:
+        """See `Backend.conditions`."""
+        engines = [EngineInfo("/run/docker.sock", "")]
+        return [
+            MachineCondition(name, capabilities=(1 << 41) - 1, files_limit=1 << 20, engines=engines)
+            for name in (self.current, *self._beside())
+            if self._find(name).link == "connected"
+        ]
 
     async def current_machine(self) -> MachineInfo | None:
         """See `Backend.current_machine`."""

@@ -69,6 +69,7 @@ REQUEST_SECONDS: Final[Mapping[str, float]] = {
     "set_setting": _QUICK,
     "check_setting": _QUICK,
     "current_machine": _QUICK,
+    "conditions": _QUICK,
     "machines": _QUICK,
     "attach": _LONG,
     "attach_also": _LONG,

@@ -23,6 +23,7 @@ __all__ = [
     "Peer",
     "bind",
     "check_length",
+    "check_private",
     "peer_of",
     "private_folder",
     "remove_stale",
@@ -73,11 +74,16 @@ def private_folder(folder: Path) -> None:
     """Make a folder for us alone, or see that it is one. Raises PermissionDeniedError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = os.lstat(folder)
+        check_private(folder)
     except OSError as error:
         raise PermissionDeniedError(
             f"the folder {folder} cannot be made: {error.strerror}", "correct what is in its place"
         ) from error
+
+
+def check_private(folder: Path) -> None:
+    """See that a folder is for us alone. Raises PermissionDeniedError, OSError."""
+    status = os.lstat(folder)
     if not stat.S_ISDIR(status.st_mode):
         raise PermissionDeniedError(f"{folder} is not a folder", f"move {folder} away")
     if status.st_uid != os.geteuid():

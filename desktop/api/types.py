@@ -11,8 +11,10 @@ __all__ = [
     "ByteCounts",
     "ContainerDetails",
     "ContainerRef",
+    "EngineInfo",
     "FindingInfo",
     "FlowCounts",
+    "MachineCondition",
     "MachineInfo",
     "MachineList",
     "MachineStatus",
@@ -29,7 +31,8 @@ __all__ = [
 class MachineStatus(msgspec.Struct, frozen=True):
     """A machine in use. `state`: stopped starting connecting connected reconnecting failed.
 
-    `transport_limits` is what a person should know of the transport, "" for nothing.
+    `transport_limits` is what a person should know of the transport, "" for nothing; `python` is
+    the agent's; `problem` says why it is not connected.
     """
 
     name: str
@@ -40,6 +43,33 @@ class MachineStatus(msgspec.Struct, frozen=True):
     transport: str
     watcher: str
     transport_limits: str = ""
+    python: str = ""
+    problem: str = ""
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """A container engine, as the agent sees it: `trouble` is why it does not answer, or ""."""
+
+    socket: str
+    trouble: str
+
+
+class MachineCondition(msgspec.Struct, frozen=True):
+    """How the agent of a connected machine is, in its own words just now.
+
+    `problem` says why nothing else is known. `clock_difference_s` is the machine's clock minus this
+    computer's, give or take the uncertainty; `capabilities` are bits (capabilities(7)).
+    """
+
+    name: str
+    problem: str = ""
+    clock_difference_s: float = 0.0
+    clock_uncertainty_s: float = 0.0
+    uid: int = 0
+    capabilities: int = 0
+    files_limit: int = 0
+    files_open: int = 0
+    engines: list[EngineInfo] = []
 
 
 class PortCounts(msgspec.Struct, frozen=True):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable
+from typing import Final
 
 from desktop.cli.current import current_engine, open_registry
-from desktop.cli.output import clean, paint, print_json
+from desktop.cli.findings import finding_as_json, print_finding
+from desktop.cli.output import print_json
 from desktop.errors import ExitCode
 from desktop.machines.examination import Finding, examine, exit_code
 from desktop.machines.registry import Registry
@@ -20,8 +21,8 @@ from desktop.paths import Paths
 
 __all__ = ["examine_machine"]
 
-WIDTHS = (12, 11)
-"""Columns of the step's name and its state."""
+WIDTH: Final = 12
+"""Columns of the step's name."""
 
 
 def examine_machine(paths: Paths, name: str | None, as_json: bool) -> ExitCode:
@@ -29,7 +30,7 @@ def examine_machine(paths: Paths, name: str | None, as_json: bool) -> ExitCode:
     name = name or current_engine(paths).machine
     findings = asyncio.run(_examine(open_registry(paths), name, _ignore if as_json else _print))
     if as_json:
-        print_json([_as_json(finding) for finding in findings])
+        print_json([finding_as_json(finding, "step") for finding in findings])
     return exit_code(findings)
 
 
@@ -46,16 +47,5 @@ def _ignore(_finding: Finding) -> None:
     """It is told later."""
 
 
-def _as_json(finding: Finding) -> dict[str, object]:
-    names = ("step", "state", "evidence", "remedy", "seconds")
-    return {name: getattr(finding, name) for name in names}
-
-
 def _print(finding: Finding) -> None:
-    """A line for each, as soon as it is known."""
-    step, state = finding.step.ljust(WIDTHS[0]), finding.state.ljust(WIDTHS[1])
-    seconds = f"{finding.seconds:7.3f} s" if finding.state != "not reached" else " " * 9
-    print(f"{step}  {paint(state, sys.stdout)}  {seconds}  {clean(finding.evidence)}".rstrip())
-    for line in finding.remedy.splitlines():
-        print(f"  {clean(line)}")
-    sys.stdout.flush()
+    print_finding(finding, WIDTH)

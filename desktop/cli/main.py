@@ -49,6 +49,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "settings": Verb("settings", "show and change settings"),
     "machine": Verb("machine", "show, choose, start and stop machines"),
     "docker": Verb("docker", "run the docker command on the current machine"),
+    "doctor": Verb("doctor", "look for what is wrong, and say what to do"),
     "logs": Verb("logs", "show the daemon's log"),
     "gui": Verb("gui", "open the window"),
     "version": Verb("version", "show the version"),

@@ -40,6 +40,10 @@ COLOURS: Final[Mapping[str, str]] = {
     "connected": "32",
     "running": "32",
     "ok": "32",
+    "note": "36",
+    "warning": "33",
+    "error": "31",
+    "skipped": "2",
     "conflict": "31",
     "denied": "31",
     "failed": "31",
@@ -49,7 +53,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "ignored": "2",
     "stopped": "2",
 }
-"""SGR parameters (ECMA-48, 8.3.117) of the words for states: green, red, yellow, faint."""
+"""SGR parameters (ECMA-48, 8.3.117) of the words for states: green, red, yellow, cyan, faint."""
 
 USUAL_WIDTH: Final = 80
 NARROWEST_COLUMN: Final = 8

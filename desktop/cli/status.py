@@ -53,6 +53,8 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "transport": "",
         "watcher": "",
         "transport_limits": "",
+        "python": "",
+        "problem": "",
     }
     return {
         "version": VERSION,

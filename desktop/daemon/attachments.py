@@ -7,12 +7,14 @@ one of them, `mirroring.py` for the ports of all.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from desktop.api.types import MachineInfo, MachineStatus
+from desktop.api.types import EngineInfo, MachineCondition, MachineInfo, MachineStatus
 from desktop.daemon.attachment import Attachment
+from desktop.daemon.inquiries import ANSWER_SECONDS
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
 from desktop.machines.machine import Machine, Progress
@@ -121,4 +123,31 @@ class Attachments:
             transport=attachment.transport_name if welcome else "",
             watcher=welcome.watcher if welcome else "",
             transport_limits=attachment.transport_limits if welcome else "",
+            python=welcome.python if welcome else "",
+            problem="" if attachment.state == "connected" else attachment.problem,
+        )
+
+    async def conditions(self) -> list[MachineCondition]:
+        """How the agents of the machines are that are connected, all asked at once."""
+        names = [name for name in self.names() if self._known[name].attachment.link is not None]
+        return list(await asyncio.gather(*map(self._condition, names)))
+
+    async def _condition(self, name: str) -> MachineCondition:
+        try:
+            told = await self._known[name].ports.ask()
+        except TimeoutError:
+            words = f"the agent has not answered within {ANSWER_SECONDS:.0f} s"
+            return MachineCondition(name, problem=words)
+        if told is None:
+            return MachineCondition(name, problem="the link was lost")
+        condition = told.condition
+        return MachineCondition(
+            name=name,
+            clock_difference_s=round(told.clock_difference, 3),
+            clock_uncertainty_s=round(told.clock_uncertainty, 3),
+            uid=condition.uid,
+            capabilities=condition.capabilities,
+            files_limit=condition.files_limit,
+            files_open=condition.files_open,
+            engines=[EngineInfo(each.socket, each.trouble) for each in condition.engines],
         )

@@ -24,6 +24,7 @@ from desktop.api.types import (
     ByteCounts,
     ContainerDetails,
     FlowCounts,
+    MachineCondition,
     MachineInfo,
     MachineList,
     PortRow,
@@ -185,6 +186,12 @@ class Daemon:
             progress(f"detaching {name}")
             await self._attachments.detach(name)
             self._attachments.current = choice.current
+
+    async def conditions(self) -> list[MachineCondition]:
+        """See `Backend.conditions`."""
+        current = self._attachments.current
+        found = await self._attachments.conditions()
+        return sorted(found, key=lambda each: each.name != current)
 
     async def current_machine(self) -> MachineInfo | None:
         """See `Backend.current_machine`."""

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Final
 
 from desktop.daemon.host_mirrors import HostMirrors
+from desktop.daemon.inquiries import Inquiries, Told
 from desktop.daemon.link import AgentLink
 from desktop.daemon.traffic import Traffic
 from desktop.daemon.udp_servers import UdpServers
@@ -33,6 +34,7 @@ from link.datagrams.flows import Limits
 from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
 from link.messages import (
+    Condition,
     Delta,
     Message,
     Resync,
@@ -110,6 +112,7 @@ class MachinePorts:
             self._target_of,
         )
         self._udp_servers = UdpServers(common.sockets, common.limits, common.traffic)
+        self._inquiries = Inquiries()
         self._inventory = Inventory()
         self._listeners: dict[int, Listener] | None = None
         self._link: AgentLink | None = None
@@ -153,6 +156,8 @@ class MachinePorts:
             for result in message.results:
                 self._stub_result(result)
             self._common.schedule()
+        elif isinstance(message, Condition):
+            self._inquiries.answered(message)
 
     def opened(self, stream: socket.socket, request: OpenRequest) -> None:
         """A container connected to a stub: dial what the rules say, or nothing."""
@@ -169,6 +174,11 @@ class MachinePorts:
         flow = answer(relay, stream, target.address, target.port, watch.ended)
         if flow is not None:
             watch.started(flow)
+
+    async def ask(self) -> Told | None:
+        """How the agent is; None without a link. Raises TimeoutError."""
+        link = self._link
+        return None if link is None else await self._inquiries.ask(link.send)
 
     # What the owner says.
 

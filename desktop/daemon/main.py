@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Any, Final
 
 from desktop.api.messages import error_to_wire
@@ -35,6 +36,7 @@ __all__ = ["Foreground", "ReadyLine", "run"]
 
 LOG_BYTES: Final = 4 << 20
 LOG_FILES: Final = 2
+LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,14 @@ class ReadyLine:
             log.info("whoever started the daemon has gone already")
         finally:
             os.close(self._descriptor)
+
+
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that only its owner may read, whoever makes the file and however often."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, LOG_FLAGS, 0o600)
+        return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +156,7 @@ def _nothing() -> None:
 
 def _log_to(paths: Paths) -> None:
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handler = logging.handlers.RotatingFileHandler(
-        paths.log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES
-    )
+    handler = _PrivateLog(paths.log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [handler]
     if sys.stderr.isatty():

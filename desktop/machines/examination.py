@@ -1,8 +1,9 @@
-"""Looking at a machine step by step: `samehost machine doctor`.
+"""Findings, and looking at a machine step by step: `samehost machine doctor`.
 
 Rules: a step looks and says what it saw, or raises what is wrong with its remedy; what comes after
 one that failed cannot be seen and is left out. Nothing is changed, and nothing is left.
-Counterparts: machines and shells say which steps there are to theirs.
+Counterparts: machines and shells say which steps there are to theirs; `desktop/doctor/` has the
+checks of a whole Samehost, whose findings have the same form.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import msgspec
 from desktop.errors import ExitCode, SamehostError
 from desktop.transports.transport import TransportError
 
-__all__ = ["Finding", "Step", "examine", "exit_code"]
+__all__ = ["Finding", "State", "Step", "examine", "exit_code"]
+
+State = Literal["ok", "failed", "not reached", "note", "warning", "error", "skipped"]
+"""Of steps the first three; of checks "ok" and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,13 @@ class Step:
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a step has shown: `evidence` if it went well, or else what is wrong; in `seconds`."""
+    """What a step or check has shown: `evidence`, or what is wrong and its remedy; in `seconds`.
+
+    `step` is its name.
+    """
 
     step: str
-    state: Literal["ok", "failed", "not reached"]
+    state: State
     evidence: str = ""
     remedy: str = ""
     seconds: float = 0.0
@@ -57,7 +64,7 @@ async def _take(step: Step) -> Finding:
     remedy = ""
     try:
         evidence = await step.look()
-        state: Literal["ok", "failed"] = "ok"
+        state: State = "ok"
     except SamehostError as error:
         state, evidence, remedy = "failed", error.message, error.remedy
     except TransportError as error:

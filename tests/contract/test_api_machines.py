@@ -186,3 +186,28 @@ def test_a_failed_attach_leaves_the_current_machine_as_it_was(kind: Kind) -> Non
         assert world.backend.status().machine.name == "sandbox"
 
     tell(kind, story)
+
+
+def test_each_connected_machine_says_how_it_is_the_current_one_first(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        await world.backend.use("sandbox-b", say_nothing)
+        await world.backend.attach_also("sandbox", say_nothing)
+        told = await world.backend.conditions()
+        assert [each.name for each in told] == world.attached() == ["sandbox-b", "sandbox"]
+        for each in told:
+            assert (each.problem, each.uid) == ("", 0)
+            assert each.capabilities.bit_count() == 41
+            assert abs(each.clock_difference_s) <= each.clock_uncertainty_s + 1
+            assert [engine.trouble for engine in each.engines] == [""]
+
+    tell(kind, story)
+
+
+def test_a_connected_machine_has_a_python_and_no_problem(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        machine = world.backend.status().machine
+        assert machine.python
+        assert machine.problem == ""
+
+    tell(kind, story)

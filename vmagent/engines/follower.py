@@ -117,6 +117,13 @@ class Follower(abc.ABC):
         self._backoff = FIRST_BACKOFF
         self._last_failure = ""
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not answer, in words for a person; "" if it does."""
+        if self.host_networked is not None:
+            return ""
+        return self._last_failure or "it has not answered yet"
+
     @abc.abstractmethod
     async def list_containers(self) -> Listed:
         """Ask for the containers. Raises OSError, HttpError, ValueError, RecursionError."""

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from desktop.errors import MachineUnreachableError, PermissionDeniedError, UsageError
 from desktop.machines.agent_bundle import build_agent
 from desktop.machines.doors import DoorOrder, OpenDoor, UnixDoor, UnixOrder
+from desktop.machines.examination import Step
 from desktop.machines.launch import Order, launch
 from desktop.machines.machine import AgentHandle, Machine, MachineState, Progress
 from desktop.machines.process import ChildProcess
@@ -175,6 +176,11 @@ class Sandbox(Machine):
         order = Order(secret.hex(), door, ["/run/docker.sock"], self._may_use_ebpf)
         process = await ChildProcess.start(program, environment=environment())
         return process, await launch(process, order, kind)
+
+    def steps(self) -> list[Step]:
+        """See `Machine`."""
+        state, *agent = super().steps()
+        return [state, Step("python", find_python), *agent]
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)

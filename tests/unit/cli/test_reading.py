@@ -36,6 +36,8 @@ STATUS: dict[str, Any] = {
         "transport",
         "watcher",
         "transport_limits",
+        "python",
+        "problem",
     ],
     "ports": ["active", "conflict", "denied", "ignored", "pending", "paused"],
     "flows": ["tcp", "udp"],

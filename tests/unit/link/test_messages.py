@@ -17,7 +17,10 @@ from link.messages import (
     MAX_LISTENERS,
     Beat,
     Bye,
+    Condition,
     Delta,
+    EngineState,
+    Inquiry,
     Message,
     Resync,
     Snapshot,
@@ -58,6 +61,8 @@ EVERY: list[Message] = [
     Stubs((StubKey("::1", 80),), (StubKey("127.0.0.1", 81),)),
     Bye(),
     Watching("eBPF; detached and healed once"),
+    Inquiry(7),
+    Condition(7, 1_700_000_000_000, 0, 2**41 - 1, 2**20, 40, (EngineState("/run/x", "asleep"),)),
 ]
 
 
@@ -79,6 +84,10 @@ def broken(message: Message, path: list[Any], value: Any) -> dict[str, Any]:
     ("message", "path", "value"),
     [
         (EVERY[0], ["kernel"], "x" * 300),
+        (EVERY[11], ["capabilities"], 2**64),
+        (EVERY[11], ["number"], 0),
+        (EVERY[11], ["engines"], [{"socket": "/run/x", "trouble": ""}] * 17),
+        (EVERY[11], ["engines", 0, "trouble"], None),
         (EVERY[0], ["kernel"], None),
         (EVERY[1], ["generation"], 0),
         (EVERY[1], ["generation"], True),

@@ -1,0 +1,1 @@
+"""`samehost doctor`: named checks of a whole Samehost, each with evidence and a remedy."""

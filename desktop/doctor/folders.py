@@ -1,0 +1,60 @@
+"""Check of the folders of sockets and logs: nobody but the user may write there, or read the log.
+
+Rules: looks, and repairs nothing. Counterparts: `desktop/api/socketfile.py` makes the folder and
+refuses one of somebody else; `desktop/daemon/main.py` makes the log.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from desktop.doctor.blocking import in_thread
+from desktop.doctor.patient import Patient
+from desktop.doctor.verdict import Verdict, error, ok, skipped, warning
+from desktop.errors import SamehostError
+from desktop.paths import Paths
+
+__all__ = ["check_runtime_folder"]
+
+PRIVATE: Final = 0o077
+"""Rights of others than the owner."""
+
+
+async def check_runtime_folder(patient: Patient) -> Verdict:
+    """The control socket and the log are the user's alone."""
+    return await in_thread(lambda: _folders(patient.paths))
+
+
+def _folders(paths: Paths) -> Verdict:
+    from desktop.api.socketfile import check_private
+
+    try:
+        if not paths.runtime.exists():
+            return skipped(f"{paths.runtime} is not there: no daemon has run")
+        check_private(paths.runtime)
+    except SamehostError as reason:
+        return error(reason.message, reason.remedy)
+    open_ones = [path for path in _secrets(paths) if _is_open(path)]
+    if open_ones:
+        names = " ".join(map(str, open_ones))
+        return warning(f"others than its owner have rights on {names}", f"chmod go-rwx {names}")
+    return ok(f"{paths.runtime} is {_mode(paths.runtime)}; socket and log are the user's alone")
+
+
+def _secrets(paths: Paths) -> tuple[Path, ...]:
+    return paths.api_socket, paths.lock_file, *sorted(paths.logs.glob(paths.log_file.name + "*"))
+
+
+def _is_open(path: Path) -> bool:
+    """True if others than its owner may do something with it; False if it is not there."""
+    try:
+        return bool(os.lstat(path).st_mode & PRIVATE)
+    except FileNotFoundError:
+        return False
+
+
+def _mode(path: Path) -> str:
+    return f"{stat.S_IMODE(os.lstat(path).st_mode):04o}"

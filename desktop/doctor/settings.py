@@ -1,0 +1,51 @@
+"""Checks of the switch, and of the files of settings and policy.
+
+Counterpart: `desktop/settings/`, which says what is wrong with the files.
+"""
+
+from __future__ import annotations
+
+from desktop.doctor.blocking import in_thread
+from desktop.doctor.patient import Patient
+from desktop.doctor.verdict import Verdict, error, note, ok, warning
+from desktop.paths import Paths
+from desktop.settings.keys import SWITCH
+from desktop.settings.policy import Policy
+from desktop.settings.store import SettingsStore
+
+__all__ = ["check_settings", "check_switch"]
+
+TURN_ON = "turn it on: samehost enable"
+
+
+async def check_switch(patient: Patient) -> Verdict:
+    """Host networking is on."""
+    store = await in_thread(lambda: SettingsStore(patient.paths))
+    switch = store.switch
+    if switch.enabled:
+        return ok("host networking is on")
+    if switch.locked:
+        entry = store.entry(SWITCH)
+        return warning(f"host networking is off: {switch.reason}", entry.remedy)
+    return warning("host networking is off", TURN_ON)
+
+
+async def check_settings(patient: Patient) -> Verdict:
+    """The settings files can be understood."""
+    return await in_thread(lambda: _files(patient.paths))
+
+
+def _files(paths: Paths) -> Verdict:
+    store = SettingsStore(paths)
+    policy = Policy.load(paths.policy_file)
+    if store.findings:
+        words = "; ".join(finding.message for finding in store.findings)
+        remedies = dict.fromkeys(finding.remedy for finding in store.findings)
+        judge = error if policy.broken else warning
+        return judge(words, "\n".join(remedies))
+    chosen = sum(entry.value != entry.default for entry in store.entries())
+    locked = sum(bool(entry.locked) for entry in store.entries())
+    words = f"{chosen} of {len(store.entries())} settings differ from their defaults"
+    if locked:
+        return note(f"{words}, {locked} cannot be changed ({paths.policy_file})")
+    return ok(words)

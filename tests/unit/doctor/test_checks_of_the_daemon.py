@@ -1,0 +1,167 @@
+"""The checks of the daemon, its versions, its limits and its folders, in each of their states."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktop.api.client import NoAnswerError
+from desktop.doctor.daemon import check_daemon, check_protocol, process_state
+from desktop.doctor.folders import check_runtime_folder
+from desktop.doctor.limits import judge_files, judge_ports
+from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
+from link.version import VERSION
+from tests.unit.doctor.worlds import Words, status, verdict
+
+SLEEPER = "import time; time.sleep(60)"
+
+
+def test_a_daemon_that_answers_is_told_with_its_process() -> None:
+    found = verdict(check_daemon, Words())
+    assert (found.state, found.evidence) == ("ok", f"process 7, version {VERSION}, up for 7 s")
+
+
+def test_without_a_daemon_its_error_is_the_checks() -> None:
+    with pytest.raises(NotRunningError):
+        verdict(check_daemon, Words.without_daemon())
+
+
+def test_a_daemon_that_hangs_is_an_error_with_the_way_out() -> None:
+    found = verdict(
+        check_daemon, Words(failure=NoAnswerError("the daemon does not answer", "look"))
+    )
+    assert (found.state, found.evidence) == ("error", "the daemon does not answer")
+    assert found.remedy.splitlines()[0] == "look"
+
+
+def test_a_stopped_process_is_told_from_one_that_sleeps() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLEEPER]) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert process_state(process.pid) == "T"
+        process.kill()
+    assert process_state(process.pid) == ""
+    assert process_state(os.getpid()) in "RS"
+
+
+MISMATCH = VersionMismatchError("the daemon is version 9", "restart the daemon")
+
+
+@pytest.mark.parametrize(
+    ("failure", "version", "agent", "state", "words"),
+    [
+        (None, VERSION, VERSION, "ok", "command, daemon and the agent in sandbox: "),
+        (None, VERSION, "", "note", "no agent is connected"),
+        (None, VERSION, "0.0.1", "warning", "sandbox has 0.0.1"),
+        (None, "9.0.0", VERSION, "warning", "the daemon is 9.0.0"),
+        (MISMATCH, "", "", "error", "the daemon is version 9"),
+        (NotRunningError("it is not there"), "", "", "skipped", "no daemon answers"),
+    ],
+)
+def test_versions_are_compared(
+    failure: SamehostError | None, version: str, agent: str, state: str, words: str
+) -> None:
+    patient = Words(failure=failure)
+    patient.version = version
+    state_of_it = "connected" if agent else "reconnecting"
+    patient.said = status(agent_version=agent, state=state_of_it)
+    found = verdict(check_protocol, patient)
+    assert found.state == state
+    assert words in found.evidence
+    assert bool(found.remedy) == (state in ("warning", "error"))
+
+
+def process_with(proc: Path, limits: str, files: int, capabilities: int = 0) -> int:
+    """A made-up process 7 in a made-up /proc."""
+    folder = proc / "7"
+    (folder / "fd").mkdir(parents=True)
+    for number in range(files):
+        (folder / "fd" / str(number)).touch()
+    head = "Limit                     Soft Limit           Hard Limit           Units"
+    (folder / "limits").write_text(f"{head}\nMax open files            {limits}    files\n")
+    (folder / "status").write_text(f"Name:\tx\nCapEff:\t{capabilities:016x}\n")
+    return 7
+
+
+@pytest.mark.parametrize(
+    ("limits", "files", "state", "words"),
+    [
+        ("1048576 1048576", 40, "ok", "may open 1048576 files, 40 are open"),
+        ("unlimited unlimited", 40, "ok", "may open unlimited files"),
+        ("1024 4096", 40, "warning", "enough for about 512 connections"),
+        ("100 4096", 40, "error", "no mirror or connection can be added"),
+    ],
+)
+def test_the_daemons_files_are_counted_against_its_limit(
+    tmp_path: Path, limits: str, files: int, state: str, words: str
+) -> None:
+    found = judge_files(process_with(tmp_path, limits, files), tmp_path)
+    assert (found.state, words in found.evidence) == (state, True)
+    assert ("raise the hard limit" in found.remedy) == (state != "ok")
+
+
+def test_where_nobody_tells_of_limits_they_are_not_looked_at(tmp_path: Path) -> None:
+    assert judge_files(7, tmp_path / "none").state == "skipped"
+    assert judge_ports(7, [], tmp_path / "none").state == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("start", "capabilities", "denied", "state", "words"),
+    [
+        (1024, 1 << 10, [80], "ok", "has the privilege"),
+        (0, 0, [], "ok", "ip_unprivileged_port_start is 0"),
+        (80, 0, [], "ok", "ports below 80"),
+        (1024, 0, [], "note", "ports below 1024"),
+        (1024, 0, [81, 443, 8080], "warning", "are wanted: 81, 443"),
+    ],
+)
+def test_privileged_ports_are_judged_by_privilege_setting_and_wish(
+    tmp_path: Path, start: int, capabilities: int, denied: list[int], state: str, words: str
+) -> None:
+    pid = process_with(tmp_path, "10 10", 1, capabilities)
+    setting = tmp_path / "sys/net/ipv4/ip_unprivileged_port_start"
+    setting.parent.mkdir(parents=True)
+    setting.write_text(f"{start}\n")
+    found = judge_ports(pid, denied, tmp_path)
+    assert (found.state, words in found.evidence) == (state, True)
+    if state == "warning":
+        assert "ip_unprivileged_port_start=81" in found.remedy
+
+
+def runtime(home: Path, mode: int) -> Words:
+    """A patient whose runtime folder has that mode."""
+    patient = Words(home)
+    patient.paths.runtime.mkdir()
+    patient.paths.runtime.chmod(mode)
+    return patient
+
+
+def test_a_folder_of_our_own_is_well(tmp_path: Path) -> None:
+    found = verdict(check_runtime_folder, runtime(tmp_path, 0o700))
+    assert (found.state, "0700" in found.evidence) == ("ok", True)
+
+
+def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    assert verdict(check_runtime_folder, Words(tmp_path)).state == "skipped"
+
+
+def test_a_folder_in_which_others_may_write_is_an_error_with_the_command(tmp_path: Path) -> None:
+    patient = runtime(tmp_path, 0o770)
+    found = verdict(check_runtime_folder, patient)
+    assert (found.state, found.remedy) == ("error", f"chmod 700 {patient.paths.runtime}")
+
+
+def test_a_log_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path) -> None:
+    patient = runtime(tmp_path, 0o700)
+    patient.paths.logs.mkdir()
+    patient.paths.log_file.touch(0o600)
+    older = patient.paths.logs / "samehost.log.1"
+    older.touch()
+    older.chmod(0o644)
+    found = verdict(check_runtime_folder, patient)
+    assert (found.state, found.remedy) == ("warning", f"chmod go-rwx {older}")
