@@ -159,7 +159,11 @@ class Samehost:
 
     def agent(self) -> int:
         """The agent's process, once there is one."""
-        return int(until(lambda: _python_process_of("agent.pyz", str(self.home)), "the agent"))
+        return int(until(self.agent_if_any, "the agent"))
+
+    def agent_if_any(self) -> int | None:
+        """The agent's process, if there is one."""
+        return _python_process_of("agent.pyz", str(self.home))
 
     def evidence(self) -> str:
         """What a person would ask for when something did not happen."""
