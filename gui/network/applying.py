@@ -78,7 +78,7 @@ class Checker(QObject):
 
 
 class Applier(QObject):
-    """Applies values. `done` when all have been tried."""
+    """Applies values. `done` when all have been tried, or the daemon has gone."""
 
     applied = Signal(str, object)
     failed = Signal(str, object, str)
@@ -88,7 +88,9 @@ class Applier(QObject):
         super().__init__(parent)
         self._session = session
         self._left: list[tuple[str, object]] = []
+        self._call: Call | None = None
         self.is_busy = False
+        session.linkChanged.connect(self._look)
 
     def apply(self, changes: Sequence[tuple[str, object]]) -> None:
         """Begin to apply values by key. Not while it is busy."""
@@ -97,20 +99,39 @@ class Applier(QObject):
         self._next()
 
     def _next(self) -> None:
-        if not self._left or self._session.link is not Link.READY:
-            self._left = []
-            self.is_busy = False
-            self.done.emit()
+        if not self._left:
+            self._end()
             return
         key, value = self._left.pop(0)
 
         def then(_: Any) -> None:
+            self._call = None
             self.applied.emit(key, value)
             self._next()
 
         def fails(problem: Problem) -> None:
-            self.failed.emit(key, value, words_of(problem))
-            # Later: if the daemon has gone, the session will know by then.
-            QTimer.singleShot(0, self, self._next)
+            self._call = None
+            # Later: if it failed because the daemon has gone, the session knows by then.
+            QTimer.singleShot(0, self, lambda: self._fail(key, value, problem))
 
-        self._session.call("set_setting", {"key": key, "value": value}, then=then, fails=fails)
+        self._call = self._session.call(
+            "set_setting", {"key": key, "value": value}, then=then, fails=fails
+        )
+
+    def _fail(self, key: str, value: object, problem: Problem) -> None:
+        if self.is_busy:
+            self.failed.emit(key, value, words_of(problem))
+            self._next()
+
+    def _look(self) -> None:
+        """A daemon that has gone is no fault of a setting; all the rest stays to be applied."""
+        if self.is_busy and self._session.link is not Link.READY:
+            if self._call is not None:
+                self._call.cancel()
+            self._end()
+
+    def _end(self) -> None:
+        self._call = None
+        self._left = []
+        self.is_busy = False
+        self.done.emit()

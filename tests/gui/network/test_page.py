@@ -323,6 +323,8 @@ def test_a_daemon_that_goes_while_settings_are_applied_leaves_the_rest_in_the_dr
     qtbot.waitUntil(lambda: stage.session.link is not Link.READY)
     stage.until(lambda: stage.words("network-status") != "Applying…")
     assert stage.marked() == ["reachHost", IDLE]
+    assert stage.words("reachHost-error") == ""  # it is no fault of that setting
+    assert stage.button("cancel").isEnabled()
 
 
 # By keyboard
