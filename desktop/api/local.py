@@ -44,7 +44,7 @@ def daemon_command() -> list[str]:
 def failure_of(exit_code: int, lines: Sequence[str]) -> dict[str, str]:
     """Why a command failed, from the lines of its standard error: the fields of an error.
 
-    An exit code that is none of ours says that it did not end by itself.
+    A negative exit code says that it did not end by itself.
     """
     beginnings = [number for number, line in enumerate(lines) if line.startswith(_PREFIX)]
     try:
@@ -53,7 +53,8 @@ def failure_of(exit_code: int, lines: Sequence[str]) -> dict[str, str]:
         code = ExitCode.FAILED.name
     if not beginnings:
         last = [line.strip() for line in lines if line.strip()][-1:]
-        message = last[0] if last else f"the command ended with code {exit_code}"
+        end = f"ended with code {exit_code}" if exit_code >= 0 else "did not end by itself"
+        message = last[0] if last else f"the command {end}"
         return {**error_to_wire(SamehostError(message, "see: samehost logs")), "code": code}
     first, *rest = lines[beginnings[-1] :]
     remedy = "\n".join(line.strip() for line in rest if line.startswith("  "))

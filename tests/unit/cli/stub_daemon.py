@@ -2,7 +2,7 @@
 
 The variable STUB says what it does: "ready"; "refuse" (an error instead of readiness); "die"
 (a last word in the log); "hang" (before it is ready); "slow" (attaching never ends);
-"sick" (attaching fails).
+"sick" (attaching fails); "curious" (attaching asks for a name).
 """
 
 from __future__ import annotations
@@ -46,7 +46,15 @@ class SlowBackend(FakeBackend):
         await super().shutdown(progress)
 
 
-BACKENDS = {"sick": SickBackend, "slow": SlowBackend}
+class CuriousBackend(FakeBackend):
+    """Asks whoever attaches."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.question = "Who are you?"
+
+
+BACKENDS = {"sick": SickBackend, "slow": SlowBackend, "curious": CuriousBackend}
 
 
 async def serve(paths: Paths, ready: int, mode: str) -> None:
