@@ -97,9 +97,11 @@ _UNTIL_READY: Final = frozenset({Link.HUNG, Link.FOREIGN})
 class Call:
     """A call under way."""
 
-    def __init__(self, request: Request, own: Connection | None) -> None:
+    def __init__(self, request: Request, own: Connection | None, calls: set[Call]) -> None:
         self._request = request
         self._own = own
+        self._calls = calls
+        calls.add(self)
 
     def cancel(self) -> None:
         """Call nothing back any more. The daemon gives a long call up; a short one is done."""
@@ -108,6 +110,7 @@ class Call:
 
     def end(self) -> None:
         """It is over: its own connection goes."""
+        self._calls.discard(self)
         own, self._own = self._own, None
         if own is not None:
             own.close()
@@ -198,9 +201,8 @@ class Session(QObject):
         self._retry.stop()
         self._drop()
         self._feed.close()
-        for call in self._calls:
+        for call in list(self._calls):
             call.cancel()
-        self._calls.clear()
 
     def start_daemon(self) -> None:
         """Where no daemon is, start one, and let it attach to its machine as `samehost up` does."""
@@ -235,15 +237,18 @@ class Session(QObject):
     ) -> Call:
         """Ask the daemon for something: later, exactly one of `then` and `fails` is called.
 
-        After a change the session refreshes itself, which takes a moment.
+        `params` and the result are JSON values, as the methods of `desktop.api.backend.Backend`
+        have them; `progress` is told lines, `ask` is handed questions to the person. After a
+        change the session refreshes itself, which takes a moment.
         """
+        if method not in self._limits.requests:
+            raise ValueError(f"the daemon has no method {method}")
         own = None if method in SHORT else self._new_connection()
         request = Request(method, params or {}, then, fails, progress, ask)
-        call = Call(request, own)
+        call = Call(request, own, self._calls)
 
         def over() -> None:
             call.end()
-            self._calls.discard(call)
             if method not in READING:
                 self.refresh()
 
@@ -256,7 +261,6 @@ class Session(QObject):
             fails(problem)
 
         request.then, request.fails = succeeded, failed
-        self._calls.add(call)
         if own is not None:
             own.call(request)
             own.open()
@@ -298,9 +302,10 @@ class Session(QObject):
         else:
             self.questioner(question)
 
-    def _attached(self, findings: list[str]) -> None:
+    def _attached(self, findings: list[object]) -> None:
         """`findings` say which machines beside the current one could not be attached."""
-        self._attach_ended(Problem("\n".join(findings), "", "FAILED") if findings else None)
+        words = "\n".join(map(str, findings or ()))
+        self._attach_ended(Problem(words, "", "FAILED") if words else None)
 
     def _attach_ended(self, problem: Problem | None) -> None:
         self.attaching = None
@@ -341,6 +346,8 @@ class Session(QObject):
             self._why = None if ending is Ending.ABSENT else problem
         if self._trouble in _NOTHING_KNOWN:
             self._forget()
+        if not self._is_open:
+            return  # whoever was told has closed it
         self._retry.start(_milliseconds(self._delay))
         self._delay = min(self._delay * 2, LAST_RETRY_SECONDS)
         self._assess()
@@ -462,10 +469,10 @@ class Session(QObject):
             self._stand(self._trouble, self._why or self._feed.problem)
 
     def _stand(self, link: Link, problem: Problem | None) -> None:
-        if (link, problem) != (self.link, self.problem):
+        if self._is_open and (link, problem) != (self.link, self.problem):
             self.link, self.problem = link, problem
             self.linkChanged.emit()
-        if link is Link.READY and self._is_attach_due:
+        if link is Link.READY and self._is_attach_due and self._is_open:
             self._attach()
 
     def _timer(self, ring: Callable[[], None]) -> QTimer:

@@ -317,6 +317,33 @@ def test_every_call_fails_once_when_the_daemon_ends(
         assert [problem.code for problem in problems] == ["NOT_RUNNING"] * 5
 
 
+def test_a_daemon_that_is_killed_in_the_middle_of_a_line_is_lost_and_found(
+    qtbot: QtBot, session: Session, path: Path
+) -> None:
+    with Impostor(path) as daemon:
+        session.open()
+        qtbot.waitUntil(lambda: session.link is Link.READY)
+        links = links_of(session)
+        for client in range(len(daemon.clients)):
+            daemon.say(b'{"id": 1, "resu', client)
+        daemon.clients[0].waitForBytesWritten()
+        daemon.stop()
+        qtbot.waitUntil(lambda: session.link is Link.ABSENT)
+        daemon.start()
+        qtbot.waitUntil(lambda: session.link is Link.READY)
+        assert links == [Link.CONNECTING, Link.ABSENT, Link.CONNECTING, Link.READY]
+
+
+def test_a_folder_may_have_any_name(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "ü b\u2603" / "api.sock"
+    session = Session(str(path), Starter(["false"]))
+    with Impostor(path):
+        assert path.exists()
+        session.open()
+        qtbot.waitUntil(lambda: session.link is Link.READY)
+        session.close()
+
+
 def test_a_daemon_that_ends_each_connection_is_connecting_for_ever(
     qtbot: QtBot, session: Session, path: Path
 ) -> None:

@@ -348,6 +348,7 @@ def test_a_long_call_that_is_cancelled_is_given_up_by_the_daemon(
     call.cancel()
     call.cancel()
     qtbot.waitUntil(lambda: "cancelled sandbox" in daemon.backend.calls)
+    assert not ready._calls
     assert ready.link is Link.READY
 
 
@@ -383,6 +384,24 @@ def test_nothing_is_called_back_after_the_end(qtbot: QtBot, path: Path, session:
         session.close()
         qtbot.waitUntil(lambda: not daemon.clients)
         assert links.count() == 0
+
+
+def test_it_may_be_closed_by_whoever_is_told(qtbot: QtBot, path: Path, session: Session) -> None:
+    with Impostor(path) as daemon:
+        session.open()
+        qtbot.waitUntil(lambda: session.link is Link.READY)
+        session.statusChanged.connect(lambda: session.close() if session.status is None else None)
+        links: list[Link] = []
+        session.linkChanged.connect(lambda: links.append(session.link))
+        daemon.stop()
+        qtbot.waitUntil(lambda: not session._is_open)
+        assert links == [Link.CONNECTING]
+        assert not session._retry.isActive()
+
+
+def test_a_method_that_the_daemon_does_not_have_is_a_mistake_of_ours(ready: Session) -> None:
+    with pytest.raises(ValueError, match="no method fly"):
+        ready.call("fly", then=unexpected, fails=unexpected)
 
 
 def test_without_a_daemon_calls_fail(qtbot: QtBot, session: Session) -> None:
