@@ -5,6 +5,7 @@
     CopyButton(what)            puts text on the clipboard, and says that it did
     CommandBox(command)         a command to type, with such a button
     Banner()                    what is wrong, what to do, and the one action that helps
+    scrolled(page)              the layout of a page that can be scrolled
 
 Rules: text from a machine or daemon goes through `plain`; sizes come from the font.
 """
@@ -31,6 +32,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QToolButton,
@@ -51,7 +53,11 @@ __all__ = [
     "announce",
     "copy_text",
     "plain",
+    "scrolled",
 ]
+
+WIDEST_TEXT: Final = 100
+"""Letters of a line, which is more than one likes to read."""
 
 COPIED_MS: Final = 2000
 """How long a copy button says that it did."""
@@ -77,6 +83,21 @@ def announce(widget: QWidget, text: str) -> None:
 def copy_text(text: str) -> None:
     """Put text on the clipboard."""
     QGuiApplication.clipboard().setText(text)
+
+
+def scrolled(page: QWidget) -> QVBoxLayout:
+    """Make room in a page that is scrolled where the window is small; returns its layout."""
+    area = QScrollArea(page)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    content = QWidget(area)
+    content.setMaximumWidth(WIDEST_TEXT * page.fontMetrics().averageCharWidth())
+    area.setWidget(content)
+    around = QVBoxLayout(page)
+    around.setContentsMargins(0, 0, 0, 0)
+    around.addWidget(area)
+    return QVBoxLayout(content)
 
 
 class PlainLabel(QLabel):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from desktop.api.types import MachineList
 from gui.parts import CommandBox, Heading, IconLabel, PlainLabel
@@ -28,7 +28,7 @@ __all__ = ["StateView", "StateWatch", "perform"]
 PATIENCE_MS: Final = 700
 """How long a connection may take to come about without a word about it."""
 
-WIDEST_TEXT: Final = 62
+WIDEST_TEXT: Final = 80
 """Letters of a line that is read with ease."""
 
 MOST_LINES: Final = 50
@@ -210,21 +210,23 @@ class StateView(QWidget):
 
     def _arrange(self) -> None:
         centre = Qt.AlignmentFlag.AlignHCenter
-        width = self.fontMetrics().averageCharWidth() * WIDEST_TEXT
-        layout = QVBoxLayout(self)
-        layout.setSpacing(self.fontMetrics().height() * 2 // 3)
-        layout.addStretch(2)
-        layout.addWidget(self._icon, 0, centre)
+        column = QVBoxLayout()
+        column.setSpacing(self.fontMetrics().height() * 2 // 3)
+        column.addStretch(2)
+        column.addWidget(self._icon, 0, centre)
         for label in (self._title, self._text, self._trouble):
             label.setAlignment(centre)
-            label.setMaximumWidth(width)
-            label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-            layout.addWidget(label)
-            layout.setAlignment(label, Qt.AlignmentFlag(0))
-        self._command.setMaximumWidth(width)
-        layout.addWidget(self._command)
-        layout.addWidget(self._button, 0, centre)
-        layout.addStretch(3)
+            column.addWidget(label)
+        column.addWidget(self._command)
+        column.addWidget(self._button, 0, centre)
+        column.addStretch(3)
+        middle = QWidget(self)
+        middle.setLayout(column)
+        middle.setMaximumWidth(self.fontMetrics().averageCharWidth() * WIDEST_TEXT)
+        row = QHBoxLayout(self)
+        row.addStretch(1)
+        row.addWidget(middle, WIDEST_TEXT)
+        row.addStretch(1)
 
     def _show(self) -> None:
         state, trouble = self._watch.state, self._watch.trouble

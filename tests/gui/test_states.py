@@ -4,42 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from desktop.api.types import (
-    ByteCounts,
-    FlowCounts,
-    MachineStatus,
-    PortCounts,
-    Status,
-)
 from gui.session import Link, Problem
 from gui.states import EXAMPLE, Action, Known, action_text, state_of
+from tests.gui.told import status_of as status
 
 PROJECT = Path(__file__).parents[2]
-
-
-def machine(state: str, name: str = "colima") -> MachineStatus:
-    return MachineStatus(name, "colima", state, "6.1", "0.1.0", "unix", "eBPF")
-
-
-def status(state: str = "connected", *others: str, **changes: object) -> Status:
-    machines = [machine(each) for each in (state, *others)]
-    usual = Status(
-        version="0.1.0",
-        protocol=1,
-        enabled=True,
-        enabled_locked=False,
-        enabled_reason="",
-        machine=machines[0],
-        ports=PortCounts(),
-        flows=FlowCounts(),
-        bytes=ByteCounts(),
-        uptime_s=1.0,
-        machines=machines,
-    )
-    return msgspec.structs.replace(usual, **changes)
 
 
 PROBLEM = Problem("it went wrong", "do that", "FAILED")

@@ -1,0 +1,149 @@
+"""The view of a state follows the session and does what its button says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from gui import state_view
+from gui.session import Link, Problem, Session
+from gui.state_view import StateView, StateWatch
+from tests.gui.told import ToldSession, status_of
+from tests.served_backend import ServedBackend
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+ACTIONS = [
+    (Link.ABSENT, None, "start"),
+    (Link.HUNG, None, "retry"),
+    (Link.READY, status_of(enabled=False), "set_enabled"),
+    (Link.READY, status_of("failed"), "attach"),
+]
+
+
+@pytest.fixture
+def told() -> Iterator[ToldSession]:
+    session = ToldSession()
+    yield session
+    session.close()
+
+
+def shown(view: QWidget, name: str) -> str:
+    """The words of a label; "" while it is not to be seen."""
+    label = view.findChild(QLabel, name)
+    assert isinstance(label, QLabel)
+    return "" if label.isHidden() else label.text()
+
+
+def button(view: QWidget) -> QPushButton:
+    found = view.findChild(QPushButton, "state-action")
+    assert isinstance(found, QPushButton)
+    return found
+
+
+def test_it_shows_what_is_wrong_and_how_to_help(qtbot: QtBot, told: ToldSession) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(Link.ABSENT)
+    assert shown(view, "state-title") == "Samehost is not running"
+    assert button(view).text() == "&Start Samehost"
+    assert view.accessibleName() == "Samehost is not running"
+
+
+def test_it_says_when_there_is_nothing_to_say(qtbot: QtBot, told: ToldSession) -> None:
+    told.tell(Link.ABSENT)
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.reset_rows([])
+    with qtbot.waitSignal(view.changed):
+        told.tell(Link.READY, status_of("connected"))
+    assert view.state is not None
+    assert view.state.name == "no-ports"
+    assert button(view).isHidden()
+
+
+@pytest.mark.parametrize(("link", "status", "done"), ACTIONS, ids=[each[2] for each in ACTIONS])
+def test_the_button_does_what_it_says(
+    qtbot: QtBot, told: ToldSession, link: Link, status: None, done: str
+) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(link, status)
+    button(view).click()
+    counts = {"start": told.starts, "retry": told.opened}
+    asked = [each.method for each in told.asked]
+    assert counts.get(done, asked.count(done)) == 1
+
+
+def test_a_page_is_asked_for_where_the_machine_is_chosen(qtbot: QtBot, told: ToldSession) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(Link.READY, status_of("reconnecting"))
+    with qtbot.waitSignal(view.pageWanted, check_params_cb=lambda page: page == "machine"):
+        button(view).click()
+
+
+def test_an_action_that_fails_says_why_until_things_are_otherwise(
+    qtbot: QtBot, told: ToldSession
+) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(Link.READY, status_of(enabled=False))
+    button(view).click()
+    assert not button(view).isEnabled()
+    told.asked[-1].fails(Problem("it is locked", "ask", "PERMISSION"))
+    assert shown(view, "state-trouble") == "it is locked\nask"
+    assert button(view).isEnabled()
+    told.tell(Link.READY, status_of("failed"))
+    assert shown(view, "state-trouble") == ""
+
+
+def test_machines_are_looked_for_once_and_only_if_none_is_attached(
+    qtbot: QtBot, told: ToldSession
+) -> None:
+    watch = StateWatch(told)
+    told.tell(Link.READY, status_of("connected"))
+    assert told.asked == []
+    told.tell(Link.READY, status_of("stopped"))
+    told.tell(Link.READY, status_of("stopped"))
+    assert [each.method for each in told.asked] == ["machines"]
+    with qtbot.waitSignal(watch.changed):
+        told.asked[0].then({"machines": [], "findings": []})
+    assert watch.state is not None
+    assert watch.state.name == "no-machine-found"
+
+
+def test_a_short_wait_is_not_worth_a_word(
+    qtbot: QtBot, told: ToldSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_view, "PATIENCE_MS", 1)
+    told.tell(Link.READY, status_of())
+    watch = StateWatch(told)
+    told.tell(Link.CONNECTING, status_of())
+    assert watch.state is not None
+    assert watch.state.name == "no-ports"
+    qtbot.waitUntil(lambda: watch.state is not None and watch.state.name == "connecting")
+
+
+def test_a_start_says_what_goes_on(qtbot: QtBot, told: ToldSession) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(Link.STARTING)
+    told.startTold.emit("booting the sandbox")
+    assert shown(view, "state-explanation") == "booting the sandbox"
+
+
+def test_with_a_daemon_the_switch_is_turned_on_for_good(
+    qtbot: QtBot, served: ServedBackend, session: Session
+) -> None:
+    served.run(served.backend.set_enabled(False))
+    session.refresh()
+    view = StateView(session)
+    qtbot.addWidget(view)
+    qtbot.waitUntil(lambda: view.state is not None and view.state.name == "switched-off")
+    button(view).click()
+    qtbot.waitUntil(lambda: view.state is None)
+    assert served.do(served.backend.status).enabled
