@@ -1,0 +1,190 @@
+"""One window at a time: a second start raises the first, and garbage raises nobody."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from desktop.api.local import SamehostError
+from gui import single as module
+from gui.single import LOCK_NAME, SOCKET_NAME, Request, Single, SingleError
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+PATIENCE_MS = 5000
+
+SECOND = """
+import sys
+from gui.single import Request, Single
+single = Single(sys.argv[1])
+print(single.claim(Request(True, "ports", "token-1")))
+"""
+
+CRASHING = """
+import os, sys
+from gui.single import Request, Single
+single = Single(sys.argv[1])
+assert single.claim(Request())
+os._exit(9)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="sh-") as home:
+        yield Path(home) / "run"
+
+
+@pytest.fixture
+def first(folder: Path) -> Iterator[Single]:
+    single = Single(folder)
+    assert single.claim(Request())
+    yield single
+    single.release()
+
+
+def say(folder: Path, words: bytes) -> socket.socket:
+    """Connect as anybody of this user can, and say it."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE_MS / 1000)
+    connection.connect(str(folder / SOCKET_NAME))
+    connection.sendall(words)
+    return connection
+
+
+def test_a_second_start_asks_the_first_for_its_window(
+    qtbot: QtBot, first: Single, folder: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SECOND, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS) as caught:
+        pass
+    assert process.communicate(timeout=10)[0] == "False\n"
+    request = caught.args[0]
+    assert (request.show, request.page, request.token) == (True, "ports", "token-1")
+
+
+def test_its_place_is_for_this_user_only(first: Single, folder: Path) -> None:
+    assert first is not None
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / LOCK_NAME)]
+    assert modes == [0o700, 0o600]
+    assert stat.S_IMODE((folder / SOCKET_NAME).stat().st_mode) & 0o077 == 0
+
+
+def test_nothing_is_left_when_it_ends(folder: Path) -> None:
+    single = Single(folder)
+    assert single.claim(Request())
+    single.release()
+    single.release()
+    assert not folder.exists()
+
+
+def test_what_a_window_left_that_crashed_is_taken_over(folder: Path, qtbot: QtBot) -> None:
+    process = subprocess.run([sys.executable, "-c", CRASHING, str(folder)], check=False)
+    assert process.returncode == 9
+    assert (folder / SOCKET_NAME).exists()
+    single = Single(folder)
+    assert single.claim(Request())
+    with qtbot.waitSignal(single.asked, timeout=PATIENCE_MS):
+        say(folder, Request().line()).close()
+    single.release()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\n",
+        b"garbage\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"show": 1}\n',
+        b'{"show": true, "page": 7}\n',
+        b'{"show": true, "token": "a\\u0000b"}\n',
+        b"\xff\xfe\x00\n",
+        b"[" * 4000 + b"\n",
+        b"x" * 10_000,
+        b"x" * 10_000 + b"\n" + Request().line(),
+    ],
+)
+def test_garbage_is_not_answered_and_raises_nobody(
+    qtbot: QtBot, first: Single, folder: Path, words: bytes
+) -> None:
+    with qtbot.assertNotEmitted(first.asked):
+        connection = say(folder, words)
+        connection.setblocking(False)
+        qtbot.waitUntil(lambda: is_over(connection))
+    connection.close()
+    with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS):
+        say(folder, Request().line()).close()
+
+
+def is_over(connection: socket.socket) -> bool:
+    """The other end has closed it, without a word."""
+    try:
+        return connection.recv(100) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_one_that_says_nothing_is_forgotten_after_a_time(
+    qtbot: QtBot, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    single = Single(folder)
+    assert single.claim(Request())
+    connection = say(folder, b'{"show"')
+    connection.setblocking(False)
+    qtbot.waitUntil(lambda: is_over(connection))
+    connection.close()
+    single.release()
+
+
+def test_many_that_say_nothing_do_not_keep_a_second_start_waiting_for_long(
+    qtbot: QtBot, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    single = Single(folder)
+    assert single.claim(Request())
+    silent = [say(folder, b"") for _ in range(module.MOST_PEERS)]
+    for connection in silent:
+        connection.setblocking(False)
+    qtbot.waitUntil(lambda: all(is_over(connection) for connection in silent))
+    with qtbot.waitSignal(single.asked, timeout=PATIENCE_MS):
+        say(folder, Request().line()).close()
+    for connection in silent:
+        connection.close()
+    single.release()
+
+
+def test_a_first_window_that_does_not_answer_is_an_error(
+    first: Single, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loop does not run here, so it hangs."""
+    assert first is not None
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(SingleError, match="does not answer"):
+        Single(folder).claim(Request())
+
+
+def test_a_folder_that_others_may_write_is_refused(folder: Path) -> None:
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    with pytest.raises(SamehostError, match="others may write"):
+        Single(folder).claim(Request())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_request_reads_as_it_was_written() -> None:
+    request = Request.of_line(Request(False, "about", "t").line())
+    assert (request.show, request.page, request.token) == (False, "about", "t")
