@@ -16,7 +16,15 @@ from desktop.api.messages import error_to_wire
 from desktop.errors import ExitCode, SamehostError
 from desktop.paths import Paths
 
-__all__ = ["daemon_command", "failure_of", "runtime_folder", "socket_path", "verb_command"]
+__all__ = [
+    "SamehostError",
+    "daemon_command",
+    "failure_of",
+    "runtime_folder",
+    "socket_path",
+    "verb_command",
+    "window_file",
+]
 
 _PREFIX: Final = "samehost: "
 
@@ -29,6 +37,14 @@ def socket_path() -> str:
 def runtime_folder() -> str:
     """The folder of sockets and locks; whoever writes there makes it. Raises UsageError."""
     return str(Paths.find().runtime)
+
+
+def window_file() -> str:
+    """The file of a window's own preferences; whoever writes it makes its folder.
+
+    Raises UsageError.
+    """
+    return str(Paths.find().config / "window.json")
 
 
 def verb_command(*arguments: str) -> list[str]:
