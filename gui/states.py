@@ -28,7 +28,7 @@ EXAMPLE: Final = "docker run --rm -it --net=host samehost/netshoot nc -lkv 0.0.0
 SHOWN_LINES: Final = 6
 """The last so many lines of progress."""
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 
 class Action(Enum):
@@ -79,11 +79,11 @@ def action_text(action: Action) -> str:
     """What the button says, with its mnemonic."""
     return {
         Action.NONE: "",
-        Action.START: _translate("states", "&Start Samehost"),
-        Action.ENABLE: _translate("states", "&Enable host networking"),
-        Action.ATTACH: _translate("states", "&Connect to the machine"),
-        Action.MACHINES: _translate("states", "Choose a &machine"),
-        Action.RETRY: _translate("states", "&Try again"),
+        Action.START: translate("states", "&Start Samehost"),
+        Action.ENABLE: translate("states", "&Enable host networking"),
+        Action.ATTACH: translate("states", "&Connect to the machine"),
+        Action.MACHINES: translate("states", "Choose a &machine"),
+        Action.RETRY: translate("states", "&Try again"),
     }[action]
 
 
@@ -118,15 +118,15 @@ def _absent(known: Known) -> State:
     if known.problem is not None and known.problem.code != "NOT_RUNNING":
         return State(
             "start-failed",
-            _translate("states", "Samehost could not be started"),
+            translate("states", "Samehost could not be started"),
             _said(known.problem),
             Action.START,
             icon="warning",
         )
     return State(
         "daemon-down",
-        _translate("states", "Samehost is not running"),
-        _translate(
+        translate("states", "Samehost is not running"),
+        translate(
             "states",
             "Ports of containers are on this computer's localhost only while Samehost runs in the "
             "background. It goes on when this window is closed.",
@@ -139,10 +139,10 @@ def _absent(known: Known) -> State:
 
 def _starting(known: Known) -> State:
     lines = "\n".join(known.lines[-SHOWN_LINES:])
-    usual = _translate("states", "This takes a moment.")
+    usual = translate("states", "This takes a moment.")
     return State(
         "starting",
-        _translate("states", "Samehost is starting"),
+        translate("states", "Samehost is starting"),
         lines or usual,
         icon="pending",
         busy=True,
@@ -150,10 +150,10 @@ def _starting(known: Known) -> State:
 
 
 def _connecting(known: Known) -> State:
-    explanation = _translate("states", "Asking the Samehost that runs in the background.")
+    explanation = translate("states", "Asking the Samehost that runs in the background.")
     return State(
         "connecting",
-        _translate("states", "Connecting to Samehost"),
+        translate("states", "Connecting to Samehost"),
         _said(known.problem) or explanation,
         icon="pending",
         busy=True,
@@ -161,14 +161,14 @@ def _connecting(known: Known) -> State:
 
 
 def _hung(known: Known) -> State:
-    explanation = _translate(
+    explanation = translate(
         "states",
         "It runs, but says nothing. Perhaps this computer is very busy; if it lasts, stop it and "
         "start it again.",
     )
     return State(
         "hung",
-        _translate("states", "Samehost does not answer"),
+        translate("states", "Samehost does not answer"),
         _said(known.problem) or explanation,
         Action.RETRY,
         "samehost down; samehost up",
@@ -177,14 +177,14 @@ def _hung(known: Known) -> State:
 
 
 def _foreign(known: Known) -> State:
-    explanation = _translate(
+    explanation = translate(
         "states",
         "What runs in the background is of another version than this window. Stop it, and start "
         "the one that is installed now.",
     )
     return State(
         "other-version",
-        _translate("states", "Another version of Samehost is running"),
+        translate("states", "Another version of Samehost is running"),
         "\n".join(filter(None, [_message(known.problem), explanation])),
         Action.RETRY,
         "samehost down; samehost up",
@@ -193,12 +193,12 @@ def _foreign(known: Known) -> State:
 
 
 def _refused(known: Known) -> State:
-    explanation = _translate(
+    explanation = translate(
         "states", "It belongs to another user, and only that user and root may change it."
     )
     return State(
         "refused",
-        _translate("states", "This Samehost is not yours"),
+        translate("states", "This Samehost is not yours"),
         _said(known.problem) or explanation,
         Action.RETRY,
         icon="lock",
@@ -208,7 +208,7 @@ def _refused(known: Known) -> State:
 def _no_machine_found(platform: str) -> State:
     return State(
         "no-machine-found",
-        _translate("states", "No machine was found"),
+        translate("states", "No machine was found"),
         _what_to_install(platform),
         Action.MACHINES,
         "samehost machine list",
@@ -218,18 +218,18 @@ def _no_machine_found(platform: str) -> State:
 
 def _what_to_install(platform: str) -> str:
     if platform == "darwin":
-        return _translate(
+        return translate(
             "states",
             "Containers run in a Linux machine. Install Lima, Colima, Podman or Rancher Desktop "
             "and start its machine: it is found by itself.",
         )
     if platform == "win32":
-        return _translate(
+        return translate(
             "states",
             "Containers run in a Linux machine. Install a distribution of WSL 2, Podman or Rancher "
             "Desktop and start it: it is found by itself.",
         )
-    return _translate(
+    return translate(
         "states",
         "Containers run in a Linux machine. Install Lima, Colima or Podman and start its machine: "
         "it is found by itself. Or, as root and with the package docker.io installed, let "
@@ -238,14 +238,14 @@ def _what_to_install(platform: str) -> str:
 
 
 def _switched_off(status: Status) -> State:
-    title = _translate("states", "Host networking is off")
+    title = translate("states", "Host networking is off")
     if status.enabled_locked or status.enabled_reason:
-        locked = _translate("states", "It is locked, and cannot be turned on here.")
+        locked = translate("states", "It is locked, and cannot be turned on here.")
         return State("locked", title, status.enabled_reason or locked, icon="lock")
     return State(
         "switched-off",
         title,
-        _translate(
+        translate(
             "states",
             "Turned on, every port that a container started with --net=host opens is open on this "
             "computer's localhost, and the container reaches this computer's localhost. No "
@@ -263,16 +263,16 @@ def _of_the_machine(machine: MachineStatus) -> State | None:
     if machine.state in ("starting", "connecting"):
         return State(
             "machine-starting",
-            _translate("states", "Connecting to the machine {name}").format(name=machine.name),
-            _translate("states", "Ports appear as soon as it answers."),
+            translate("states", "Connecting to the machine {name}").format(name=machine.name),
+            translate("states", "Ports appear as soon as it answers."),
             icon="pending",
             busy=True,
         )
     if machine.state == "reconnecting":
         return State(
             "machine-gone",
-            _translate("states", "The machine {name} has gone").format(name=machine.name),
-            _translate(
+            translate("states", "The machine {name} has gone").format(name=machine.name),
+            translate(
                 "states",
                 "It does not answer any more: perhaps it was stopped, or sleeps. Samehost goes on "
                 "trying, and its ports come back with it.",
@@ -289,8 +289,8 @@ def _of_the_machine(machine: MachineStatus) -> State | None:
 def _failed(machine: MachineStatus) -> State:
     return State(
         "machine-failed",
-        _translate("states", "The machine {name} cannot be reached").format(name=machine.name),
-        _translate("states", "See whether it runs, and what keeps Samehost from it."),
+        translate("states", "The machine {name} cannot be reached").format(name=machine.name),
+        translate("states", "See whether it runs, and what keeps Samehost from it."),
         Action.ATTACH,
         f"samehost machine doctor {machine.name}",
         "warning",
@@ -300,8 +300,8 @@ def _failed(machine: MachineStatus) -> State:
 def _not_attached() -> State:
     return State(
         "no-machine",
-        _translate("states", "No machine is connected"),
-        _translate(
+        translate("states", "No machine is connected"),
+        translate(
             "states",
             "Containers run in a Linux machine, and Samehost is connected to none. Connect to the "
             "one of the settings or one that runs, or choose on the page Machine.",
@@ -314,8 +314,8 @@ def _not_attached() -> State:
 def _no_ports() -> State:
     return State(
         "no-ports",
-        _translate("states", "No ports yet"),
-        _translate(
+        translate("states", "No ports yet"),
+        translate(
             "states",
             "Start a container with --net=host that listens on a port, and it appears here at "
             "once. For example, this one, which then answers on localhost:8000:",

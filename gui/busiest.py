@@ -1,0 +1,59 @@
+"""Which ports are busiest, and how a line of a menu names one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from desktop.api.types import PortRow, row_order
+from gui.parts import plain
+
+__all__ = ["MOST_PORTS", "address", "busiest", "line"]
+
+translate = QCoreApplication.translate
+
+MOST_PORTS: Final = 5
+
+LONGEST_NAME: Final = 40
+"""Letters of a container's name in a menu."""
+
+WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
+
+
+def busiest(rows: Iterable[PortRow]) -> list[PortRow]:
+    """The open ports with most flows now, then those that have carried most; at most MOST_PORTS.
+
+    A port that neither has a flow nor has carried anything is not busy.
+    """
+    used = [row for row in rows if row.state == "active" and (row.flows or _carried(row))]
+    used.sort(key=lambda row: (-row.flows, -_carried(row), row_order(row)))
+    return used[:MOST_PORTS]
+
+
+def address(row: PortRow) -> str:
+    """Where it is reached: on this computer, or from a container."""
+    port = row.host_port if row.origin == "machine" else row.machine_port
+    host = row.host_address if row.origin == "machine" else row.machine_address
+    if host in WILDCARDS or host in ("127.0.0.1", "::1"):
+        host = "localhost"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def line(row: PortRow) -> str:
+    """Address, owner and flows of a port, as one line. The owner's name is a stranger's word."""
+    owner = plain(row.container.name if row.container else row.process or "")
+    if len(owner) > LONGEST_NAME:
+        owner = owner[: LONGEST_NAME - 1] + "…"
+    flows = row.flows
+    if flows:
+        rest = translate("busiest", "%n flow(s)", "", flows)
+    else:
+        rest = QLocale().formattedDataSize(_carried(row))
+    where = f"{row.protocol.upper()} {address(row)}"
+    return "  ·  ".join(filter(None, [where, owner, rest]))
+
+
+def _carried(row: PortRow) -> int:
+    return row.bytes_in + row.bytes_out

@@ -1,0 +1,308 @@
+"""The icon in the tray: state at a glance, the switch, the busiest ports, Open and Quit.
+
+    TrayPlace     whether this desktop shows such icons, now: `is_there`, `changed`
+    Tray          the icon and its menu; only while there is a place for it
+
+Rules: everything in the menu is in the window too, for many desktops have no tray. Qt is asked for
+one only once there may be one: what it finds the first time it believes for ever (see `TrayPlace`).
+Words of containers in the menu are only words. Counterparts: `app.py`, `busiest.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import msgspec
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
+from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
+from PySide6.QtGui import QAction, QGuiApplication, QIcon
+from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+
+from desktop.api.types import PortRow, Status
+from gui import icons
+from gui.busiest import MOST_PORTS, address, busiest, line
+from gui.parts import copy_text, plain
+from gui.session import Call, Link, Problem, Session
+
+__all__ = ["Tray", "TrayPlace", "look_of"]
+
+translate = QCoreApplication.translate
+
+WATCHER: Final = "org.kde.StatusNotifierWatcher"
+"""The bus name of whoever shows icons on a Linux desktop (freedesktop.org, StatusNotifierItem)."""
+
+PATIENCE_MS: Final = 5000
+"""How long after the start of a session a tray may take to come, before Qt is asked for others."""
+
+
+class TrayPlace(QObject):
+    """Whether there is a tray. `settled` once that is known; `changed` when it becomes otherwise.
+
+    On Linux Qt looks for WATCHER when it is first asked, and never again
+    (github.com/evilsocket/opensnitch/issues/1659), while panels come up after what starts with the
+    session. So the bus is watched here, and Qt asked when the watcher is there. X11's older trays,
+    which Qt knows too, are asked for after PATIENCE_MS without one.
+    """
+
+    changed = Signal()
+    settled = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.is_there = False
+        self.is_settled = False
+        self._bus_watcher: QDBusServiceWatcher | None = None
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(self._out_of_patience)
+
+    def look(self) -> None:
+        """Begin to look. `settled` follows, perhaps at once."""
+        bus = QDBusConnection.sessionBus() if _has_bus() else None
+        if bus is None or not bus.isConnected():
+            self._ask_qt()
+            return
+        self._bus_watcher = QDBusServiceWatcher(WATCHER, bus, parent=self)
+        self._bus_watcher.serviceRegistered.connect(self._ask_qt)
+        self._bus_watcher.serviceUnregistered.connect(self._gone)
+        if bus.interface().isServiceRegistered(WATCHER).value():
+            self._ask_qt()
+        else:
+            self._patience.start()
+
+    def _ask_qt(self) -> None:
+        self._patience.stop()
+        self._settle(QSystemTrayIcon.isSystemTrayAvailable())
+
+    def _gone(self) -> None:
+        self._settle(False)
+
+    def _out_of_patience(self) -> None:
+        if QGuiApplication.platformName() == "xcb":
+            self._ask_qt()
+        else:
+            self._settle(False)
+
+    def _settle(self, is_there: bool) -> None:
+        is_new = not self.is_settled or is_there != self.is_there
+        was_settled, self.is_settled = self.is_settled, True
+        self.is_there = is_there
+        if not was_settled:
+            self.settled.emit()
+        if is_new:
+            self.changed.emit()
+
+
+def _has_bus() -> bool:
+    """This is a desktop whose trays are on a bus, and a screen that such a tray is on."""
+    return sys.platform.startswith("linux") and QGuiApplication.platformName() != "offscreen"
+
+
+def look_of(link: Link, status: Status | None) -> tuple[str, str]:
+    """The icon for how things stand, and the words for it."""
+    if link is not Link.READY or status is None:
+        words = {
+            Link.ABSENT: translate("tray", "Samehost is not running"),
+            Link.STARTING: translate("tray", "Samehost is starting"),
+            Link.HUNG: translate("tray", "Samehost does not answer"),
+            Link.FOREIGN: translate("tray", "Another version of Samehost is running"),
+            Link.REFUSED: translate("tray", "This Samehost is not yours"),
+        }.get(link, translate("tray", "Connecting to Samehost"))
+        quiet = (Link.ABSENT, Link.STARTING, Link.CONNECTING, Link.READY)
+        return "tray-off" if link in quiet else "tray-problem", words
+    if not status.enabled:
+        return "tray-off", translate("tray", "Host networking is off")
+    machine = status.machine
+    if machine.state in ("failed", "reconnecting"):
+        gone = translate("tray", "The machine {name} cannot be reached")
+        return "tray-problem", gone.format(name=plain(machine.name))
+    if machine.state != "connected":
+        return "tray-off", translate("tray", "Host networking is on, but no machine is connected")
+    troubled = status.ports.conflict + status.ports.denied
+    if troubled:
+        return "tray-problem", translate("tray", "%n port(s) cannot be opened", "", troubled)
+    count = status.ports.active
+    return "tray-on", translate("tray", "Host networking is on: %n open port(s)", "", count)
+
+
+class Tray(QObject):
+    """The icon. `show` it when there is a place; it keeps itself true.
+
+    Signals:
+        opened: the window is wanted; with a page's name, or "".
+        quitted: the end is wanted.
+    """
+
+    opened = Signal(str)
+    quitted = Signal()
+
+    def __init__(
+        self, session: Session, parent: QObject | None = None, platform: str = sys.platform
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._platform = platform
+        self._icon: QSystemTrayIcon | None = None
+        self._look: tuple[str, str] | None = None
+        self._asking: Call | None = None
+        self._rows: list[PortRow] = []
+        self._menu = QMenu()
+        self._fill()
+        session.linkChanged.connect(self._refresh)
+        session.statusChanged.connect(self._refresh)
+        self._refresh()
+
+    @property
+    def menu(self) -> QMenu:
+        """What the icon opens."""
+        return self._menu
+
+    @property
+    def is_visible(self) -> bool:
+        """The icon is there."""
+        return self._icon is not None
+
+    def show(self) -> None:
+        """Show the icon."""
+        if self._icon is not None:
+            return
+        self._icon = QSystemTrayIcon(self)
+        self._icon.setContextMenu(self._menu)
+        self._icon.activated.connect(self._activated)
+        self._icon.messageClicked.connect(lambda: self.opened.emit("ports"))
+        self._look = None
+        self._refresh()
+        self._icon.show()
+
+    def hide(self) -> None:
+        """Take it away."""
+        if self._icon is not None:
+            self._icon.hide()
+            self._icon.deleteLater()
+            self._icon = None
+
+    def close(self) -> None:
+        """The end: of the menu, too, which has no parent."""
+        self.hide()
+        self._menu.deleteLater()
+
+    def tell(self, title: str, text: str, is_trouble: bool = False) -> None:
+        """Show a notification, if there is an icon to come from."""
+        if self._icon is not None:
+            kind = QSystemTrayIcon.MessageIcon
+            self._icon.showMessage(title, text, kind.Warning if is_trouble else kind.Information)
+
+    def _fill(self) -> None:
+        menu = self._menu
+        menu.aboutToShow.connect(self._about_to_show)
+        self._headline = _action(menu, "tray-state", "")
+        self._headline.setEnabled(False)
+        menu.addSeparator()
+        self._start = _action(menu, "tray-start", self.tr("&Start Samehost"))
+        self._start.triggered.connect(self._session.start_daemon)
+        self._switch = _action(menu, "tray-switch", self.tr("&Enable host networking"))
+        self._switch.setCheckable(True)
+        self._switch.triggered.connect(self._set_enabled)
+        self._reason = _action(menu, "tray-reason", "")
+        self._reason.setEnabled(False)
+        menu.addSeparator()
+        self._ports = [_action(menu, f"tray-port-{index}", "") for index in range(MOST_PORTS)]
+        for index, action in enumerate(self._ports):
+            action.triggered.connect(lambda _, index=index: self._copy(index))
+        self._no_ports = _action(menu, "tray-no-ports", self.tr("No ports in use"))
+        self._no_ports.setEnabled(False)
+        menu.addSeparator()
+        _action(menu, "tray-open", self.tr("&Open Samehost")).triggered.connect(
+            lambda: self.opened.emit("")
+        )
+        _action(menu, "tray-quit", self.tr("&Quit")).triggered.connect(self.quitted)
+
+    def _about_to_show(self) -> None:
+        """Hidden windows do not follow the table: look at what is known, and ask."""
+        self._show_ports(list(self._session.rows.values()))
+        if self._session.link is Link.READY and self._asking is None:
+            self._asking = self._session.call("ports", then=self._answered, fails=self._unanswered)
+
+    def _answered(self, result: Any) -> None:
+        self._asking = None
+        self._show_ports(msgspec.convert(result["ports"], list[PortRow]))
+
+    def _unanswered(self, _: Problem) -> None:
+        """What was known before stays."""
+        self._asking = None
+
+    def _show_ports(self, rows: list[PortRow]) -> None:
+        self._rows = busiest(rows)
+        for index, action in enumerate(self._ports):
+            is_used = index < len(self._rows)
+            action.setVisible(is_used)
+            if is_used:
+                # A menu takes & for a mnemonic.
+                action.setText(line(self._rows[index]).replace("&", "&&"))
+                action.setToolTip(self.tr("Copy the address"))
+        is_on = self._session.link is Link.READY and bool(
+            self._session.status and self._session.status.enabled
+        )
+        self._no_ports.setVisible(is_on and not self._rows)
+
+    def _copy(self, index: int) -> None:
+        if index < len(self._rows):
+            copy_text(address(self._rows[index]))
+
+    def _set_enabled(self, enabled: bool) -> None:
+        self._session.call(
+            "set_enabled",
+            {"enabled": enabled},
+            then=lambda _: self._refresh(),
+            fails=self._not_set,
+        )
+
+    def _not_set(self, problem: Problem) -> None:
+        self._refresh()
+        self.tell(plain(problem.message), plain(problem.remedy, keep_lines=True), is_trouble=True)
+
+    def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
+        if reason in (
+            QSystemTrayIcon.ActivationReason.Trigger,
+            QSystemTrayIcon.ActivationReason.DoubleClick,
+        ):
+            self.opened.emit("")
+
+    def _refresh(self) -> None:
+        link, status = self._session.link, self._session.status
+        known = status if link is Link.READY else None
+        self._start.setVisible(link is Link.ABSENT)
+        self._switch.setEnabled(known is not None and not known.enabled_locked)
+        self._switch.setChecked(known is not None and known.enabled)
+        reason = plain(known.enabled_reason) if known is not None else ""
+        self._reason.setText(reason.replace("&", "&&"))
+        self._reason.setVisible(bool(reason))
+        look = look_of(link, status)
+        if look != self._look:
+            self._look = look
+            self._headline.setText(look[1].replace("&", "&&"))
+            self._headline.setIcon(self._drawn(look[0]))
+            if self._icon is not None:
+                self._icon.setIcon(self._drawn(look[0]))
+                self._icon.setToolTip(self.tr("Samehost") + "\n" + look[1])
+
+    def redraw(self) -> None:
+        """The palette has changed."""
+        self._look = None
+        self._refresh()
+
+    def _drawn(self, name: str) -> QIcon:
+        palette = QGuiApplication.palette()
+        if self._platform != "darwin":
+            return icons.icon(name.replace("tray-", "tile-"), palette)
+        mask = QIcon(icons.icon(name, palette))
+        mask.setIsMask(True)  # macOS draws it in the colour of its menu bar
+        return mask
+
+
+def _action(menu: QMenu, name: str, text: str) -> QAction:
+    action = menu.addAction(text)
+    action.setObjectName(name)
+    return action
