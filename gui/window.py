@@ -1,0 +1,327 @@
+"""The window: the list of pages on the left, the page beside it, and a banner above that.
+
+    General · Resources ▸ Network · Ports · Machine · About
+
+Rules: a page is a line in `pages.py`, made when it is shown first. What is wrong is told above
+every page that does not tell it itself, with the one action that helps. Whether anybody can see the
+window decides whether the port table is followed. Closed, it hides where there is something to come
+back from (`may_hide`), else `quitted` is emitted. What is not applied is not lost unasked.
+Counterparts: `app.py`, `pages.py`, `navigation.py`, `state_view.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QGuiApplication,
+    QHideEvent,
+    QKeySequence,
+    QShortcut,
+    QShowEvent,
+    QWindow,
+)
+from PySide6.QtWidgets import QHBoxLayout, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+
+from gui import icons
+from gui.navigation import Navigation
+from gui.pages import PageKind
+from gui.parts import Banner
+from gui.preferences import PreferencesFile, placed
+from gui.session import Session
+from gui.state_view import StateWatch
+from gui.states import Action, action_text
+
+__all__ = ["Window"]
+
+USUAL_LETTERS: Final = QSize(150, 42)
+LEAST_LETTERS: Final = QSize(64, 22)
+"""Width and height of the window, in letters of its font."""
+
+QUIET: Final = frozenset({"no-ports", "starting-machine"})
+"""States that are not worth a banner: nothing is wrong."""
+
+
+class Window(QWidget):
+    """See the module.
+
+    Signals:
+        watched: somebody can see it, or nobody can any more.
+        quitted: the end is wanted.
+    """
+
+    watched = Signal(bool)
+    quitted = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        preferences: PreferencesFile,
+        kinds: Sequence[PageKind],
+        may_hide: Callable[[], bool],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("window")
+        self.setWindowTitle(self.tr("Samehost"))
+        self._session = session
+        self._preferences = preferences
+        self._may_hide = may_hide
+        self._is_ending = False
+        self._is_watched = False
+        self._question: QMessageBox | None = None
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._pages: dict[str, QWidget] = {}
+        self._navigation = Navigation(kinds, self)
+        self._banner = Banner(self)
+        self._stack = QStackedWidget(self)
+        self._watch = StateWatch(session, self)
+        self._arrange()
+        self._make_shortcuts()
+        self._navigation.chosen.connect(self.show_page)
+        self._banner.acted.connect(self._watch.act)
+        self._watch.changed.connect(self._tell)
+        self._watch.pageWanted.connect(self.show_page)
+        icons.keep(self, "samehost", self.setWindowIcon)
+        self._take_place()
+
+    # What others ask of it.
+
+    @property
+    def page_name(self) -> str:
+        """Which page is shown."""
+        return next(name for name, page in self._pages.items() if page is self._shown())
+
+    def page(self, name: str) -> QWidget:
+        """A page; made when it is asked for the first time."""
+        if name not in self._pages:
+            page = self._pages[name] = self._kinds[name].make(self._session, self._stack)
+            self._stack.addWidget(page)
+            self._listen_to(page)
+        return self._pages[name]
+
+    def show_page(self, name: str) -> None:
+        """Show a page; one that there is not is not heard."""
+        if name not in self._kinds:
+            return
+        page = self.page(name)
+        self._stack.setCurrentIndex(list(self._pages).index(name))
+        self._navigation.show_chosen(name)
+        self.setWindowTitle(self.tr("{page} · Samehost").format(page=self._kinds[name].title()))
+        self._preferences.change(page=name)
+        page.setAccessibleName(page.accessibleName() or self._kinds[name].title())
+        self._tell()
+
+    def raise_it(self) -> None:
+        """Bring it before the eyes of whoever asked for it."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def remember(self) -> None:
+        """Keep page and place."""
+        is_maximised = self.isMaximized()
+        self._preferences.change(maximised=is_maximised)
+        if not is_maximised and not self.isFullScreen():
+            at, size = self.pos(), self.size()
+            self._preferences.change(place=(at.x(), at.y(), size.width(), size.height()))
+
+    def end(self) -> None:
+        """From now on closing is closing: the session of the desktop ends, or the program."""
+        self._is_ending = True
+
+    def quit(self) -> None:
+        """Emit `quitted`, after a question if something is not applied."""
+        unsaved = [name for name, page in self._pages.items() if getattr(page, "has_unsaved", 0)]
+        if not unsaved:
+            self.quitted.emit()
+        elif self._question is None:
+            self.raise_it()
+            self.show_page(unsaved[0])
+            self._question = self._ask_to_quit()
+            self._question.finished.connect(self._answered)
+            self._question.open()
+
+    # Events.
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Hide if there is something to come back from, else let the program end."""
+        self.remember()
+        if self._is_ending or self._may_hide():
+            event.accept()
+        else:
+            event.ignore()
+            self.quit()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.showEvent`."""
+        super().showEvent(event)
+        if not self._pages:
+            remembered = self._preferences.now.page
+            self.show_page(remembered if remembered in self._kinds else next(iter(self._kinds)))
+        handle = self.windowHandle()
+        if handle is not None:
+            handle.installEventFilter(self)
+        self._see()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.hideEvent`."""
+        super().hideEvent(event)
+        self._see()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.changeEvent`."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange:
+            self._see()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Some systems tell only the window's handle that nothing of it is to be seen."""
+        if watched is self.windowHandle() and event.type() == QEvent.Type.Expose:
+            self._see()
+        return False
+
+    # Parts.
+
+    def _arrange(self) -> None:
+        right = QVBoxLayout()
+        right.setContentsMargins(0, 0, 0, 0)
+        around = QVBoxLayout()
+        margin = self.fontMetrics().height() // 2
+        around.setContentsMargins(margin, margin, margin, 0)
+        around.addWidget(self._banner)
+        right.addLayout(around)
+        right.addWidget(self._stack, 1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._navigation)
+        layout.addLayout(right, 1)
+
+    def _make_shortcuts(self) -> None:
+        keys: dict[str, Callable[[], object]] = {
+            "Esc": self.close,
+            "Ctrl+W": self.close,
+            "Ctrl+Q": self.quit,
+            "F5": self._refresh,
+            "Ctrl+F": self._find,
+        }
+        for number, name in enumerate(self._kinds, 1):
+            keys[f"Ctrl+{number}"] = partial(self.show_page, name)
+        for key, act in keys.items():
+            QShortcut(QKeySequence(key), self).activated.connect(act)
+
+    def _ask_to_quit(self) -> QMessageBox:
+        box = QMessageBox(self)
+        box.setObjectName("quit-question")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setWindowTitle(self.tr("Samehost"))
+        box.setText(self.tr("Some changes are not applied."))
+        box.setInformativeText(self.tr("If Samehost's window is quit now, they are lost."))
+        discard, cancel = QMessageBox.StandardButton.Discard, QMessageBox.StandardButton.Cancel
+        box.setStandardButtons(discard | cancel)
+        box.setDefaultButton(cancel)
+        return box
+
+    def _answered(self, button: int) -> None:
+        if self._question is not None:
+            self._question.deleteLater()
+            self._question = None
+        if button == QMessageBox.StandardButton.Discard.value:
+            self.quitted.emit()
+
+    def _refresh(self) -> None:
+        self._session.refresh()
+        again = getattr(self._shown(), "refresh", None)
+        if again is not None:
+            again()
+
+    def _find(self) -> None:
+        if "ports" in self._kinds:
+            self.show_page("ports")
+            focus = getattr(self.page("ports"), "focus_filter", None)
+            if focus is not None:
+                focus()
+
+    def _shown(self) -> QWidget:
+        return list(self._pages.values())[self._stack.currentIndex()]
+
+    def _tell(self) -> None:
+        """The banner says what is wrong, unless the page does."""
+        state, trouble = self._watch.state, self._watch.trouble
+        if trouble is not None:
+            action = action_text(state.action) if state is not None else ""
+            self._banner.tell(trouble.message, trouble.remedy, action)
+        elif state is None or state.name in QUIET or self._page_tells(state.name):
+            self._banner.clear()
+        else:
+            action = action_text(state.action)
+            if state.action is Action.MACHINES and self.page_name == "machine":
+                action = ""
+            self._banner.tell(state.title, state.explanation, action, state.icon)
+
+    def _page_tells(self, name: str) -> bool:
+        if not self._pages:
+            return False
+        tells = getattr(self._shown(), "tells_state", None)
+        return name in self._kinds[self.page_name].tells or (tells is not None and tells(name))
+
+    def _listen_to(self, page: QWidget) -> None:
+        """Whatever of `pages.py` it has."""
+        heard: dict[str, Callable[..., object]] = {
+            "pageWanted": self.show_page,
+            "settingWanted": self._show_setting,
+            "tellsStateChanged": self._tell,
+            "columnsChanged": partial(self._keep_columns, page),
+        }
+        for name, hear in heard.items():
+            signal = getattr(page, name, None)
+            if signal is not None:
+                signal.connect(hear)
+        restore = getattr(page, "restore_columns", None)
+        if restore is not None and self._preferences.now.columns:
+            restore(self._preferences.now.columns)
+
+    def _keep_columns(self, page: QWidget) -> None:
+        state = getattr(page, "columns_state", bytes)
+        self._preferences.change(columns=bytes(state()))
+
+    def _show_setting(self, name: str) -> None:
+        if "network" in self._kinds:
+            self.show_page("network")
+            show = getattr(self.page("network"), "show_setting", None)
+            if show is not None:
+                show(name)
+
+    def _see(self) -> None:
+        handle: QWindow | None = self.windowHandle()
+        is_seen = self.isVisible() and not self.isMinimized()
+        is_watched = is_seen and handle is not None and handle.isExposed()
+        if is_watched != self._is_watched:
+            self._is_watched = is_watched
+            self._session.set_watching(is_watched)
+            self.watched.emit(is_watched)
+
+    def _take_place(self) -> None:
+        letter = QSize(self.fontMetrics().averageCharWidth(), self.fontMetrics().height())
+        least = _times(LEAST_LETTERS, letter)
+        self.setMinimumSize(least)
+        screens = [screen.availableGeometry() for screen in QGuiApplication.screens()]
+        usual = _times(USUAL_LETTERS, letter)
+        self.resize(usual.boundedTo(screens[0].size() * 0.9) if screens else usual)
+        place = placed(self._preferences.now.place, screens, least)
+        if place is not None:
+            self.move(place.topLeft())
+            self.resize(place.size())
+        if self._preferences.now.maximised:
+            self.setWindowState(Qt.WindowState.WindowMaximized)
+
+
+def _times(letters: QSize, letter: QSize) -> QSize:
+    return QSize(letters.width() * letter.width(), letters.height() * letter.height())
