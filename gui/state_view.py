@@ -39,7 +39,7 @@ class StateWatch(QObject):
 
     Attributes:
         state: what is to be said, None if all is well (or nothing is worth saying yet).
-        trouble: why the last action failed, None if it did not.
+        trouble: why the last action failed, None if it did not, or that is over.
     """
 
     changed = Signal()
@@ -49,6 +49,8 @@ class StateWatch(QObject):
         super().__init__(parent)
         self.state: State | None = None
         self.trouble: Problem | None = None
+        self._failed_action = Action.NONE
+        self._is_attached: bool | None = None
         self._session = session
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._machines: int | None = None
@@ -59,10 +61,11 @@ class StateWatch(QObject):
         self._patience.setInterval(PATIENCE_MS)
         self._patience.timeout.connect(self._look)
         session.linkChanged.connect(self._link_changed)
-        session.statusChanged.connect(self._look)
+        session.statusChanged.connect(self._status_changed)
         session.portsReset.connect(self._look)
         session.portsChanged.connect(self._look)
         session.startTold.connect(self._told)
+        session.attachEnded.connect(self._attach_ended)
         self._link_changed()
 
     @property
@@ -70,15 +73,23 @@ class StateWatch(QObject):
         """An action is under way."""
         return self._call is not None
 
+    @property
+    def action(self) -> Action:
+        """What can be done now: once more what failed, else what the state says."""
+        if self.trouble is not None:
+            return self._failed_action
+        return self.state.action if self.state is not None else Action.NONE
+
     def act(self) -> None:
-        """Do what the state's button says."""
-        if self.state is None or self._call is not None:
+        """Do it."""
+        action = self.action
+        if self._call is not None:
             return
-        self.trouble = None
-        if self.state.action is Action.MACHINES:
+        self.trouble, self._failed_action, self._is_attached = None, action, None
+        if action is Action.MACHINES:
             self.pageWanted.emit("machine")
-            return
-        self._call = perform(self.state.action, self._session, self._done, self._failed, self._told)
+        else:
+            self._call = perform(action, self._session, self._done, self._failed, self._told)
         self.changed.emit()
 
     def _done(self, _: Any) -> None:
@@ -90,6 +101,31 @@ class StateWatch(QObject):
     def _failed(self, problem: Problem) -> None:
         self.trouble = problem
         self._done(None)
+
+    def _attach_ended(self, problem: Problem | None) -> None:
+        """The daemon that was started here has attached to its machine, or not, or not to all."""
+        self.trouble, self._failed_action, self._is_attached = None, Action.ATTACH, None
+        if problem is not None:
+            self._failed(problem)
+
+    def _status_changed(self) -> None:
+        """The first status after attaching tells whether its trouble is another machine's."""
+        status = self._session.status
+        if self._is_attached is None and self._failed_action is Action.ATTACH and status:
+            self._is_attached = status.machine.state == "connected"
+            if self._is_attached:
+                self._failed_action = Action.MACHINES
+        self._look()
+
+    def _is_trouble_over(self, state: State | None) -> bool:
+        session = self._session
+        if session.link is not Link.READY or session.status is None:
+            return True
+        if self._failed_action is Action.ATTACH:
+            return self._is_attached is False and session.status.machine.state == "connected"
+        if self._failed_action is Action.MACHINES:
+            return False
+        return state is None or self.state is None or state.name != self.state.name
 
     def _told(self, line: str) -> None:
         self._lines.append(line)
@@ -119,10 +155,10 @@ class StateWatch(QObject):
             self._machines,
             len(session.rows),
         )
-        state = state_of(known)
-        if state != self.state:
-            if state is None or self.state is None or state.name != self.state.name:
-                self.trouble = None
+        state, trouble = state_of(known), self.trouble
+        if trouble is not None and self._is_trouble_over(state):
+            self.trouble = None
+        if state != self.state or trouble is not self.trouble:
             self.state = state
             self.changed.emit()
 
@@ -239,8 +275,8 @@ class StateView(QWidget):
         self._trouble.setVisible(trouble is not None)
         self._command.show_command(state.command)
         self._command.setVisible(bool(state.command))
-        self._button.setText(action_text(state.action))
-        self._button.setVisible(state.action is not Action.NONE)
+        self._button.setText(action_text(self._watch.action))
+        self._button.setVisible(self._watch.action is not Action.NONE)
         self._button.setDisabled(self._watch.is_acting)
         self._button.setAccessibleDescription(state.title)
         self.setAccessibleName(state.title)

@@ -283,23 +283,19 @@ class Tray(QObject):
         if look != self._look:
             self._look = look
             self._headline.setText(look[1].replace("&", "&&"))
-            self._headline.setIcon(self._drawn(look[0]))
+            is_mask = self._platform == "darwin"
+            name = look[0] if is_mask else look[0].replace("tray-", "tile-")
+            icons.keep(self._menu, name, self._set_icon)
             if self._icon is not None:
-                self._icon.setIcon(self._drawn(look[0]))
                 self._icon.setToolTip(self.tr("Samehost") + "\n" + look[1])
 
-    def redraw(self) -> None:
-        """The palette has changed."""
-        self._look = None
-        self._refresh()
-
-    def _drawn(self, name: str) -> QIcon:
-        palette = QGuiApplication.palette()
-        if self._platform != "darwin":
-            return icons.icon(name.replace("tray-", "tile-"), palette)
-        mask = QIcon(icons.icon(name, palette))
-        mask.setIsMask(True)  # macOS draws it in the colour of its menu bar
-        return mask
+    def _set_icon(self, icon: QIcon) -> None:
+        """For now, and again when the palette changes."""
+        self._headline.setIcon(icon)
+        if self._icon is not None:
+            drawn = QIcon(icon)
+            drawn.setIsMask(self._platform == "darwin")  # drawn in the colour of the menu bar
+            self._icon.setIcon(drawn)
 
 
 def _action(menu: QMenu, name: str, text: str) -> QAction:

@@ -42,7 +42,7 @@ USUAL_LETTERS: Final = QSize(150, 42)
 LEAST_LETTERS: Final = QSize(64, 22)
 """Width and height of the window, in letters of its font."""
 
-QUIET: Final = frozenset({"no-ports", "starting-machine"})
+QUIET: Final = frozenset({"no-ports"})
 """States that are not worth a banner: nothing is wrong."""
 
 
@@ -137,7 +137,7 @@ class Window(QWidget):
 
     def quit(self) -> None:
         """Emit `quitted`, after a question if something is not applied."""
-        unsaved = [name for name, page in self._pages.items() if getattr(page, "has_unsaved", 0)]
+        unsaved = self._unsaved()
         if not unsaved:
             self.quitted.emit()
         elif self._question is None:
@@ -152,8 +152,11 @@ class Window(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Hide if there is something to come back from, else let the program end."""
         self.remember()
-        if self._is_ending or self._may_hide():
+        may_hide = self._may_hide()
+        if may_hide or self._is_ending or not self._unsaved():
             event.accept()
+            if not may_hide:
+                self.quitted.emit()
         else:
             event.ignore()
             self.quit()
@@ -216,6 +219,10 @@ class Window(QWidget):
         for key, act in keys.items():
             QShortcut(QKeySequence(key), self).activated.connect(act)
 
+    def _unsaved(self) -> list[str]:
+        """Pages on which something is not applied."""
+        return [name for name, page in self._pages.items() if getattr(page, "has_unsaved", False)]
+
     def _ask_to_quit(self) -> QMessageBox:
         box = QMessageBox(self)
         box.setObjectName("quit-question")
@@ -254,17 +261,17 @@ class Window(QWidget):
 
     def _tell(self) -> None:
         """The banner says what is wrong, unless the page does."""
-        state, trouble = self._watch.state, self._watch.trouble
-        if trouble is not None:
-            action = action_text(state.action) if state is not None else ""
-            self._banner.tell(trouble.message, trouble.remedy, action)
-        elif state is None or state.name in QUIET or self._page_tells(state.name):
+        watch = self._watch
+        action = "" if self._is_there_already(watch.action) else action_text(watch.action)
+        if watch.trouble is not None:
+            self._banner.tell(watch.trouble.message, watch.trouble.remedy, action)
+        elif watch.state is None or watch.state.name in QUIET or self._page_tells(watch.state.name):
             self._banner.clear()
         else:
-            action = action_text(state.action)
-            if state.action is Action.MACHINES and self.page_name == "machine":
-                action = ""
-            self._banner.tell(state.title, state.explanation, action, state.icon)
+            self._banner.tell(watch.state.title, watch.state.explanation, action, watch.state.icon)
+
+    def _is_there_already(self, action: Action) -> bool:
+        return action is Action.MACHINES and bool(self._pages) and self.page_name == "machine"
 
     def _page_tells(self, name: str) -> bool:
         if not self._pages:

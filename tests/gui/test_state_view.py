@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from desktop.api.fake import fake_row
 from gui import state_view
 from gui.session import Link, Problem, Session
 from gui.state_view import StateView, StateWatch
@@ -99,6 +100,35 @@ def test_an_action_that_fails_says_why_until_things_are_otherwise(
     assert button(view).isEnabled()
     told.tell(Link.READY, status_of("failed"))
     assert shown(view, "state-trouble") == ""
+
+
+def test_a_machine_that_cannot_be_attached_is_told_until_it_is(
+    qtbot: QtBot, told: ToldSession
+) -> None:
+    view = StateView(told)
+    qtbot.addWidget(view)
+    told.tell(Link.READY, status_of("connecting", enabled=False))
+    told.attachEnded.emit(Problem("no way in", "look at its log", "MACHINE_UNREACHABLE"))
+    told.tell(Link.READY, status_of("failed", enabled=False))
+    assert shown(view, "state-trouble") == "no way in\nlook at its log"
+    assert button(view).text() == "&Connect to the machine"
+    told.tell(Link.READY, status_of("connected", enabled=False))
+    assert shown(view, "state-trouble") == ""
+    assert button(view).text() == "&Enable host networking"
+
+
+def test_another_machine_that_cannot_be_attached_is_told_until_somebody_looks(
+    qtbot: QtBot, told: ToldSession
+) -> None:
+    watch = StateWatch(told)
+    told.reset_rows([fake_row(8000)])
+    told.attachEnded.emit(Problem("sandbox-b: no way in", "", "FAILED"))
+    for _ in range(3):
+        told.tell(Link.READY, status_of("connected"))
+    assert watch.trouble is not None
+    with qtbot.waitSignal(watch.pageWanted):
+        watch.act()
+    assert watch.trouble is None
 
 
 def test_machines_are_looked_for_once_and_only_if_none_is_attached(
