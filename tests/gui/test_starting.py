@@ -201,7 +201,9 @@ def test_a_daemon_is_started_attaches_dies_and_is_started_again(
             session.start_daemon()
             session.start_daemon()
             assert session.link is Link.STARTING
-        assert links == [Link.STARTING, Link.CONNECTING, Link.READY]
+        # The daemon may serve, and be found, before the command that started it has ended.
+        others = [link for link in links if link is not Link.CONNECTING]
+        assert others == [Link.STARTING, Link.READY]
         assert attached.args is not None
         assert "lima-nowhere" in attached.args[0].message
         assert session.attaching is None
