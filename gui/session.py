@@ -191,12 +191,18 @@ class Session(QObject):
 
     def open(self) -> None:
         """Connect, and keep connected until `close`."""
-        self._is_open = True
-        self._try()
+        if not self._is_open:
+            self._is_open = True
+            self._delay = FIRST_RETRY_SECONDS
+            self._try()
 
     def close(self) -> None:
-        """End it all: nothing is called back any more, and what was being started is not."""
-        self._is_open = False
+        """End it all: nothing is called back any more, and what was being started is not.
+
+        It may be opened again.
+        """
+        self._is_open = self._is_attach_due = False
+        self.attaching = None
         self._starter.stop()
         self._retry.stop()
         self._drop()

@@ -399,6 +399,22 @@ def test_it_may_be_closed_by_whoever_is_told(qtbot: QtBot, path: Path, session: 
         assert not session._retry.isActive()
 
 
+def test_it_may_be_opened_again(qtbot: QtBot, daemon: ServedBackend, ready: Session) -> None:
+    daemon.do(daemon.backend.gate.clear)
+    change(daemon, 8000)
+    qtbot.waitUntil(lambda: len(ready.rows) == 1)
+    for method in ("attach", "settings"):
+        ready.call(method, then=unexpected, fails=unexpected)
+    ready.close()
+    change(daemon, 8001, removed=(8000,))
+    deltas = Deltas(ready)
+    ready.open()
+    qtbot.waitUntil(lambda: deltas.resets == 1)
+    qtbot.waitUntil(lambda: ready.link is Link.READY)
+    assert [row.host_port for row in deltas.rows.values()] == [8001]
+    daemon.do(daemon.backend.gate.set)
+
+
 def test_a_method_that_the_daemon_does_not_have_is_a_mistake_of_ours(ready: Session) -> None:
     with pytest.raises(ValueError, match="no method fly"):
         ready.call("fly", then=unexpected, fails=unexpected)

@@ -246,6 +246,23 @@ def test_foreground_runs_the_daemon_in_this_process(
     assert "attaching" in result.err
 
 
+def test_foreground_without_a_machine_says_when_it_is_ready(
+    samehost: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(
+        _: Paths, ready: Callable[[], None] | None = None, foreground: Foreground | None = None
+    ) -> int:
+        assert ready is not None
+        assert foreground is None
+        ready()
+        return 0
+
+    monkeypatch.setattr("desktop.daemon.main.run", run)
+    result = samehost("up", "--foreground", "--no-machine")
+    assert (result.code, result.out) == (0, "")
+    assert "Ctrl-C ends it" in result.err
+
+
 # Ending
 
 
