@@ -83,7 +83,8 @@ def fake_row(
 class FakeMachine:
     """A machine that is a word.
 
-    `link` is how far it is attached, `problem` why it cannot be started ("" if it can).
+    `link` is how far it is attached, `problem` why it cannot be started ("" if it can). The last
+    ones are what status and list say of it.
     """
 
     name: str
@@ -91,6 +92,12 @@ class FakeMachine:
     link: str = "stopped"
     docker_host: str = "unix:///nowhere/docker.sock"
     problem: str = ""
+    linked_at: float = field(default_factory=time.monotonic)
+    kind: str = "fake"
+    agent_version: str = VERSION
+    limits: str = ""
+    reached: str = ""
+    note: str = ""
 
 
 @dataclass
@@ -98,7 +105,8 @@ class FakeBackend:
     """See the module. `calls` lists what was asked; `locked` names keys by who locked them.
 
     `details` are image and labels of containers, by id; `question` is asked when a machine starts;
-    `engine` says why the machine's engine cannot have host networking, as of Windows containers.
+    `engine` says why the machine's engine cannot have host networking, as of Windows containers;
+    `searches` counts how often machines were looked for.
     """
 
     machine_states: dict[str, FakeMachine] = field(
@@ -120,6 +128,9 @@ class FakeBackend:
         self.feed = PortFeed()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.sight = asyncio.Event()
+        self.sight.set()
+        self.searches = 0
         self.waiting = asyncio.Event()
         self.stopped = asyncio.Event()
 
@@ -159,8 +170,16 @@ class FakeBackend:
         )
 
     def _machine_status(self, name: str) -> MachineStatus:
-        link = self._find(name).link
-        return MachineStatus(name, "fake", link, "6.1", VERSION, "memory", "poll", python="3.11")
+        machine = self._find(name)
+        is_connected = machine.link == "connected"
+        return MachineStatus(
+            *(name, machine.kind, machine.link, "6.1", machine.agent_version, "memory", "poll"),
+            transport_limits=machine.limits,
+            problem="" if is_connected else machine.problem,
+            docker_host=machine.docker_host if is_connected else "",
+            python="3.11",
+            connected_s=time.monotonic() - machine.linked_at if is_connected else 0.0,
+        )
 
     def _beside(self) -> list[str]:
         """The machines that are attached, but for the current one."""
@@ -268,12 +287,24 @@ class FakeBackend:
         return None if machine is None else self._info(machine)
 
     async def machines(self) -> MachineList:
-        """See `Backend.machines`."""
+        """See `Backend.machines`. Waits until `sight` is set."""
+        self.searches += 1
+        try:
+            await self.sight.wait()
+        except asyncio.CancelledError:
+            self.calls.append("cancelled search")
+            raise
         return MachineList(list(map(self._info, self.machine_states.values())), self.findings)
 
     def _info(self, machine: FakeMachine) -> MachineInfo:
-        is_current = machine.name == self.current
-        return MachineInfo(machine.name, "fake", machine.state, is_current, machine.docker_host)
+        return MachineInfo(
+            *(machine.name, machine.kind, machine.state),
+            current=machine.name == self.current,
+            docker_host=machine.docker_host,
+            reached=machine.reached,
+            note=machine.note,
+            attached=machine.link not in ("stopped", "failed"),
+        )
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""
@@ -345,8 +376,13 @@ class FakeBackend:
                 machine.link = "stopped"
 
     async def _attach(self, name: str, progress: Progress) -> str:
-        await self.start(name, progress)
-        self._find(name).link = "connected"
+        machine = self._find(name)
+        try:
+            await self.start(name, progress)
+        except SamehostError:
+            machine.link = "failed" if name in self._choice().names else "stopped"
+            raise
+        machine.link, machine.linked_at = "connected", time.monotonic()
         return name
 
     def _find(self, name: str) -> FakeMachine:

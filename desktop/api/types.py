@@ -32,7 +32,8 @@ class MachineStatus(msgspec.Struct, frozen=True):
     """A machine in use. `state`: stopped starting connecting connected reconnecting failed.
 
     `transport_limits` is what a person should know of the transport, "" for nothing; `python` is
-    the agent's; `problem` says why it is not connected.
+    the agent's; `problem` says why it is not connected. `docker_host` is its engine's address as
+    long as it is connected, `connected_s` the seconds since its link is up, 0 if it is not.
     """
 
     name: str
@@ -45,6 +46,8 @@ class MachineStatus(msgspec.Struct, frozen=True):
     transport_limits: str = ""
     python: str = ""
     problem: str = ""
+    docker_host: str = ""
+    connected_s: float = 0.0
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -205,7 +208,10 @@ class SettingInfo(msgspec.Struct, frozen=True):
 
 
 class MachineInfo(msgspec.Struct, frozen=True):
-    """One machine. `reached` says how its agent gets in; `note` why it is never attached."""
+    """One machine. `reached` says how its agent gets in; `note` why it is never attached.
+
+    `attached`: there is a link with it, or the daemon is about to have one.
+    """
 
     name: str
     kind: str
@@ -214,6 +220,7 @@ class MachineInfo(msgspec.Struct, frozen=True):
     docker_host: str
     reached: str = ""
     note: str = ""
+    attached: bool = False
 
 
 class FindingInfo(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-HEAD = ("NAME", "KIND", "STATE", "CURRENT", "REACHED BY", "DOCKER_HOST")
+HEAD = ("NAME", "KIND", "STATE", "CURRENT", "ATTACHED", "REACHED BY", "DOCKER_HOST")
 METHODS = {"attach": "attach_also"}
 """Methods of the control API that are not called as the action is."""
 DONE = {
@@ -102,10 +102,10 @@ def _list(paths: Paths, as_json: bool) -> None:
 
 
 def _row(machine: dict[str, Any]) -> list[str]:
-    is_current = "yes" if machine["current"] else ""
+    marks = ["yes" if machine[key] else "" for key in ("current", "attached")]
     columns = ("name", "kind", "state")
     ways = (machine["reached"], machine["docker_host"])
-    return [*(machine[key] for key in columns), is_current, *ways]
+    return [*(machine[key] for key in columns), *marks, *ways]
 
 
 def _offline_machines(paths: Paths) -> dict[str, Any]:

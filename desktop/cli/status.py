@@ -55,6 +55,8 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "transport_limits": "",
         "python": "",
         "problem": "",
+        "docker_host": "",
+        "connected_s": 0.0,
     }
     return {
         "version": VERSION,
@@ -82,7 +84,7 @@ def _text(status: dict[str, Any]) -> str:
         ("Ports", ", ".join(counts) or "none"),
         ("Connections", f"{flows['tcp']} TCP, {flows['udp']} UDP"),
         ("Traffic", f"{size(traffic['in'])} in, {size(traffic['out'])} out"),
-        ("Daemon", f"version {status['version']}, {_uptime(status['uptime_s'])}"),
+        ("Daemon", f"version {status['version']}, {_daemon_uptime(status['uptime_s'])}"),
     ]
     return mapping_lines(pairs)
 
@@ -102,13 +104,20 @@ def _machine(machine: dict[str, Any]) -> str:
         )
         if value
     ]
-    return ", ".join([f"{name} {paint(machine['state'], sys.stdout)}".strip(), *details])
+    state = f"{name} {paint(machine['state'], sys.stdout)}".strip()
+    if machine["connected_s"]:
+        state += f" for {_duration(machine['connected_s'])}"
+    elif machine["problem"]:
+        state += f" ({clean(machine['problem'])})"
+    return ", ".join([state, *details])
 
 
-def _uptime(seconds: float) -> str:
-    if not seconds:
-        return "not running"
+def _daemon_uptime(seconds: float) -> str:
+    return f"up for {_duration(seconds)}" if seconds else "not running"
+
+
+def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
-    return "up for " + " ".join(parts or [f"{rest} s"])
+    return " ".join(parts or [f"{rest} s"])

@@ -70,6 +70,7 @@ class Attachment:
         self.transport_name = ""
         self.transport_limits = ""
         self.link: AgentLink | None = None
+        self._linked_at = 0.0
         self._pool = pool
         self._events = events
         self._supervisor: asyncio.Task[None] | None = None
@@ -96,6 +97,13 @@ class Attachment:
                 await self._detach()
                 self._set("failed" if isinstance(error, Exception) else "stopped", str(error))
                 raise
+
+    @property
+    def connected_s(self) -> float:
+        """Seconds since the link is up; 0 if it is not."""
+        if self.state != "connected":
+            return 0.0
+        return round(asyncio.get_running_loop().time() - self._linked_at, 3)
 
     async def detach(self) -> None:
         """End the link, the agent and their supervision; the machine itself runs on."""
@@ -213,6 +221,7 @@ class Attachment:
         """One link from its beginning to its end. Raises TransportError, HandshakeError."""
         await link.open()
         self.link = link
+        self._linked_at = asyncio.get_running_loop().time()
         self._events.link_up(link)
         self._connected.set()
         self._set("connected", "")

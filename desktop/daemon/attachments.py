@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from desktop.api.types import EngineInfo, MachineCondition, MachineInfo, MachineStatus
 from desktop.daemon.attachment import Attachment
@@ -20,6 +21,9 @@ from desktop.daemon.mirroring import Mirroring
 from desktop.machines.machine import Machine, Progress
 
 __all__ = ["Attachments"]
+
+NOT_ATTACHED: Final = frozenset({"stopped", "failed"})
+"""States of an attachment that nothing is done about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,10 @@ class Attachments:
         is_connected = known.attachment.state == "connected"
         state = "running" if is_connected else await machine.state()
         host = machine.docker_host() if state == "running" else ""
-        return MachineInfo(name, machine.kind, state, name == self.current, host)
+        return MachineInfo(
+            *(name, machine.kind, state, name == self.current, host),
+            attached=known.attachment.state not in NOT_ATTACHED,
+        )
 
     async def attach(self, machine: Machine, progress: Progress) -> None:
         """Start `machine` if need be and connect.
@@ -114,6 +121,8 @@ class Attachments:
         if known is None:
             return MachineStatus(name, "", "stopped", "", "", "", "")
         attachment, welcome = known.attachment, known.ports.welcome
+        is_connected = attachment.state == "connected"
+        host = attachment.machine.docker_host() if attachment.machine and is_connected else ""
         return MachineStatus(
             name=name,
             kind=attachment.machine.kind if attachment.machine else "",
@@ -124,7 +133,9 @@ class Attachments:
             watcher=welcome.watcher if welcome else "",
             transport_limits=attachment.transport_limits if welcome else "",
             python=welcome.python if welcome else "",
-            problem="" if attachment.state == "connected" else attachment.problem,
+            problem="" if is_connected else attachment.problem,
+            docker_host=host,
+            connected_s=attachment.connected_s,
         )
 
     async def conditions(self) -> list[MachineCondition]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from desktop.api.types import FindingInfo, MachineInfo, MachineList
 from desktop.machines.found.model import Found, Sighting, describe
 
@@ -30,9 +32,7 @@ def machine_list(
 
 
 def _joined(seen: MachineInfo, info: MachineInfo) -> MachineInfo:
-    return MachineInfo(
-        info.name, info.kind, info.state, info.current, info.docker_host, seen.reached, seen.note
-    )
+    return msgspec.structs.replace(info, reached=seen.reached, note=seen.note)
 
 
 def _found_info(found: Found, *, is_current: bool) -> MachineInfo:

@@ -50,8 +50,8 @@ class World(abc.ABC):
         """Let them go, and see them gone."""
 
     @abc.abstractmethod
-    def spoil(self, machine: str) -> None:
-        """Have a machine that cannot be started."""
+    def spoil(self, machine: str, problem: str = "a test spoilt it") -> None:
+        """Have a machine that cannot be started; or can again, if there is no problem."""
 
     def attached(self) -> list[str]:
         """The machines that are connected, the current one first if it is."""
@@ -80,8 +80,8 @@ class FakeWorld(World):
     async def vanish(self, *ports: int) -> None:
         self.fake.change([], [fake_row(port) for port in ports])
 
-    def spoil(self, machine: str) -> None:
-        self.fake.machine_states[machine].problem = "a test spoilt it"
+    def spoil(self, machine: str, problem: str = "a test spoilt it") -> None:
+        self.fake.machine_states[machine].problem = problem
 
 
 class RealWorld(World):
@@ -101,8 +101,8 @@ class RealWorld(World):
         for port in ports:
             await self.real.until(lambda: not self.real.rows(port))  # noqa: B023
 
-    def spoil(self, machine: str) -> None:
-        self.real.machine(machine).problem = "a test spoilt it"
+    def spoil(self, machine: str, problem: str = "a test spoilt it") -> None:
+        self.real.machine(machine).problem = problem
 
 
 @contextlib.asynccontextmanager

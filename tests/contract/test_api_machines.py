@@ -35,6 +35,57 @@ def test_the_current_machine_is_the_first_of_those_in_use_and_the_only_one_that_
     tell(kind, story)
 
 
+def test_the_list_says_which_machines_are_attached(kind: Kind) -> None:
+    async def attached(world: World) -> list[str]:
+        machines = (await world.backend.machines()).machines
+        return [machine.name for machine in machines if machine.attached]
+
+    async def story(world: World) -> None:
+        await with_another(world)
+        assert await attached(world) == ["sandbox", "sandbox-b"]
+        await world.backend.detach("sandbox-b", say_nothing)
+        assert await attached(world) == ["sandbox"]
+        await world.backend.stop("sandbox", say_nothing)
+        assert await attached(world) == []
+
+    tell(kind, story)
+
+
+def test_a_machine_that_is_connected_says_where_its_engine_is_and_since_when(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        first = world.backend.status().machine
+        alone = await world.backend.current_machine()
+        assert alone is not None
+        assert (first.docker_host, first.problem) == (alone.docker_host, "")
+        assert first.docker_host.startswith("unix://")
+        await with_another(world)
+        older, newer = world.backend.status().machines
+        assert older.connected_s > first.connected_s >= 0
+        assert older.connected_s >= newer.connected_s
+        await world.backend.stop("sandbox", say_nothing)
+        stopped = world.backend.status().machine
+        assert (stopped.docker_host, stopped.connected_s) == ("", 0)
+
+    tell(kind, story)
+
+
+def test_a_machine_that_could_not_be_attached_says_why_until_it_is(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.stop("sandbox", say_nothing)
+        world.spoil("sandbox")
+        with pytest.raises(MachineUnreachableError):
+            await world.backend.attach(None, say_nothing)
+        machine = world.backend.status().machine
+        assert machine.state == "failed"
+        assert "a test spoilt it" in machine.problem
+        assert not any(each.attached for each in (await world.backend.machines()).machines)
+        world.spoil("sandbox", "")
+        await world.backend.attach(None, say_nothing)
+        assert (world.attached(), world.backend.status().machine.problem) == (["sandbox"], "")
+
+    tell(kind, story)
+
+
 def test_a_machine_that_is_attached_too_is_in_the_settings(kind: Kind) -> None:
     async def story(world: World) -> None:
         await with_another(world)

@@ -71,6 +71,7 @@ def test_machines_of_all_tools_are_listed(samehost: Samehost, fake: FakeTools) -
         "docker_host": "unix:///var/folders/y0/T/podman/podman-machine-default-api.sock",
         "reached": "ssh core@127.0.0.1:52612",
         "note": "",
+        "attached": False,
     }
     assert "Enable host networking" in machines["docker-desktop-linux"]["note"]
 

@@ -155,7 +155,7 @@ def test_machines_are_listed_without_a_daemon(samehost: Command, registry: WordR
     registry.running.add("sandbox-b")
     machines = json.loads(samehost("machine", "list", "--json").out)
     assert [list(machine) for machine in machines] == [
-        ["name", "kind", "state", "current", "docker_host", "reached", "note"]
+        ["name", "kind", "state", "current", "docker_host", "reached", "note", "attached"]
     ] * 2
     found = [(each["name"], each["state"], each["current"]) for each in machines]
     assert found == [("sandbox", "stopped", False), ("sandbox-b", "running", True)]
@@ -169,6 +169,11 @@ def test_machines_are_listed_by_the_daemon(samehost: Command, served: ServedBack
     served.backend.machine_states["sandbox"].state = "failed"
     (machine,) = json.loads(samehost("machine", "list", "--json").out)
     assert (machine["kind"], machine["state"]) == ("fake", "failed")
+    assert (machine["current"], machine["attached"]) == (True, False)
+    served.backend.machine_states["sandbox"].link = "connected"
+    head, row = samehost("machine", "list").out.splitlines()
+    column = head.index("ATTACHED")
+    assert row[column:].split()[0] == "yes"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,8 @@ STATUS: dict[str, Any] = {
         "transport_limits",
         "python",
         "problem",
+        "docker_host",
+        "connected_s",
     ],
     "ports": ["active", "conflict", "denied", "ignored", "pending", "paused"],
     "flows": ["tcp", "udp"],
@@ -137,6 +140,17 @@ def test_status_for_people_says_what_counts(samehost: Command, served: ServedBac
     assert lines[0] == "Host networking  on"
     assert "1 active, 1 conflict" in lines[2]
     assert "\x1b" not in "".join(lines)
+
+
+def test_status_says_how_long_a_machine_is_connected_or_why_it_is_not(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    machine = served.backend.machine_states["sandbox"]
+    machine.link, machine.linked_at = "connected", time.monotonic() - 3 * 3600 - 300
+    assert "sandbox (fake) connected for 3 h 5 min, kernel" in samehost("status").out
+    machine.link, machine.problem = "reconnecting", "the agent\nhung up"
+    assert "sandbox (fake) reconnecting (the agent hung up), kernel" in samehost("status").out
 
 
 def test_status_has_a_line_for_each_machine_that_is_attached(
