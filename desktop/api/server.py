@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -37,6 +38,7 @@ class ApiServer:
         self._limits = limits or Limits()
         self._inode = 0
         self._server: asyncio.Server | None = None
+        self._is_closed = False
         self._clients: set[asyncio.Task[None]] = set()
         self._shutdown: asyncio.Task[None] | None = None
         self._shutdown_requests: set[asyncio.Task[object]] = set()
@@ -64,6 +66,7 @@ class ApiServer:
         if self._server is None:
             return
         server, self._server = self._server, None
+        self._is_closed = True
         unlink_if_same(self._path, self._inode)
         server.close()
         await self._deliver_shutdown()
@@ -74,11 +77,15 @@ class ApiServer:
         await server.wait_closed()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_closed:
+            writer.close()
+            return
         task = asyncio.create_task(self._serve(reader, writer), name="api client")
         self._clients.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, writer))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        writer.close()  # one that was cancelled before its first step has not done that
         self._clients.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("a client of the control API met a bug", exc_info=task.exception())

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from desktop.api.client import ApiClient, ConnectionLostError
 from desktop.api.connection import Limits
-from desktop.api.fake import fake_row
+from desktop.api.fake import FakeBackend, fake_row
 from desktop.api.messages import MAX_LINE
 from desktop.api.types import PortRow
 from desktop.errors import (
@@ -378,6 +378,32 @@ def test_shutdown_happens_once_however_many_ask(served: ServedBackend) -> None:
     assert {answer["id"] for answer in answers} == {1, 2}
     assert all(answer["result"] is None for answer in answers)
     assert served.backend.calls == ["shutdown"]
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["in the moment", "a moment later"])
+def test_whoever_comes_as_the_daemon_ends_is_hung_up_on(home: Path, is_late: bool) -> None:
+    from desktop.api.server import ApiServer
+
+    ends: list[asyncio.Task[None]] = []
+
+    class Ending(ApiServer):
+        def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            serve = partial(super()._connected, reader, writer)
+            ends.append(asyncio.create_task(self.close()))
+            if is_late:
+                ends[0].add_done_callback(lambda _: serve())
+            else:
+                serve()
+
+    async def come() -> None:
+        async with Ending(home / "api.sock", FakeBackend()), asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_unix_connection(home / "api.sock")
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            await ends[0]
+
+    asyncio.run(come())
 
 
 def test_the_end_of_the_daemon_leaves_no_socket_file(serve: Serve) -> None:
