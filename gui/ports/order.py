@@ -13,13 +13,13 @@ from typing import Any, Protocol, TypeVar
 __all__ = ["Order", "gather", "runs"]
 
 
-class Item(Protocol):
+class _Item(Protocol):
     """What can be sorted."""
 
     key: Any
 
 
-ItemT = TypeVar("ItemT", bound=Item)
+ItemT = TypeVar("ItemT", bound=_Item)
 
 
 class _Down:
@@ -34,11 +34,11 @@ class _Down:
         return bool(other.key < self.key)
 
 
-def _up_key(item: Item) -> Any:
+def _up_key(item: _Item) -> Any:
     return item.key
 
 
-def _down_key(item: Item) -> _Down:
+def _down_key(item: _Item) -> _Down:
     return _Down(item.key)
 
 
@@ -47,13 +47,13 @@ class Order:
 
     def __init__(self, descending: bool = False) -> None:
         self.descending = descending
-        self._key: Callable[[Item], Any] = _down_key if descending else _up_key
+        self._key: Callable[[_Item], Any] = _down_key if descending else _up_key
 
     def sort(self, items: list[ItemT]) -> None:
         """Sort them in place."""
         items.sort(key=_up_key, reverse=self.descending)
 
-    def place(self, items: Sequence[ItemT], item: Item) -> int:
+    def place(self, items: Sequence[ItemT], item: _Item) -> int:
         """Where an item of this key is, or would be."""
         return bisect_left(items, self._key(item), key=self._key)
 
@@ -77,7 +77,7 @@ class Order:
             groups.setdefault(self.place(items, item), []).append(item)
         return sorted(groups.items(), reverse=True)
 
-    def _is_before(self, one: Item, other: Item) -> bool:
+    def _is_before(self, one: _Item, other: _Item) -> bool:
         return bool(other.key < one.key if self.descending else one.key < other.key)
 
 
