@@ -89,6 +89,13 @@ class NetworkPage(QWidget):
         self._show(key)
         self._show_footer()
 
+    def show_setting(self, key: str) -> None:
+        """Bring a setting before the eyes, and the keyboard to it; an unknown one is not heard."""
+        field = self._fields.get(key)
+        if field is not None:
+            field.control().setFocus(Qt.FocusReason.OtherFocusReason)
+            self._bring(field)
+
     def apply(self) -> None:
         """Apply what can be; what cannot stays as it is, and is pointed at."""
         if not self._can_apply():
@@ -133,9 +140,7 @@ class NetworkPage(QWidget):
             self._bring(field.notes)
 
     def _show_isolation(self) -> None:
-        field = self._fields[ISOLATION]
-        field.control().setFocus(Qt.FocusReason.OtherFocusReason)
-        self._bring(field)
+        self.show_setting(ISOLATION)
 
     def _bring(self, part: QWidget) -> None:
         """Scroll to a part of the page."""

@@ -362,3 +362,13 @@ def test_every_control_has_a_name_and_a_description(stage: Stage) -> None:
                 continue  # a part of the one around it
             assert widget.accessibleName(), widget.objectName()
             assert widget.accessibleDescription(), widget.objectName()
+
+
+def test_a_setting_that_is_asked_for_has_the_keyboard_and_is_seen(stage: Stage) -> None:
+    stage.page.resize(stage.page.width(), 300)
+    table = stage.find(QWidget, "remap-table")
+    assert table.visibleRegion().isEmpty()
+    stage.page.show_setting("remap")
+    stage.page.show_setting("no such setting")
+    assert QApplication.focusWidget() is table
+    assert not table.visibleRegion().isEmpty()
