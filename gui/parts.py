@@ -222,9 +222,14 @@ class CopyButton(QToolButton):
 
 
 class CommandBox(QWidget):
-    """A command to type in a terminal: can be selected by mouse and by keyboard, and copied."""
+    """A command to type in a terminal: can be selected by mouse and by keyboard, and copied.
 
-    def __init__(self, command: str = "", parent: QWidget | None = None) -> None:
+    `copy_label` is for pages with several: a mnemonic is there once.
+    """
+
+    def __init__(
+        self, command: str = "", parent: QWidget | None = None, *, copy_label: str = ""
+    ) -> None:
         super().__init__(parent)
         self._field = QLineEdit(self)
         self._field.setObjectName("command")
@@ -232,7 +237,7 @@ class CommandBox(QWidget):
         self._field.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self._field.setAccessibleName(self.tr("Command"))
         self._field.setAccessibleDescription(self.tr("To be typed in a terminal"))
-        self._copy = CopyButton(self._field.text, self)
+        self._copy = CopyButton(self._field.text, self, label=copy_label)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._field, 1)
