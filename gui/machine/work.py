@@ -1,0 +1,118 @@
+"""Does what the person wants with a machine: asks the daemon, shows how it goes, asks the person.
+
+Rules: one thing at a time. Ended by the person, the daemon gives it up. However it ends, no
+question is left open. Counterparts: `activity.py` shows it, `question.py` asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtWidgets import QWidget
+
+from gui.machine.activity import Activity
+from gui.machine.entries import Action
+from gui.machine.pending import Pending
+from gui.machine.question import Questions
+from gui.machine.words import cut
+from gui.parts import plain
+from gui.session import Problem, Session
+
+__all__ = ["Work"]
+
+translate = QCoreApplication.translate
+
+
+def _under_way(action: Action) -> str:
+    return {
+        Action.USE: translate("MachineWork", "Changing to {}…"),
+        Action.ATTACH: translate("MachineWork", "Attaching {}…"),
+        Action.DETACH: translate("MachineWork", "Detaching {}…"),
+        Action.START: translate("MachineWork", "Starting {}…"),
+        Action.STOP: translate("MachineWork", "Stopping {}…"),
+    }[action]
+
+
+def _done(action: Action) -> str:
+    return {
+        Action.USE: translate("MachineWork", "{} is the current machine."),
+        Action.ATTACH: translate("MachineWork", "{} is attached."),
+        Action.DETACH: translate("MachineWork", "{} is detached, and runs on."),
+        Action.START: translate("MachineWork", "{} runs."),
+        Action.STOP: translate("MachineWork", "{} is stopped."),
+    }[action]
+
+
+def _failed(action: Action) -> str:
+    return {
+        Action.USE: translate("MachineWork", "{} could not be made the current machine"),
+        Action.ATTACH: translate("MachineWork", "{} could not be attached"),
+        Action.DETACH: translate("MachineWork", "{} could not be detached"),
+        Action.START: translate("MachineWork", "{} could not be started"),
+        Action.STOP: translate("MachineWork", "{} could not be stopped"),
+    }[action]
+
+
+class Work(QObject):
+    """See the module. `changed` when something begins or ends; `done` with the machine's name."""
+
+    changed = Signal()
+    done = Signal(str)
+
+    def __init__(self, session: Session, activity: Activity, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._activity = activity
+        self._questions = Questions(parent)
+        self._call = Pending(self)
+        self._name = ""
+        activity.cancelled.connect(self.cancel)
+
+    @property
+    def is_running(self) -> bool:
+        """Something is under way."""
+        return self._call.is_running
+
+    def begin(self, action: Action, name: str) -> None:
+        """Do that with this machine, unless something else is under way."""
+        if self.is_running or action is Action.EXAMINE:
+            return
+        self._name = plain(cut(name, 100))
+        self._activity.begin(_under_way(action).format(self._name))
+
+        def then(_: Any) -> None:
+            self._over()
+            self._activity.end(_done(action).format(self._name))
+            self.done.emit(name)
+
+        def fails(problem: Problem) -> None:
+            self._over()
+            self._activity.fail(_failed(action).format(self._name), problem)
+            self.done.emit(name)
+
+        call = self._session.call(
+            action.value,
+            {"name": name},
+            then=then,
+            fails=fails,
+            progress=self._activity.tell,
+            ask=self._questions.asker(self._name),
+        )
+        self._call.began(call)
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Give it up."""
+        if not self._call.cancel():
+            return
+        self._over()
+        self._activity.end(
+            self.tr("{}: given up. The table shows how it is now.").format(self._name)
+        )
+        self._session.refresh()
+
+    def _over(self) -> None:
+        self._call.over()
+        self._questions.withdraw()
+        self.changed.emit()

@@ -1,0 +1,236 @@
+"""Examinations: a program that is run, what it finds, and all that it may do instead."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from gui.machine import examination
+from gui.machine.activity import Activity
+from gui.machine.examination import Examination
+from gui.machine.findings import Finding
+from gui.session import Problem
+from tests.gui.machine.stage import MACHINE, OTHER, Stage
+
+FOUND = """
+import json, sys
+print("checking daemon", file=sys.stderr, flush=True)
+print(json.dumps([
+    {"check": "daemon", "state": "ok", "evidence": " ".join(sys.argv[1:]), "remedy": ""},
+    {"check": "ports", "state": "error", "evidence": "one is taken", "remedy": "stop it"},
+]))
+sys.exit(1)
+"""
+STEPS = """
+import json, sys
+print(json.dumps([{"step": "agent", "state": "ok", "evidence": " ".join(sys.argv[1:])}]))
+"""
+FAILS = """
+import sys
+print("samehost: unknown machine: colima", file=sys.stderr)
+print("  known: none", file=sys.stderr)
+sys.exit(2)
+"""
+HANGS = """
+import os, signal, sys, time
+def leave(*_):
+    open(sys.argv[-1], "a").write("left\\n")
+    sys.exit(130)
+signal.signal(signal.SIGINT, leave)
+print(os.getpid(), file=sys.stderr, flush=True)
+while True:
+    time.sleep(60)
+"""
+DEAF = HANGS.replace("sys.exit(130)", "pass")
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+def activity(stage: Stage) -> Activity:
+    return stage.find(Activity, "examination")
+
+
+def until_examined(stage: Stage) -> None:
+    stage.until(lambda: not stage.page.examining.is_running)
+
+
+class Patient:
+    """An examination, and what it told."""
+
+    def __init__(self, qtbot: QtBot) -> None:
+        self.qtbot = qtbot
+        self.examination = Examination()
+        self.told: list[str] = []
+        self.found: list[list[Finding]] = []
+        self.failed: list[Problem] = []
+        self.examination.told.connect(self.told.append)
+        self.examination.found.connect(self.found.append)
+        self.examination.failed.connect(self.failed.append)
+
+    def until_over(self) -> None:
+        self.qtbot.waitUntil(lambda: not self.examination.is_running, timeout=10_000)
+
+    def until_runs(self) -> int:
+        """Its process id, once it has said that."""
+        self.qtbot.waitUntil(lambda: bool(self.told), timeout=10_000)
+        return int(self.told[0])
+
+
+@pytest.fixture
+def patient(qtbot: QtBot) -> Iterator[Patient]:
+    patient = Patient(qtbot)
+    yield patient
+    patient.examination.deleteLater()
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_problems_are_shown_first_with_their_remedies(stage: Stage) -> None:
+    stage.doctor = FOUND
+    stage.press("examine")
+    assert activity(stage).is_running
+    assert not stage.is_offered("examine")
+    until_examined(stage)
+    assert stage.page.examining.findings == [
+        Finding("ports", "error", "one is taken", "stop it"),
+        Finding("daemon", "ok", "doctor --json", ""),
+    ]
+    assert "problem" in activity(stage).title
+    assert activity(stage).lines == ["checking daemon"]
+    assert stage.is_offered("examine")
+
+
+def test_the_way_to_one_machine_is_examined(stage: Stage) -> None:
+    stage.doctor = STEPS
+    stage.act(OTHER, "examine-machine")
+    until_examined(stage)
+    (finding,) = stage.page.examining.findings
+    assert finding.evidence == f"machine doctor --json {OTHER}"
+    assert activity(stage).title == "All is well."
+
+
+def test_a_name_is_never_taken_for_an_option(stage: Stage) -> None:
+    stage.doctor = STEPS
+    stage.page.examining.examine_machine("--oops")
+    until_examined(stage)
+    (finding,) = stage.page.examining.findings
+    assert finding.evidence == "machine doctor --json"
+
+
+def test_an_examination_needs_no_daemon(stage: Stage) -> None:
+    stage.doctor = FOUND
+    stage.served.do(stage.backend.stopped.set)
+    stage.until(lambda: stage.page.cards.cards == [])
+    stage.press("examine")
+    until_examined(stage)
+    assert len(stage.page.examining.findings) == 2
+
+
+def test_an_examination_that_fails_says_why_and_what_to_do(stage: Stage) -> None:
+    stage.doctor = FAILS
+    stage.act(MACHINE, "examine-machine")
+    until_examined(stage)
+    assert activity(stage).outcome == [
+        Finding("", "failed", "unknown machine: colima", "known: none")
+    ]
+    assert stage.find(QPushButton, "examine").isEnabled()
+
+
+def test_an_examination_can_be_given_up(stage: Stage, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    stage.doctor = HANGS.replace("sys.argv[-1]", repr(str(left)))
+    stage.press("examine")
+    stage.until(lambda: activity(stage).lines != [])
+    pid = int(activity(stage).lines[0])
+    (cancel,) = activity(stage).findChildren(QPushButton, "cancel")
+    cancel.click()
+    assert activity(stage).title == "The examination was given up."
+    assert stage.is_offered("examine")
+    stage.until(left.exists)
+    stage.until(lambda: is_gone(pid))
+    assert stage.page.examining.findings == []
+
+
+def test_a_new_examination_takes_the_place_of_the_one_under_way(
+    patient: Patient, tmp_path: Path
+) -> None:
+    patient.examination.start(python(HANGS, str(tmp_path / "left")))
+    pid = patient.until_runs()
+    patient.examination.start(python(FOUND))
+    patient.until_over()
+    assert len(patient.found) == 1
+    patient.qtbot.waitUntil(lambda: is_gone(pid))
+
+
+def test_one_that_does_not_end_when_asked_is_ended(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "END_MS", 50)
+    patient.examination.start(python(DEAF, str(tmp_path / "left")))
+    pid = patient.until_runs()
+    patient.examination.stop()
+    assert not patient.examination.is_running
+    patient.qtbot.waitUntil(lambda: is_gone(pid))
+    assert (tmp_path / "left").read_text() == "left\n"
+    assert (patient.found, patient.failed) == ([], [])
+
+
+def test_none_outlives_its_owner(patient: Patient, tmp_path: Path) -> None:
+    owner = Examination()
+    told: list[str] = []
+    owner.told.connect(told.append)
+    owner.start(python(HANGS, str(tmp_path / "left")))
+    patient.qtbot.waitUntil(lambda: bool(told))
+    owner.deleteLater()
+    patient.qtbot.waitUntil(lambda: is_gone(int(told[0])))
+
+
+def test_one_that_prints_without_end_is_ended(patient: Patient) -> None:
+    patient.examination.start(python("while True: print('x' * 1000)"))
+    patient.until_over()
+    (problem,) = patient.failed
+    assert "without end" in problem.message
+    assert problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print('hello')", "not understood"),
+        ("pass", "not understood"),
+        ("import os; os.kill(os.getpid(), 9)", "did not end by itself"),
+        ("raise SystemExit(1)", "code 1"),
+        ("import sys; sys.exit('samehost: no\\n  do that')", "no"),
+    ],
+)
+def test_one_that_ends_without_findings_is_a_failure_with_words(
+    patient: Patient, code: str, message: str
+) -> None:
+    patient.examination.start(python(code))
+    patient.until_over()
+    (problem,) = patient.failed
+    assert message in problem.message
+    assert patient.found == []
+
+
+def test_one_that_cannot_be_started_is_a_failure_with_words(
+    patient: Patient, tmp_path: Path
+) -> None:
+    patient.examination.start([str(tmp_path / "nothing")])
+    patient.until_over()
+    (problem,) = patient.failed
+    assert "cannot be started" in problem.message
