@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import PySide6
@@ -17,13 +16,12 @@ from PySide6.QtCore import QSysInfo, qVersion
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from desktop.api.local import VERSION
 from desktop.api.types import Status
 from gui.parts import CopyButton, Heading, Hint, IconLabel, PlainLabel, scrolled
 from gui.session import Link, Session
 
-__all__ = ["AboutPage", "details", "own_version"]
-
-PACKAGE: Final = "samehost"
+__all__ = ["AboutPage", "details"]
 
 LICENCE: Final = "Apache License 2.0 (https://www.apache.org/licenses/LICENSE-2.0)"
 QT_LICENCE: Final = "https://www.gnu.org/licenses/lgpl-3.0.html"
@@ -40,19 +38,11 @@ DOCUMENTS: Final = (
 DESKTOP_VARIABLES: Final = ("XDG_CURRENT_DESKTOP", "XDG_SESSION_TYPE")
 
 
-def own_version() -> str:
-    """The version of Samehost that this window is of; "" if it was never installed."""
-    try:
-        return version(PACKAGE)
-    except PackageNotFoundError:
-        return ""
-
-
 def details(link: Link, status: Status | None, environment: Mapping[str, str]) -> str:
     """What somebody who is to help wants to know, a line each; always in English."""
     desktop = ", ".join(filter(None, (environment.get(name) for name in DESKTOP_VARIABLES)))
     lines = {
-        "Samehost": own_version() or "not installed",
+        "Samehost": VERSION,
         "System": f"{QSysInfo.prettyProductName()}, {QSysInfo.kernelType()} "
         f"{QSysInfo.kernelVersion()}, {QSysInfo.currentCpuArchitecture()}",
         "Desktop": f"{desktop or 'unknown'}, Qt platform {QGuiApplication.platformName()}",
@@ -150,13 +140,12 @@ class AboutPage(QWidget):
 
     def _show(self) -> None:
         status = self._session.status if self._session.link is Link.READY else None
-        own = own_version()
-        if status is not None and status.version != own:
+        if status is not None and status.version != VERSION:
             words = self.tr("Version {own}; in the background: {daemon}")
         else:
             words = self.tr("Version {own}")
         daemon = status.version if status is not None else ""
-        self._version.setText(words.format(own=own or "?", daemon=daemon))
+        self._version.setText(words.format(own=VERSION, daemon=daemon))
 
     def _details(self) -> str:
         return details(self._session.link, self._session.status, os.environ)

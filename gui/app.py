@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import (
     QLocale,
@@ -29,6 +29,7 @@ from PySide6.QtGui import QSessionManager
 from PySide6.QtWidgets import QApplication
 
 from desktop.api.local import (
+    VERSION,
     SamehostError,
     daemon_command,
     runtime_folder,
@@ -36,9 +37,7 @@ from desktop.api.local import (
     window_file,
 )
 from gui import icons, language
-from gui.about import own_version
 from gui.leaving import Signals
-from gui.machine.question import Questions
 from gui.notices import Notice, Notifier
 from gui.pages import PageKind, all_pages
 from gui.preferences import PreferencesFile
@@ -46,6 +45,9 @@ from gui.session import Link, Question, Session, Starter
 from gui.single import TOKEN_VARIABLE, Request, Single, SingleError
 from gui.tray import Tray, TrayPlace
 from gui.window import Window
+
+if TYPE_CHECKING:
+    from gui.machine.question import Questions
 
 __all__ = ["Program", "main"]
 
@@ -187,6 +189,8 @@ class Program(QObject):
     def _question(self, question: Question) -> None:
         """The machine that is being attached wants to know something, such as a password."""
         if self._questions is None:
+            from gui.machine.question import Questions  # most windows never ask
+
             self._questions = Questions(self.window)
             self.session.linkChanged.connect(self._withdraw)
         self.window.raise_it()
@@ -235,7 +239,7 @@ def _application(arguments: Sequence[str]) -> QApplication:
     language.install(application, QLocale())
     application.setApplicationName("samehost")
     application.setApplicationDisplayName("Samehost")
-    application.setApplicationVersion(own_version())
+    application.setApplicationVersion(VERSION)
     application.setDesktopFileName("samehost")
     application.setWindowIcon(icons.icon("samehost", application.palette()))
     return application

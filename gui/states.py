@@ -133,7 +133,7 @@ def _absent(known: Known) -> State:
         ),
         Action.START,
         "samehost up",
-        "stop",
+        "tray-off",
     )
 
 

@@ -122,7 +122,10 @@ def look_of(link: Link, status: Status | None) -> tuple[str, str]:
         return "tray-off", translate("tray", "Host networking is on, but no machine is connected")
     troubled = status.ports.conflict + status.ports.denied
     if troubled:
-        return "tray-problem", translate("tray", "%n port(s) cannot be opened", "", troubled)
+        words = translate(
+            "tray", "Host networking is on, but %n port(s) cannot be opened", "", troubled
+        )
+        return "tray-problem", words
     count = status.ports.active
     return "tray-on", translate("tray", "Host networking is on: %n open port(s)", "", count)
 

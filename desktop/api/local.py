@@ -15,8 +15,10 @@ from typing import Final
 from desktop.api.messages import error_to_wire
 from desktop.errors import ExitCode, SamehostError
 from desktop.paths import Paths
+from link.version import VERSION
 
 __all__ = [
+    "VERSION",
     "SamehostError",
     "daemon_command",
     "failure_of",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from gui import about as module
-from gui.about import DOCUMENTS, AboutPage, details, own_version
+from gui.about import DOCUMENTS, AboutPage, details
 from gui.parts import CopyButton
 from gui.session import Link
 from link.version import VERSION
@@ -79,12 +77,3 @@ def test_details_name_no_machine(told: ToldSession) -> None:
 def test_details_say_that_there_is_no_daemon() -> None:
     assert "Daemon: absent" in details(Link.ABSENT, None, {})
     assert "Desktop: unknown" in details(Link.ABSENT, None, {})
-
-
-def test_a_window_that_was_never_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(module, "version", fail)
-    assert own_version() == ""
-    assert "Samehost: not installed" in details(Link.ABSENT, None, {})

@@ -316,6 +316,32 @@ def test_where_no_display_answers_it_says_so_and_does_not_crash(home: Path) -> N
     assert ":4711" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("ModuleNotFoundError(\"No module named 'PySide6'\")", "samehost[gui]"),
+        ("ImportError('libEGL.so.1: cannot open shared object file')", "libegl1"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_install(error: str, remedy: str) -> None:
+    code = (
+        "import builtins, runpy, sys\n"
+        "usual = builtins.__import__\n"
+        "def find(name, *rest, **more):\n"
+        f"    if name.startswith('PySide6'): raise {error}\n"
+        "    return usual(name, *rest, **more)\n"
+        "builtins.__import__ = find\n"
+        "runpy.run_module('gui', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("samehost: the window cannot be loaded: ")
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_that_is_not_ours_alone_is_said_and_not_used(home: Path) -> None:
     (home / "run").mkdir()
     (home / "run").chmod(0o777)
