@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QFont, QPalette, QStandardItem, QStandardItemModel
+from PySide6.QtGui import QFont, QPainter, QPalette, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
     QStyle,
     QStyledItemDelegate,
+    QStyleOptionFocusRect,
     QStyleOptionViewItem,
     QTreeView,
     QWidget,
@@ -32,6 +33,25 @@ _ICON: Final = Qt.ItemDataRole.UserRole + 1
 class _Delegate(QStyledItemDelegate):
     """Indents within a row, so that the mark of the chosen one is whole; headings are legible."""
 
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> None:
+        """Draw the row, and the mark of the keyboard's focus around all of it."""
+        has_focus = bool(option.state & QStyle.StateFlag.State_HasFocus)
+        option.state &= ~QStyle.StateFlag.State_HasFocus
+        super().paint(painter, option, index)
+        if has_focus:
+            mark = QStyleOptionFocusRect()
+            mark.rect = option.rect
+            mark.palette = option.palette
+            mark.state = option.state | QStyle.StateFlag.State_KeyboardFocusChange
+            option.widget.style().drawPrimitive(
+                QStyle.PrimitiveElement.PE_FrameFocusRect, mark, painter, option.widget
+            )
+
     def initStyleOption(  # noqa: N802 - Qt's name
         self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
@@ -39,7 +59,6 @@ class _Delegate(QStyledItemDelegate):
         super().initStyleOption(option, index)
         room = option.fontMetrics.height()
         side = option.decorationSize.height()
-        option.showDecorationSelected = True
         option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
         option.decorationAlignment = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if index.data(_NAME) is None:

@@ -57,17 +57,18 @@ class Notices:
     def see(self, rows: Iterable[PortRow], now: float) -> bool:
         """Look at rows that came or changed. True if there is something to tell."""
         for row in rows:
-            key = row_key(row)
             if row.state in TROUBLES:
-                self._troubled(key, row, now)
-            else:
-                self._well(key, now)
+                self._troubled(row_key(row), row, now)
+            elif self._due or self._told:
+                self._well(row_key(row), now)
+        self._forget(now)
         return bool(self._due)
 
     def gone(self, rows: Iterable[PortRow], now: float) -> None:
         """Look at rows that have gone: closed by whoever had them."""
         for row in rows:
             self._well(row_key(row), now)
+        self._forget(now)
 
     def take(self) -> Notice | None:
         """What is to be told now; it counts as told."""
@@ -88,7 +89,6 @@ class Notices:
         self._due.pop(key, None)
         if key in self._told:
             self._healed.setdefault(key, now)
-        self._forget(now)
 
     def _forget(self, now: float) -> None:
         """Ports come and go without end; what is known of them does not grow so."""

@@ -54,6 +54,7 @@ __all__ = [
     "copy_text",
     "plain",
     "scrolled",
+    "without_markup",
 ]
 
 WIDEST_TEXT: Final = 100
@@ -72,6 +73,15 @@ def plain(text: str, *, keep_lines: bool = False) -> str:
         letter if letter.isprintable() or letter in kept else " " if letter.isspace() else "�"
         for letter in text
     )
+
+
+def without_markup(text: str) -> str:
+    """For notifications and tool tips, which may take what looks like a tag for one.
+
+    Notifications: freedesktop.org's specification, "body-markup"; there is no other escape that
+    every server knows. Tool tips: Qt::mightBeRichText.
+    """
+    return text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
 
 
 def announce(widget: QWidget, text: str) -> None:

@@ -9,6 +9,7 @@ Counterparts: `state_view.py` shows one; `tests/gui/test_states.py` has a row fo
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -292,7 +293,7 @@ def _failed(machine: MachineStatus) -> State:
         translate("states", "The machine {name} cannot be reached").format(name=machine.name),
         translate("states", "See whether it runs, and what keeps Samehost from it."),
         Action.ATTACH,
-        f"samehost machine doctor {machine.name}",
+        f"samehost machine doctor {shlex.quote(machine.name)}",
         "warning",
     )
 

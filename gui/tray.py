@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 from desktop.api.types import PortRow, Status
 from gui import icons
 from gui.busiest import MOST_PORTS, address, busiest, line
-from gui.parts import copy_text, plain
+from gui.parts import copy_text, plain, without_markup
 from gui.session import Call, Link, Problem, Session
 
 __all__ = ["Tray", "TrayPlace", "look_of"]
@@ -195,7 +195,8 @@ class Tray(QObject):
         """Show a notification, if there is an icon to come from."""
         if self._icon is not None:
             kind = QSystemTrayIcon.MessageIcon
-            self._icon.showMessage(title, text, kind.Warning if is_trouble else kind.Information)
+            icon = kind.Warning if is_trouble else kind.Information
+            self._icon.showMessage(without_markup(title), without_markup(text), icon)
 
     def _fill(self) -> None:
         menu = self._menu
@@ -290,7 +291,7 @@ class Tray(QObject):
             name = look[0] if is_mask else look[0].replace("tray-", "tile-")
             icons.keep(self._menu, name, self._set_icon)
             if self._icon is not None:
-                self._icon.setToolTip(self.tr("Samehost") + "\n" + look[1])
+                self._icon.setToolTip(without_markup(self.tr("Samehost") + "\n" + look[1]))
 
     def _set_icon(self, icon: QIcon) -> None:
         """For now, and again when the palette changes."""

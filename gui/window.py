@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QGuiApplication,
     QHideEvent,
     QKeySequence,
+    QPalette,
     QShortcut,
     QShowEvent,
     QWindow,
@@ -28,6 +29,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import icons
+from gui.glance import Glance
 from gui.navigation import Navigation
 from gui.pages import PageKind
 from gui.parts import Banner
@@ -39,7 +41,7 @@ from gui.states import Action, action_text
 __all__ = ["Window"]
 
 USUAL_LETTERS: Final = QSize(150, 42)
-LEAST_LETTERS: Final = QSize(64, 22)
+LEAST_LETTERS: Final = QSize(80, 24)
 """Width and height of the window, in letters of its font."""
 
 QUIET: Final = frozenset({"no-ports"})
@@ -203,8 +205,22 @@ class Window(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._navigation)
+        layout.addWidget(self._left())
         layout.addLayout(right, 1)
+
+    def _left(self) -> QWidget:
+        """The list of pages, and below it how things stand: as one, in the colour of lists."""
+        side = QWidget(self)
+        side.setAutoFillBackground(True)
+        side.setBackgroundRole(QPalette.ColorRole.Base)
+        side.setForegroundRole(QPalette.ColorRole.Text)
+        side.setFixedWidth(self._navigation.sizeHint().width())
+        glance = Glance(self._session, side)
+        column = QVBoxLayout(side)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._navigation, 1)
+        column.addWidget(glance)
+        return side
 
     def _make_shortcuts(self) -> None:
         keys: dict[str, Callable[[], object]] = {

@@ -31,6 +31,11 @@ def test_lines_are_kept_where_there_is_room_for_them() -> None:
     assert parts.plain("two\nlines\r", keep_lines=True) == "two\nlines "
 
 
+def test_where_markup_would_count_there_is_none() -> None:
+    text = parts.without_markup("<img src='x'> a < b & c")
+    assert text == "\u2039img src='x'\u203a a \u2039 b & c"
+
+
 def test_a_label_shows_markup_as_text(qtbot: QtBot) -> None:
     label = parts.PlainLabel("<img src=x>\x07")
     qtbot.addWidget(label)

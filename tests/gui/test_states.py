@@ -8,6 +8,7 @@ import pytest
 
 from gui.session import Link, Problem
 from gui.states import EXAMPLE, Action, Known, action_text, state_of
+from tests.gui.told import machine_status
 from tests.gui.told import status_of as status
 
 PROJECT = Path(__file__).parents[2]
@@ -146,6 +147,13 @@ def test_the_machine_is_told_by_its_name() -> None:
     assert state is not None
     assert "colima" in state.title
     assert state.command == "samehost machine doctor colima"
+
+
+def test_a_machines_name_is_one_word_of_a_command_whatever_it_is() -> None:
+    evil = machine_status("failed", name="x; rm -rf ~")
+    state = state_of(Known(Link.READY, status=status(machine=evil, machines=[evil])))
+    assert state is not None
+    assert state.command == "samehost machine doctor 'x; rm -rf ~'"
 
 
 def test_the_example_is_that_of_the_readme() -> None:

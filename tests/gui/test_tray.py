@@ -14,7 +14,7 @@ from gui import tray as module
 from gui.session import Link, Problem, Session
 from gui.tray import Tray, TrayPlace, look_of
 from tests.gui.stage import realistic_rows
-from tests.gui.told import ToldSession, status_of
+from tests.gui.told import ToldSession, machine_status, status_of
 from tests.served_backend import ServedBackend
 
 pytestmark = [
@@ -194,6 +194,24 @@ def test_the_icon_is_drawn_anew_when_things_or_the_palette_change(
     assert "colima cannot be reached" in icon.toolTip()
     tray.menu.setPalette(QPalette(QColor("#303033")))
     assert icon.icon().cacheKey() != keys[-1]
+
+
+def test_words_of_strangers_are_only_words(
+    tray: Tray, told: ToldSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages: list[str] = []
+    monkeypatch.setattr(
+        QSystemTrayIcon, "showMessage", lambda _, title, text, *__: messages.extend([title, text])
+    )
+    tray.show()
+    evil = machine_status("failed", name="<b>box</b>")
+    told.tell(Link.READY, status_of(machine=evil, machines=[evil]))
+    tray.tell("<a href='x'>t</a>", "<img src='y'>")
+    icon = tray.findChild(QSystemTrayIcon)
+    assert isinstance(icon, QSystemTrayIcon)
+    for text in (*messages, icon.toolTip()):
+        assert "<" not in text
+    assert len(messages) == 2
 
 
 def test_macos_draws_the_icon_in_the_colour_of_its_menu_bar(told: ToldSession) -> None:

@@ -348,6 +348,17 @@ def test_that_there_are_no_ports_is_not_wrong(stage: Stage) -> None:
     assert banner(stage) == ""
 
 
+def test_how_things_stand_is_to_be_seen_on_every_page(stage: Stage) -> None:
+    words = stage.window.findChild(QLabel, "glance-words")
+    assert isinstance(words, QLabel)
+    for name in NAMES:
+        stage.window.show_page(name)
+        assert words.isVisible()
+    assert words.text().startswith("Host networking is on")
+    stage.session.tell(Link.HUNG, status_of())
+    assert words.text() == "Samehost does not answer"
+
+
 # Who looks.
 
 
