@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         folder, file, path = runtime_folder(), window_file(), socket_path()
     except SamehostError as error:
         _say(error.message, error.remedy)
-        return FAILED
+        return int(error.code)
     application = _application(arguments[:1])
     signals = Signals(application)  # before there is anything that a signal could leave behind
     single = Single(folder, application)
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str]) -> int:
         code = application.exec()
         program.close()
     except (SamehostError, SingleError) as error:
-        _say(str(error), getattr(error, "remedy", ""))
-        return FAILED
+        _say(error.message, error.remedy)
+        return int(error.code) if isinstance(error, SamehostError) else FAILED
     finally:
         single.release()
         signals.close()
@@ -129,6 +129,8 @@ class Program(QObject):
             self._preferences.change(page=page)
         if not hidden:
             self.window.show()
+        if self._preferences.now.start_daemon:
+            self.session.linkChanged.connect(self._start_daemon_once)
         self.session.open()
         self.place.look()
 
@@ -147,6 +149,14 @@ class Program(QObject):
         self.window.close()
         self.window.deleteLater()
         self.session.deleteLater()
+
+    def _start_daemon_once(self) -> None:
+        """The first thing that is known of the daemon: start it if there is none."""
+        if self.session.link is Link.CONNECTING:
+            return
+        self.session.linkChanged.disconnect(self._start_daemon_once)
+        if self.session.link is Link.ABSENT:
+            self.session.start_daemon()
 
     # The window and the tray.
 
@@ -205,8 +215,13 @@ class Program(QObject):
     def _signalled(self, number: int) -> None:
         self.end(INTERRUPTED if number == signal.SIGINT else 0)
 
-    def _session_ends(self, _: QSessionManager | None = None) -> None:
-        """Nothing here has to be asked or saved, and nothing may hold the session up."""
+    def _session_ends(self, manager: QSessionManager | None = None) -> None:
+        """Nothing here has to be asked or saved, and nothing may hold the session up.
+
+        The next session does not start the window by itself: for that is an autostart entry.
+        """
+        if manager is not None:
+            manager.setRestartHint(QSessionManager.RestartHint.RestartNever)
         self.window.remember()
         self.window.end()
 

@@ -6,6 +6,7 @@ progress are shown. What the window itself may do is kept by `preferences.py`, n
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -95,26 +96,43 @@ class GeneralPage(QWidget):
         return form
 
     def _wishes(self) -> list[QWidget]:
-        self._notifications = QCheckBox(self.tr("&Notify me when a port cannot be opened"), self)
-        self._notifications.setObjectName("notifications")
-        self._notifications.setAccessibleDescription(
-            self.tr("Once for each trouble, from the icon in the tray")
-        )
-        self._notifications.toggled.connect(lambda on: self._preferences.change(notifications=on))
-        self._close_to_tray = QCheckBox(self.tr("Keep the icon in the t&ray when closed"), self)
-        self._close_to_tray.setObjectName("close-to-tray")
-        self._close_to_tray.setAccessibleDescription(
-            self.tr("Where the desktop has no tray, closing the window quits it")
-        )
-        self._close_to_tray.toggled.connect(lambda on: self._preferences.change(close_to_tray=on))
+        self._boxes = {
+            "start_daemon": self._wish(
+                "start-with-window",
+                self.tr("Start Samehost &with this window"),
+                self.tr("If it does not run when the window is opened"),
+            ),
+            "notifications": self._wish(
+                "notifications",
+                self.tr("&Notify me when a port cannot be opened"),
+                self.tr("Once for each trouble, from the icon in the tray"),
+            ),
+            "close_to_tray": self._wish(
+                "close-to-tray",
+                self.tr("Keep the icon in the t&ray when closed"),
+                self.tr("Where the desktop has no tray, closing the window quits it"),
+            ),
+        }
+        for key, box in self._boxes.items():
+            box.toggled.connect(partial(self._wished, key))
         hint = Hint(
             self.tr(
-                "Both need a desktop that shows icons in a tray. Without the window, and without "
-                "the icon, Samehost goes on in the background until it is stopped."
+                "The last two need a desktop that shows icons in a tray. Without the window, and "
+                "without the icon, Samehost goes on in the background until it is stopped."
             ),
             self,
         )
-        return [self._notifications, self._close_to_tray, hint]
+        return [*self._boxes.values(), hint]
+
+    def _wish(self, name: str, text: str, description: str) -> QCheckBox:
+        box = QCheckBox(text, self)
+        box.setObjectName(name)
+        box.setAccessibleDescription(description)
+        box.setToolTip(description)
+        return box
+
+    def _wished(self, key: str, is_on: bool) -> None:
+        self._preferences.change(**{key: is_on})
 
     def _button(self, name: str, text: str) -> QPushButton:
         button = QPushButton(text, self)
@@ -223,5 +241,5 @@ class GeneralPage(QWidget):
         return ", ".join(text for count, text in words if count)
 
     def _show_wishes(self) -> None:
-        self._notifications.setChecked(self._preferences.now.notifications)
-        self._close_to_tray.setChecked(self._preferences.now.close_to_tray)
+        for key, box in self._boxes.items():
+            box.setChecked(getattr(self._preferences.now, key))

@@ -36,6 +36,7 @@ ANSWER_SECONDS: Final = 5.0
 
 PAUSE_SECONDS: Final = 0.05
 LONGEST_LINE: Final = 4096
+LONGEST_NUMBER: Final = 20
 MOST_PEERS: Final = 8
 
 TOKEN_VARIABLE: Final = "XDG_ACTIVATION_TOKEN"
@@ -45,7 +46,15 @@ log = logging.getLogger(__name__)
 
 
 class SingleError(Exception):
-    """A window that is there does not answer, or there is no place for its socket."""
+    """A window that is there does not answer, or there is no place for its socket.
+
+    `remedy` says what to do.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
 
 
 class Request:
@@ -100,14 +109,19 @@ class Single(QObject):
             if _ask(self._folder / SOCKET_NAME, request, deadline):
                 return False
             if time.monotonic() > deadline:
-                raise SingleError("a window of Samehost runs already, and does not answer")
+                raise SingleError(
+                    "a window of Samehost runs already, and does not answer",
+                    f"end it: kill {self._holder()}",
+                )
             time.sleep(PAUSE_SECONDS)
         path = str(self._folder / SOCKET_NAME)
         QLocalServer.removeServer(path)
         if not self._server.listen(path):
             reason = self._server.errorString()
             self.release()
-            raise SingleError(f"the window's socket {path} cannot be made: {reason}")
+            raise SingleError(
+                f"the window's socket {path} cannot be made: {reason}", "look at that folder"
+            )
         return True
 
     def release(self) -> None:
@@ -129,6 +143,8 @@ class Single(QObject):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
                 self._lock = descriptor
         except (BlockingIOError, FileNotFoundError):
             log.debug("%s is held, or was given up this moment", path)
@@ -136,6 +152,14 @@ class Single(QObject):
             if self._lock is None:
                 os.close(descriptor)
         return self._lock is not None
+
+    def _holder(self) -> str:
+        """The process that has the lock, as far as it told."""
+        try:
+            text = (self._folder / LOCK_NAME).read_text(errors="replace")[:LONGEST_NUMBER]
+        except OSError:
+            text = ""
+        return text if text.isdigit() else "its process"
 
     def _accept(self) -> None:
         while (connection := self._server.nextPendingConnection()) is not None:

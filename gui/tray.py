@@ -268,10 +268,9 @@ class Tray(QObject):
         self.tell(plain(problem.message), plain(problem.remedy, keep_lines=True), is_trouble=True)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
-        if reason in (
-            QSystemTrayIcon.ActivationReason.Trigger,
-            QSystemTrayIcon.ActivationReason.DoubleClick,
-        ):
+        kind = QSystemTrayIcon.ActivationReason
+        # On macOS a click opens the menu.
+        if self._platform != "darwin" and reason in (kind.Trigger, kind.DoubleClick):
             self.opened.emit("")
 
     def _refresh(self) -> None:

@@ -156,6 +156,26 @@ def test_the_end_of_the_desktops_session_is_not_held_up(stage: Stage, qapp: QApp
     assert stage.preferences.now.place
 
 
+@pytest.mark.parametrize(
+    ("wished", "links", "starts"),
+    [
+        (False, [Link.ABSENT], 0),
+        (True, [Link.CONNECTING, Link.ABSENT], 1),
+        (True, [Link.ABSENT, Link.CONNECTING, Link.ABSENT], 1),
+        (True, [Link.READY, Link.CONNECTING, Link.ABSENT], 0),
+    ],
+    ids=["not wished", "none there", "gone again", "there at first"],
+)
+def test_a_daemon_is_started_with_the_window_if_that_is_wished(
+    stage: Stage, wished: bool, links: list[Link], starts: int
+) -> None:
+    stage.preferences.change(start_daemon=wished)
+    stage.program.start()
+    for link in links:
+        stage.session.tell(link)
+    assert stage.session.starts == starts
+
+
 # What it says.
 
 
@@ -347,6 +367,6 @@ def test_a_folder_that_is_not_ours_alone_is_said_and_not_used(home: Path) -> Non
     (home / "run").chmod(0o777)
     process = Process(home)
     said = process.process.communicate(timeout=15)[0]
-    assert process.process.returncode == 1
+    assert process.process.returncode == 5
     assert "others may write" in said
     assert "chmod 700" in said

@@ -159,16 +159,18 @@ def test_what_the_daemon_says_on_its_way_out_is_shown(page: GeneralPage, told: T
 def test_the_windows_wishes_are_kept(page: GeneralPage, preferences: PreferencesFile) -> None:
     assert box(page, "notifications").isChecked()
     assert box(page, "close-to-tray").isChecked()
-    box(page, "notifications").click()
-    box(page, "close-to-tray").click()
-    assert (preferences.now.notifications, preferences.now.close_to_tray) == (False, False)
+    assert not box(page, "start-with-window").isChecked()
+    for name in ("notifications", "close-to-tray", "start-with-window"):
+        box(page, name).click()
+    now = preferences.now
+    assert (now.notifications, now.close_to_tray, now.start_daemon) == (False, False, True)
     preferences.change(notifications=True)
     assert box(page, "notifications").isChecked()
 
 
 def test_every_control_has_a_name_and_a_description(page: GeneralPage) -> None:
     controls = [*page.findChildren(QPushButton), *page.findChildren(QCheckBox)]
-    assert len(controls) == 4
+    assert len(controls) == 5
     for control in controls:
         assert "&" in control.text()
         assert control.accessibleDescription()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import subprocess
@@ -173,8 +174,9 @@ def test_a_first_window_that_does_not_answer_is_an_error(
     """Its loop does not run here, so it hangs."""
     assert first is not None
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
-    with pytest.raises(SingleError, match="does not answer"):
+    with pytest.raises(SingleError, match="does not answer") as caught:
         Single(folder).claim(Request())
+    assert caught.value.remedy == f"end it: kill {os.getpid()}"
 
 
 def test_a_folder_that_others_may_write_is_refused(folder: Path) -> None:

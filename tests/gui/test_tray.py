@@ -214,6 +214,22 @@ def test_words_of_strangers_are_only_words(
     assert len(messages) == 2
 
 
+@pytest.mark.parametrize(("platform", "opens"), [("linux", True), ("darwin", False)])
+def test_a_click_on_the_icon_opens_the_window_where_it_opens_no_menu(
+    told: ToldSession, platform: str, opens: bool
+) -> None:
+    tray = Tray(told, platform=platform)
+    opened: list[str] = []
+    tray.opened.connect(opened.append)
+    tray.show()
+    icon = tray.findChild(QSystemTrayIcon)
+    assert isinstance(icon, QSystemTrayIcon)
+    icon.activated.emit(QSystemTrayIcon.ActivationReason.Trigger)
+    icon.activated.emit(QSystemTrayIcon.ActivationReason.Context)
+    assert opened == [""] * opens
+    tray.close()
+
+
 def test_macos_draws_the_icon_in_the_colour_of_its_menu_bar(told: ToldSession) -> None:
     tray = Tray(told, platform="darwin")
     tray.show()
