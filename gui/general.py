@@ -45,7 +45,8 @@ class GeneralPage(QWidget):
         layout = scrolled(self)
         layout.addWidget(Heading(self.tr("General"), self))
         layout.addLayout(self._daemon())
-        layout.addLayout(self._counts())
+        self._counts = self._make_counts()
+        layout.addWidget(self._counts)
         layout.addSpacing(self.fontMetrics().height())
         layout.addWidget(Heading(self.tr("This window"), self, level=2))
         for box in self._wishes():
@@ -77,8 +78,11 @@ class GeneralPage(QWidget):
         row.addWidget(self._stop)
         return row
 
-    def _counts(self) -> QFormLayout:
-        form = QFormLayout()
+    def _make_counts(self) -> QWidget:
+        counts = QWidget(self)
+        counts.setObjectName("counts")
+        form = QFormLayout(counts)
+        form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(self.fontMetrics().height())
         names = {
             "uptime": self.tr("Running for"),
@@ -88,12 +92,12 @@ class GeneralPage(QWidget):
             "version": self.tr("Version"),
         }
         for key, name in names.items():
-            value = PlainLabel("", self, selectable=True)
+            value = PlainLabel("", counts, selectable=True)
             value.setObjectName(f"general-{key}")
             value.setAccessibleName(name)
             self._values[key] = value
-            form.addRow(PlainLabel(name, self), value)
-        return form
+            form.addRow(PlainLabel(name, counts), value)
+        return counts
 
     def _wishes(self) -> list[QWidget]:
         self._boxes = {
@@ -199,19 +203,18 @@ class GeneralPage(QWidget):
 
     def _show(self) -> None:
         link, status = self._session.link, self._session.status
-        is_ready = link is Link.READY and status is not None
+        known = status if link is Link.READY else None
         self._start.setVisible(link in (Link.ABSENT, Link.STARTING))
         self._start.setEnabled(link is Link.ABSENT)
         self._stop.setVisible(link not in (Link.ABSENT, Link.STARTING))
-        self._stop.setEnabled(is_ready and not self._is_stopping)
+        self._stop.setEnabled(known is not None and not self._is_stopping)
         if not self._is_stopping:
             self._state.setText(look_of(link, status)[1] + ".")
-        for key, text in self._texts(status if is_ready else None).items():
+        self._counts.setVisible(known is not None)
+        for key, text in (self._texts(known) if known is not None else {}).items():
             self._values[key].setText(text)
 
-    def _texts(self, status: Status | None) -> dict[str, str]:
-        if status is None:
-            return dict.fromkeys(self._values, self.tr("not known"))
+    def _texts(self, status: Status) -> dict[str, str]:
         locale = self.locale()
         flows = self.tr("{tcp} TCP, {udp} UDP").format(
             tcp=locale.toString(status.flows.tcp), udp=locale.toString(status.flows.udp)

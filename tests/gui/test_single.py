@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytestqt.qtbot import QtBot
 
 from desktop.api.local import SamehostError
@@ -21,6 +24,26 @@ from gui.single import LOCK_NAME, SOCKET_NAME, Request, Single, SingleError
 pytestmark = pytest.mark.usefixtures("qapp")
 
 PATIENCE_MS = 5000
+
+CONTENDER = """
+import sys
+from PySide6.QtCore import QCoreApplication
+from gui.single import Request, Single
+application = QCoreApplication([])
+single = Single(sys.argv[1])
+print(single.claim(Request()), flush=True)
+single.asked.connect(lambda _: None)
+application.exec()
+"""
+
+TREES = (
+    st.none()
+    | st.booleans()
+    | st.text()
+    | st.dictionaries(
+        st.sampled_from(["show", "page", "token"]), st.booleans() | st.text() | st.integers()
+    )
+)
 
 SECOND = """
 import sys
@@ -72,6 +95,22 @@ def test_a_second_start_asks_the_first_for_its_window(
     assert process.communicate(timeout=10)[0] == "False\n"
     request = caught.args[0]
     assert (request.show, request.page, request.token) == (True, "ports", "token-1")
+
+
+def test_of_several_that_start_at_once_one_is_the_first(folder: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, str(folder)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    try:
+        said = [process.stdout.readline() for process in processes if process.stdout]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert sorted(said) == ["False\n"] * 3 + ["True\n"]
 
 
 def test_its_place_is_for_this_user_only(first: Single, folder: Path) -> None:
@@ -185,6 +224,17 @@ def test_a_folder_that_others_may_write_is_refused(folder: Path) -> None:
     with pytest.raises(SamehostError, match="others may write"):
         Single(folder).claim(Request())
     assert list(folder.iterdir()) == []
+
+
+@given(st.binary(max_size=200) | st.recursive(TREES, st.lists).map(json.dumps).map(str.encode))
+def test_whatever_is_said_is_a_request_or_makes_no_sense(words: bytes) -> None:
+    try:
+        request = Request.of_line(words)
+    except ValueError:
+        return
+    assert isinstance(request.show, bool)
+    assert isinstance(request.page, str)
+    assert "\0" not in request.token
 
 
 def test_a_request_reads_as_it_was_written() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from gui import icons
 from gui.navigation import Navigation
 from gui.pages import PageKind, all_pages
 from gui.preferences import PreferencesFile
@@ -23,6 +24,7 @@ from tests.gui.told import ToldSession, status_of
 # What has no screen has nothing to be in front of.
 pytestmark = pytest.mark.qt_log_ignore(r"This plugin does not support raise\(\)", extend=True)
 
+ROLE = QPalette.ColorRole.Text
 NAMES = ["general", "network", "ports", "machine", "about"]
 
 
@@ -357,6 +359,17 @@ def test_how_things_stand_is_to_be_seen_on_every_page(stage: Stage) -> None:
     assert words.text().startswith("Host networking is on")
     stage.session.tell(Link.HUNG, status_of())
     assert words.text() == "Samehost does not answer"
+
+
+def test_the_icons_of_the_list_follow_light_and_dark(stage: Stage) -> None:
+    view = navigation(stage)
+    index = view.model().index(0, 0)
+    before = index.data(Qt.ItemDataRole.DecorationRole).cacheKey()
+    dark = QPalette(QColor("#303033"))
+    stage.window.setPalette(dark)
+    after = index.data(Qt.ItemDataRole.DecorationRole)
+    assert after.cacheKey() != before
+    assert after.cacheKey() == icons.icon("general", view.palette(), ROLE).cacheKey()
 
 
 # Who looks.
