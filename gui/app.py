@@ -43,7 +43,8 @@ from gui.pages import PageKind, all_pages
 from gui.preferences import PreferencesFile
 from gui.session import Link, Question, Session, Starter
 from gui.single import TOKEN_VARIABLE, Request, Single, SingleError
-from gui.tray import Tray, TrayPlace
+from gui.tray import Tray
+from gui.tray_place import TrayPlace
 from gui.window import Window
 
 if TYPE_CHECKING:

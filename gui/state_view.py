@@ -53,8 +53,8 @@ class StateWatch(QObject):
         self._is_attached: bool | None = None
         self._session = session
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._machines: int | None = None
-        self._looking: Call | None = None
+        self._search = _Search.of(session)
+        self._search.ended.connect(self._look)
         self._call: Call | None = None
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
@@ -138,8 +138,6 @@ class StateWatch(QObject):
             self._patience.stop()
         if self._session.link is not Link.STARTING:
             self._lines.clear()
-        if self._session.link is not Link.READY:
-            self._machines = self._looking = None
         self._look()
 
     def _look(self) -> None:
@@ -152,7 +150,7 @@ class StateWatch(QObject):
             session.problem,
             session.status,
             tuple(self._lines),
-            self._machines,
+            self._search.count,
             len(session.rows),
         )
         state, trouble = state_of(known), self.trouble
@@ -163,21 +161,51 @@ class StateWatch(QObject):
             self.changed.emit()
 
     def _look_for_machines(self) -> None:
-        """Once, and only if none is attached: looking for machines runs programs."""
+        """Only if none is attached: looking for machines runs programs."""
         session = self._session
-        if session.link is not Link.READY or session.status is None or self._looking is not None:
+        if session.link is not Link.READY or session.status is None:
             return
-        if any(machine.state != "stopped" for machine in session.status.machines):
-            return
-        self._looking = session.call("machines", then=self._found, fails=self._not_found)
+        if all(machine.state == "stopped" for machine in session.status.machines):
+            self._search.begin()
+
+
+class _Search(QObject):
+    """How many machines there are; one for all who watch a session. `ended` when that is known.
+
+    Attributes:
+        count: None while nobody has looked since the daemon was found.
+    """
+
+    ended = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.count: int | None = None
+        self._session = session
+        self._call: Call | None = None
+        session.linkChanged.connect(self._link_changed)
+
+    @staticmethod
+    def of(session: Session) -> _Search:
+        """The one of that session."""
+        return session.findChild(_Search) or _Search(session)
+
+    def begin(self) -> None:
+        """Look, if nobody has."""
+        if self._call is None:
+            self._call = self._session.call("machines", then=self._found, fails=self._not_found)
 
     def _found(self, result: Any) -> None:
-        self._machines = len(msgspec.convert(result, MachineList).machines)
-        self._look()
+        self.count = len(msgspec.convert(result, MachineList).machines)
+        self.ended.emit()
 
     def _not_found(self, _: Problem) -> None:
         """Nobody knows then; the machine page tells why."""
-        self._machines = None
+        self.count = None
+
+    def _link_changed(self) -> None:
+        if self._session.link is not Link.READY:
+            self.count = self._call = None
 
 
 def perform(

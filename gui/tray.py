@@ -1,22 +1,17 @@
 """The icon in the tray: state at a glance, the switch, the busiest ports, Open and Quit.
 
-    TrayPlace     whether this desktop shows such icons, now: `is_there`, `changed`
-    Tray          the icon and its menu; only while there is a place for it
-
-Rules: everything in the menu is in the window too, for many desktops have no tray. Qt is asked for
-one only once there may be one: what it finds the first time it believes for ever (see `TrayPlace`).
-Words of containers in the menu are only words. Counterparts: `app.py`, `busiest.py`.
+Rules: everything in the menu is in the window too, for many desktops have no tray. Words of
+containers in it are only words. Counterparts: `app.py`, `busiest.py`, `tray_place.py`.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
-from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
-from PySide6.QtGui import QAction, QGuiApplication, QIcon
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from desktop.api.types import PortRow, Status
@@ -25,79 +20,9 @@ from gui.busiest import MOST_PORTS, address, busiest, line
 from gui.parts import copy_text, plain, without_markup
 from gui.session import Call, Link, Problem, Session
 
-__all__ = ["Tray", "TrayPlace", "look_of"]
+__all__ = ["Tray", "look_of"]
 
 translate = QCoreApplication.translate
-
-WATCHER: Final = "org.kde.StatusNotifierWatcher"
-"""The bus name of whoever shows icons on a Linux desktop (freedesktop.org, StatusNotifierItem)."""
-
-PATIENCE_MS: Final = 5000
-"""How long after the start of a session a tray may take to come, before Qt is asked for others."""
-
-
-class TrayPlace(QObject):
-    """Whether there is a tray. `settled` once that is known; `changed` when it becomes otherwise.
-
-    On Linux Qt looks for WATCHER when it is first asked, and never again
-    (github.com/evilsocket/opensnitch/issues/1659), while panels come up after what starts with the
-    session. So the bus is watched here, and Qt asked when the watcher is there. X11's older trays,
-    which Qt knows too, are asked for after PATIENCE_MS without one.
-    """
-
-    changed = Signal()
-    settled = Signal()
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.is_there = False
-        self.is_settled = False
-        self._bus_watcher: QDBusServiceWatcher | None = None
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENCE_MS)
-        self._patience.timeout.connect(self._out_of_patience)
-
-    def look(self) -> None:
-        """Begin to look. `settled` follows, perhaps at once."""
-        bus = QDBusConnection.sessionBus() if _has_bus() else None
-        if bus is None or not bus.isConnected():
-            self._ask_qt()
-            return
-        self._bus_watcher = QDBusServiceWatcher(WATCHER, bus, parent=self)
-        self._bus_watcher.serviceRegistered.connect(self._ask_qt)
-        self._bus_watcher.serviceUnregistered.connect(self._gone)
-        if bus.interface().isServiceRegistered(WATCHER).value():
-            self._ask_qt()
-        else:
-            self._patience.start()
-
-    def _ask_qt(self) -> None:
-        self._patience.stop()
-        self._settle(QSystemTrayIcon.isSystemTrayAvailable())
-
-    def _gone(self) -> None:
-        self._settle(False)
-
-    def _out_of_patience(self) -> None:
-        if QGuiApplication.platformName() == "xcb":
-            self._ask_qt()
-        else:
-            self._settle(False)
-
-    def _settle(self, is_there: bool) -> None:
-        is_new = not self.is_settled or is_there != self.is_there
-        was_settled, self.is_settled = self.is_settled, True
-        self.is_there = is_there
-        if not was_settled:
-            self.settled.emit()
-        if is_new:
-            self.changed.emit()
-
-
-def _has_bus() -> bool:
-    """This is a desktop whose trays are on a bus, and a screen that such a tray is on."""
-    return sys.platform.startswith("linux") and QGuiApplication.platformName() != "offscreen"
 
 
 def look_of(link: Link, status: Status | None) -> tuple[str, str]:

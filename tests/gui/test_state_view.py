@@ -134,7 +134,7 @@ def test_another_machine_that_cannot_be_attached_is_told_until_somebody_looks(
 def test_machines_are_looked_for_once_and_only_if_none_is_attached(
     qtbot: QtBot, told: ToldSession
 ) -> None:
-    watch = StateWatch(told)
+    watch, other = StateWatch(told), StateWatch(told)
     told.tell(Link.READY, status_of("connected"))
     assert told.asked == []
     told.tell(Link.READY, status_of("stopped"))
@@ -144,6 +144,18 @@ def test_machines_are_looked_for_once_and_only_if_none_is_attached(
         told.asked[0].then({"machines": [], "findings": []})
     assert watch.state is not None
     assert watch.state.name == "no-machine-found"
+    assert other.state == watch.state
+
+
+def test_another_daemon_is_asked_anew_for_machines(told: ToldSession) -> None:
+    watch = StateWatch(told)
+    for _ in range(2):
+        told.tell(Link.READY, status_of("stopped"))
+        told.asked[-1].then({"machines": [], "findings": []})
+        assert watch.state is not None
+        assert watch.state.name == "no-machine-found"
+        told.tell(Link.ABSENT)
+    assert [each.method for each in told.asked] == ["machines", "machines"]
 
 
 def test_a_short_wait_is_not_worth_a_word(

@@ -10,9 +10,8 @@ from PySide6.QtWidgets import QSystemTrayIcon
 from pytestqt.qtbot import QtBot
 
 from desktop.api.types import PortCounts
-from gui import tray as module
 from gui.session import Link, Problem, Session
-from gui.tray import Tray, TrayPlace, look_of
+from gui.tray import Tray, look_of
 from tests.gui.stage import realistic_rows
 from tests.gui.told import ToldSession, machine_status, status_of
 from tests.served_backend import ServedBackend
@@ -237,33 +236,3 @@ def test_macos_draws_the_icon_in_the_colour_of_its_menu_bar(told: ToldSession) -
     assert isinstance(icon, QSystemTrayIcon)
     assert icon.icon().isMask()
     tray.close()
-
-
-def test_where_nothing_shows_icons_there_is_no_place_for_one(qtbot: QtBot) -> None:
-    place = TrayPlace()
-    with qtbot.waitSignals([place.settled, place.changed]):
-        place.look()
-    assert not place.is_there
-
-
-def test_a_place_that_comes_and_goes_is_told(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = TrayPlace()
-    place.look()
-    monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", lambda: True)
-    with qtbot.waitSignal(place.changed):
-        place._ask_qt()
-    assert place.is_there
-    with qtbot.assertNotEmitted(place.settled):
-        place._gone()
-    assert not place.is_there
-
-
-def test_a_panel_that_comes_late_is_waited_for_but_not_for_ever(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in a session with a bus, on which nobody shows icons."""
-    monkeypatch.setattr(module, "PATIENCE_MS", 1)
-    place = TrayPlace()
-    with qtbot.waitSignal(place.settled):
-        place._patience.start()
-    assert not place.is_there
