@@ -38,7 +38,7 @@ class PortActions(QObject):
         self._list = ignore_list
         self._rows: Sequence[PortRow] = ()
         self._icons: dict[QAction, str] = {}
-        self.copy = self._action("copy", "copy", self.tr("&Copy address"), self._copy)
+        self.copy = self._action("copy", "copy", self.tr("Copy &address"), self._copy)
         self.copy.setShortcut(QKeySequence.StandardKey.Copy)
         self.browse = self._action("browse", "open", self.tr("&Open in browser"), self._browse)
         self.browse.setShortcut(QKeySequence("Ctrl+O"))
@@ -86,12 +86,19 @@ class PortActions(QObject):
 
     def _refresh_copy(self) -> None:
         nothing = self.tr("Select a port first")
-        tip = "\n".join(map(address_to_copy, self._rows[:3])) or nothing
+        first = address_to_copy(self._rows[0]) if self._rows else ""
+        if len(self._rows) > 1:
+            tip = self.tr("Copy %n address(es), one a line", "", len(self._rows))
+        else:
+            tip = self.tr("Copy {address}").format(address=first) if first else nothing
         _allow(self.copy, bool(self._rows), tip)
 
     def _refresh_browse(self) -> None:
         url = browser_url(self._rows[0]) if self._rows else ""
-        _allow(self.browse, bool(url), url or self.tr("Only active TCP ports can be opened"))
+        opens = self.tr("Open {url}").format(url=url)
+        _allow(
+            self.browse, bool(url), opens if url else self.tr("Only active TCP ports can be opened")
+        )
 
     def _refresh_ignore(self) -> None:
         heeded, ignored = self._to_heed(), self._to_ignore()

@@ -6,17 +6,27 @@ nothing to say is not there. Counterparts: `columns.py` has the words, `sparklin
 
 from __future__ import annotations
 
+from html import escape
 from typing import Final
 
 from PySide6.QtCore import QDateTime, QLocale, QSize, Qt
 from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLayout,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop.api.types import ContainerDetails, PortRow
 from gui import icons
 from gui.parts import Heading, Hint, IconLabel, PlainLabel
 from gui.ports.cells import DIRECTION_ICONS
 from gui.ports.columns import Entry, Words
+from gui.ports.flow import FlowLayout
 from gui.ports.rates import Rate
 from gui.ports.sparkline import Sparkline
 
@@ -33,6 +43,10 @@ LINES: Final = 12
 """Lines of text that it takes at first."""
 
 
+COLUMN: Final = 38
+"""Letters that a column has room for, at least."""
+
+
 class PortDetails(QScrollArea):
     """See the module. `show_row` may be called as often as the row changes."""
 
@@ -40,6 +54,7 @@ class PortDetails(QScrollArea):
         super().__init__(parent)
         self._words = words
         self._fields: dict[str, PlainLabel] = {}
+        self._titles: dict[str, str] = {}
         self.sparkline = Sparkline(words, self)
         self._icon = IconLabel("info", self)
         self._title = Heading("", self, level=2)
@@ -145,6 +160,8 @@ class PortDetails(QScrollArea):
     def _say(self, name: str, text: str) -> None:
         label = self._fields[name]
         label.setText(text)
+        label.setToolTip(f"<p>{escape(label.text())}</p>")
+        label.setAccessibleName(f"{self._titles[name]} {label.text()}")
         if label.isHidden() == bool(text):
             form = self._forms[name in COUNTS]
             form.setRowVisible(label, bool(text))
@@ -162,15 +179,15 @@ class PortDetails(QScrollArea):
             "flows": self.tr("Flows:"),
             "total": self.tr("Total:"),
         }
+        self._titles = names
         for name, title in names.items():
             label = PlainLabel("", self, selectable=True)
             label.setObjectName(f"details-{name}")
-            label.setAccessibleName(title.rstrip(":"))
+            label.setMinimumWidth(1)  # a word that is longer than its line ends at its edge
             self._fields[name] = label
             self._forms[name in COUNTS].addRow(title, label)
         for form in self._forms:
             form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-            form.setContentsMargins(0, 0, 0, 0)
             form.setVerticalSpacing(max(1, self.fontMetrics().height() // 6))
         self._put_together()
 
@@ -178,27 +195,53 @@ class PortDetails(QScrollArea):
         head = QHBoxLayout()
         head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         head.addWidget(self._title, 1)
+        content = QWidget(self)
+        self._body = QWidget(content)
         traffic = QVBoxLayout()
         traffic.addWidget(self.sparkline)
         traffic.addWidget(self._rates)
         traffic.addStretch(1)
-        content = QWidget(self)
-        self._body = QWidget(content)
-        body = QHBoxLayout(self._body)
-        body.setContentsMargins(0, 0, 0, 0)
+        body = FlowLayout(self._body)
         body.setSpacing(self.fontMetrics().height())
-        for form in self._forms:
-            body.addLayout(form, 1)
-        body.addLayout(traffic, 1)
+        for group in (*self._forms, traffic):
+            body.addWidget(self._column(group))
         layout = QVBoxLayout(content)
         layout.addLayout(head)
         layout.addWidget(self._reason)
         layout.addWidget(self._body)
         layout.addStretch(1)
+        self._become(content)
+
+    def _column(self, group: QLayout) -> QWidget:
+        column = _Column(self._body)
+        group.setContentsMargins(0, 0, 0, 0)
+        column.setLayout(group)
+        return column
+
+    def _become(self, content: QWidget) -> None:
         self.setObjectName("details")
         self.setAccessibleName(self.tr("Details of the selected port"))
         self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidgetResizable(True)
         self.setWidget(content)
-        self.viewport().setBackgroundRole(QPalette.ColorRole.Window)
-        content.setBackgroundRole(QPalette.ColorRole.Window)
+        # What can be copied takes the keyboard, and is scrolled to.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for label in (self._reason, self._fields["labels"]):
+            keys = Qt.TextInteractionFlag.TextSelectableByKeyboard
+            label.setTextInteractionFlags(label.textInteractionFlags() | keys)
+        for widget in (self.viewport(), content):
+            widget.setBackgroundRole(QPalette.ColorRole.Window)
+
+
+class _Column(QWidget):
+    """A part of the details, of a width that several of them have room for side by side."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """See `QWidget.sizeHint`."""
+        width = self.fontMetrics().averageCharWidth() * COLUMN
+        return QSize(max(width, self.minimumSizeHint().width()), super().sizeHint().height())

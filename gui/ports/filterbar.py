@@ -7,16 +7,29 @@ closes anything. Counts beside the choices are told by the page. Counterpart: `f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from gui import icons
 from gui.ports.columns import Words
 from gui.ports.filter import EVERYTHING, PROBLEMS, STATE_CHOICES, RowFilter
+from gui.ports.flow import FlowLayout
 
 __all__ = ["FilterBar"]
+
+ROOM: Final = 4
+"""Letters beside the longest word in the field: its frame and the button that empties it."""
 
 
 class FilterBar(QWidget):
@@ -35,15 +48,7 @@ class FilterBar(QWidget):
         self._prepare_text()
         self._prepare_choices()
         self._prepare_columns()
-        label = QLabel(self.tr("&Find:"), self)
-        label.setBuddy(self.text)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(label)
-        layout.addWidget(self.text, 1)
-        layout.addWidget(self.states)
-        layout.addWidget(self.directions)
-        layout.addWidget(self.columns)
+        self._arrange()
 
     def show_counts(self, states: Mapping[str, int], origins: Mapping[str, int]) -> None:
         """Say how many rows each choice has."""
@@ -74,10 +79,25 @@ class FilterBar(QWidget):
             self.text.clear()
         return True
 
+    def _arrange(self) -> None:
+        field = QWidget(self)
+        field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        label = QLabel(self.tr("&Find:"), field)
+        label.setBuddy(self.text)
+        inner = QHBoxLayout(field)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(label)
+        inner.addWidget(self.text, 1)
+        layout = FlowLayout(self)
+        for widget in (field, self.states, self.directions, self.columns):
+            layout.addWidget(widget)
+
     def _prepare_text(self) -> None:
         self.text.setObjectName("find")
-        self.text.setPlaceholderText(self.tr("name, address, program, tcp:8000, :8000"))
+        self.text.setPlaceholderText(self.tr("name, tcp:8000, :8000"))
         self.text.setClearButtonEnabled(True)
+        advance = self.fontMetrics().horizontalAdvance
+        self.text.setMinimumWidth(advance(self.text.placeholderText()) + advance("m" * ROOM))
         self.text.setAccessibleName(self.tr("Find ports"))
         self.text.setToolTip(
             self.tr("Words that a row must have, or ports such as :8000 or udp:5000-5100")
@@ -104,7 +124,7 @@ class FilterBar(QWidget):
 
     def _prepare_columns(self) -> None:
         self.columns.setObjectName("columns")
-        self.columns.setText(self.tr("&Columns"))
+        self.columns.setText(self.tr("Colum&ns"))
         self.columns.setToolTip(self.tr("Choose columns, and sort by one"))
         self.columns.setAccessibleName(self.tr("Columns"))
         self.columns.setAccessibleDescription(self.columns.toolTip())

@@ -32,6 +32,7 @@ from gui.ports.actions import ActionButton, PortActions
 from gui.ports.details import PortDetails
 from gui.ports.filter import count_states
 from gui.ports.filterbar import FilterBar
+from gui.ports.flow import FlowLayout
 from gui.ports.ignoring import IgnoreChange, IgnoreList
 from gui.ports.model import PortModel
 from gui.ports.nothing import NothingFound
@@ -320,17 +321,18 @@ class PortsPage(QWidget):
     def _below(self) -> QWidget:
         """Buttons and details."""
         below = QWidget(self)
-        buttons = QHBoxLayout()
+        buttons = FlowLayout()
         for action in self.deeds.all:
             buttons.addWidget(ActionButton(action, below))
         self._obstacle = Hint("", below)
         self._obstacle.setObjectName("ignore-obstacle")
         self._lock = IconLabel("lock", below)
-        buttons.addWidget(self._lock)
-        buttons.addWidget(self._obstacle, 1)
-        buttons.addStretch()
+        why = QHBoxLayout()
+        why.addWidget(self._lock)
+        why.addWidget(self._obstacle, 1)
         layout = QVBoxLayout(below)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
+        layout.addLayout(why)
         layout.addWidget(self.details, 1)
         return below

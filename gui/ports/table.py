@@ -141,8 +141,8 @@ class PortTable(QTableView):
         for column in Column:
             header.moveSection(header.visualIndex(column), column)
         self._show_columns()
-        self._set_widths()
         self.sortByColumn(Column.HOST, Qt.SortOrder.AscendingOrder)
+        self._set_widths()
 
     def show_column(self, column: Column, shown: bool) -> None:
         """Show or hide a column."""
@@ -190,24 +190,30 @@ class PortTable(QTableView):
         header.setSortIndicatorClearable(False)
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(self._open_column_menu)
-        self._set_widths()
         self.sortByColumn(Column.HOST, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
+        self._set_widths()
+        header.sortIndicatorChanged.connect(self._fit_title)
         for signal in (header.sectionMoved, header.sectionResized, header.sortIndicatorChanged):
             signal.connect(self._tell_columns)
 
     def _set_widths(self) -> None:
         """Wide enough for what is usual, and for the title."""
         advance, style = self.fontMetrics().horizontalAdvance, self.style()
+        header, words = self.horizontalHeader(), self._words
         margin = 3 * (style.pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
         icon = style.pixelMetric(QStyle.PixelMetric.PM_SmallIconSize) + margin
-        mark = style.pixelMetric(QStyle.PixelMetric.PM_HeaderMarkSize) + margin
-        words = self._words
         own = {Column.STATE: words.states, Column.DIRECTION: words.directions}
         for column in Column:
             texts = [*own.get(column, {}).values(), SAMPLES.get(column, "")]
-            width = max(map(advance, texts)) + (icon if column in ICONS else 0)
-            self.setColumnWidth(column, max(width, advance(words.titles[column]) + mark) + margin)
+            width = max(map(advance, texts)) + margin + (icon if column in ICONS else 0)
+            self.setColumnWidth(column, max(width, header.sectionSizeHint(column)))
+
+    def _fit_title(self, column: int) -> None:
+        """The mark of sorting takes room beside the title."""
+        needed = self.horizontalHeader().sectionSizeHint(column)
+        if self.columnWidth(column) < needed and not self.isColumnHidden(column):
+            self.setColumnWidth(column, needed)
 
     def _tell_columns(self) -> None:
         if not self._is_restoring:

@@ -242,6 +242,13 @@ def test_the_menu_sorts_as_the_header_does(page: PortsPage) -> None:
     assert flows in (sorted(flows), sorted(flows, reverse=True))
 
 
+def test_the_title_of_the_column_that_is_sorted_by_is_seen_whole(page: PortsPage) -> None:
+    header = page.table.horizontalHeader()
+    page.table.setColumnWidth(Column.PROTOCOL, 20)
+    page.table.sortByColumn(Column.PROTOCOL, Qt.SortOrder.AscendingOrder)
+    assert header.sectionSize(Column.PROTOCOL) >= header.sectionSizeHint(Column.PROTOCOL)
+
+
 def test_columns_that_were_just_changed_are_told_before_the_page_rests(page: PortsPage) -> None:
     told = QSignalSpy(page.columnsChanged)
     page.table.setColumnWidth(Column.HOST, 333)
