@@ -28,9 +28,15 @@ IGNORE: Final = "ignore"
 
 
 class PortActions(QObject):
-    """The actions. `settingWanted` names the setting that is asked for."""
+    """The actions.
+
+    Signals:
+        settingWanted: the name of the setting that is asked for.
+        unopened: the address that no browser could be found for.
+    """
 
     settingWanted = Signal(str)  # noqa: N815 (as Qt names signals)
+    unopened = Signal(str)
 
     def __init__(self, ignore_list: IgnoreList, parent: QWidget) -> None:
         super().__init__(parent)
@@ -143,7 +149,9 @@ class PortActions(QObject):
             announce(self._widget, self.tr("Copied"))
 
     def _browse(self) -> None:
-        QDesktopServices.openUrl(QUrl(browser_url(self._rows[0])))
+        url = browser_url(self._rows[0])
+        if not QDesktopServices.openUrl(QUrl(url)):
+            self.unopened.emit(url)
 
     def _ignore(self) -> None:
         self._list.make(IgnoreChange(added=tuple(self._to_ignore())))
@@ -156,8 +164,11 @@ class PortActions(QObject):
 
 
 def _allow(action: QAction, allowed: bool, tip: str) -> None:
+    """The tip is plain in the status tip, and HTML that shows it as it is in the tool tip."""
+    keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
     action.setEnabled(allowed)
-    action.setToolTip(tip)
+    action.setStatusTip(tip)
+    action.setToolTip(f"<p>{escape(tip)} ({keys})</p>" if keys else f"<p>{escape(tip)}</p>")
 
 
 class ActionButton(QPushButton):
@@ -178,7 +189,5 @@ class ActionButton(QPushButton):
         self.setIcon(action.icon())
         self.setEnabled(action.isEnabled())
         self.setVisible(action.isVisible())
-        keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        tip = action.toolTip()
-        self.setToolTip(f"<p>{escape(tip)}</p>" if not keys else f"<p>{escape(tip)} ({keys})</p>")
-        self.setAccessibleDescription(tip)
+        self.setToolTip(action.toolTip())
+        self.setAccessibleDescription(action.statusTip())

@@ -237,6 +237,14 @@ class PortsPage(QWidget):
         self.banner.clear()
         self.banner.tell(problem.message, problem.remedy)
 
+    def _tell_unopened(self, url: str) -> None:
+        self._undo = None
+        self.banner.clear()
+        self.banner.tell(
+            self.tr("No browser could be opened."),
+            self.tr("Copy the address into one: {url}").format(url=url),
+        )
+
     def _take_back(self) -> None:
         if self._undo is not None:
             self._ignore_list.make(self._undo.undone)
@@ -278,6 +286,7 @@ class PortsPage(QWidget):
         self._columns_rest.timeout.connect(self.columnsChanged)
         self.table.customContextMenuRequested.connect(self._open_menu)
         self.deeds.settingWanted.connect(self.settingWanted)
+        self.deeds.unopened.connect(self._tell_unopened)
         self._ignore_list.changed.connect(self._show_obstacle)
         self._ignore_list.done.connect(self._tell_done)
         self._ignore_list.failed.connect(self._tell_failed)

@@ -358,6 +358,27 @@ def test_an_active_tcp_port_is_opened_in_the_browser(
     assert "TCP" in button(page, "browse").accessibleDescription()
 
 
+def test_without_a_browser_the_address_is_told(
+    page: PortsPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _: False)
+    pick(page, 8000)
+    page.deeds.browse.trigger()
+    assert page.banner.message == "No browser could be opened."
+    assert page.banner.accessibleDescription().endswith("http://localhost:8000/")
+
+
+def test_tips_of_strangers_words_are_only_text(
+    qtbot: QtBot, served: ServedBackend, page: PortsPage, session: Session
+) -> None:
+    served.backend.locked["ignore"] = "<b>locked</b>"
+    with qtbot.waitSignal(session.settingsChanged):
+        session.refresh()
+    pick(page, 8443)
+    assert "&lt;b&gt;locked&lt;/b&gt;" in button(page, "ignore").toolTip()
+    assert "<b>locked</b>" in button(page, "ignore").accessibleDescription()
+
+
 def test_a_port_is_ignored_and_that_is_undone(
     qtbot: QtBot, served: ServedBackend, page: PortsPage
 ) -> None:
