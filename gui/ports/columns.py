@@ -201,7 +201,7 @@ class Words:
 
     def rate(self, rate: float) -> str:
         """Bytes a second."""
-        return QCoreApplication.translate("ports", "%1/s").replace("%1", self.size(rate))
+        return QCoreApplication.translate("ports", "{size}/s").format(size=self.size(rate))
 
     def size(self, count: float) -> str:
         """A number of bytes."""
@@ -213,10 +213,11 @@ class Words:
         """How long, as roughly as people ask."""
         translate = QCoreApplication.translate
         whole = max(0, int(seconds))
-        if whole < MINUTE:
-            return translate("ports", "%n s", "seconds", whole)
-        if whole < HOUR:
-            return translate("ports", "%n min", "minutes", whole // MINUTE)
-        if whole < DAY:
-            return translate("ports", "%n h", "hours", whole // HOUR)
-        return translate("ports", "%n d", "days", whole // DAY)
+        minutes, hours, days = whole // MINUTE, whole // HOUR, whole // DAY
+        if days:
+            return translate("ports", "%n d", "days", days)
+        if hours:
+            return translate("ports", "%n h", "hours", hours)
+        if minutes:
+            return translate("ports", "%n min", "minutes", minutes)
+        return translate("ports", "%n s", "seconds", whole)
