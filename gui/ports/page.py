@@ -74,7 +74,7 @@ class PortsPage(QWidget):
         self._is_seen = False
         self._picked: list[RowKey] = []
         self._missed: list[RowKey] = []
-        self._scrolled = 0
+        self._scrolled: int | None = None
         self._undo: IgnoreChange | None = None
         self.model = PortModel(self)
         words = self.model.cells.words
@@ -170,7 +170,10 @@ class PortsPage(QWidget):
         elif any(self.model.place(key) is not None for key in self._missed):
             missed, self._missed = self._missed, []
             self.table.pick(missed)
-            self.table.verticalScrollBar().setValue(self._scrolled)
+            if self._scrolled is None:
+                self.table.scrollTo(self.table.currentIndex())
+            else:
+                self.table.verticalScrollBar().setValue(self._scrolled)
 
     def _show_picked(self) -> None:
         rows = self.table.picked_rows()
@@ -194,7 +197,10 @@ class PortsPage(QWidget):
             self._show_picked()
 
     def _set_filter(self) -> None:
+        if not self._missed:
+            self._missed, self._scrolled = self._picked, None
         self.model.set_filter(self.bar.filter)
+        self._find_missed()
         self._show_fitting()
         current = self.table.currentIndex()
         if current.isValid():

@@ -275,6 +275,18 @@ def test_selection_and_scroll_position_stay_while_rows_come_and_go(
     assert page.table.verticalScrollBar().value() == before
 
 
+def test_what_a_filter_took_out_of_sight_is_selected_again_with_it(page: PortsPage) -> None:
+    pick(page, 8443)
+    page.bar.text.setText(":8000")
+    assert page.details.title == "No port is selected"
+    page.bar.text.setText("")
+    assert [row.host_port for row in page.table.picked_rows()] == [8443]
+    page.bar.text.setText(":8000")
+    pick(page, 8000)
+    page.bar.text.setText("")
+    assert [row.host_port for row in page.table.picked_rows()] == [8000]
+
+
 def test_selection_and_filter_stay_over_a_lost_connection(
     qtbot: QtBot, served: ServedBackend, page: PortsPage, session: Session
 ) -> None:
