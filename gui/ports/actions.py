@@ -50,9 +50,11 @@ class PortActions(QObject):
         self.browse.setShortcut(QKeySequence("Ctrl+O"))
         self.ignore = self._action("ignore", "ignored", self.tr("&Ignore this port"), self._ignore)
         self.ignore.setShortcut(QKeySequence(QKeySequence.StandardKey.Delete))
-        self.heed = self._action("heed", "active", self.tr("Stop &ignoring"), self._heed)
+        self.unignore = self._action(
+            "unignore", "active", self.tr("Stop &ignoring"), self._unignore
+        )
         self.setting = self._action("setting", "network", self.tr("&Go to the setting"), self._go)
-        self.all = (self.copy, self.browse, self.ignore, self.heed, self.setting)
+        self.all = (self.copy, self.browse, self.ignore, self.unignore, self.setting)
         ignore_list.changed.connect(self._refresh)
         self._refresh()
 
@@ -107,17 +109,19 @@ class PortActions(QObject):
         )
 
     def _refresh_ignore(self) -> None:
-        heeded, ignored = self._to_heed(), self._to_ignore()
+        unignored, ignored = self._to_unignore(), self._to_ignore()
         is_about_ignored = bool(self._rows) and all(row.state == "ignored" for row in self._rows)
-        self.heed.setVisible(is_about_ignored)
+        self.unignore.setVisible(is_about_ignored)
         self.ignore.setVisible(not is_about_ignored)
         can = self._list.is_known and not self._list.is_busy and not self._list.locked
-        rules = ", ".join(heeded) or ", ".join(ignored)
+        rules = ", ".join(unignored) or ", ".join(ignored)
         tip = self.obstacle
         if is_about_ignored:
             by_itself = self.tr("Samehost leaves this port alone by itself, not by a rule of yours")
             took = self.tr("Take {rules} out of the ignored ports").format(rules=rules)
-            _allow(self.heed, can and bool(heeded), tip or (took if heeded else by_itself))
+            _allow(
+                self.unignore, can and bool(unignored), tip or (took if unignored else by_itself)
+            )
         else:
             select = self.tr("Select a port first")
             adds = self.tr("Add {rules} to the ignored ports").format(rules=rules)
@@ -127,7 +131,7 @@ class PortActions(QObject):
         rules = [rule_for(row) for row in self._rows if row.state != "ignored"]
         return list(dict.fromkeys(rules))
 
-    def _to_heed(self) -> list[str]:
+    def _to_unignore(self) -> list[str]:
         known = self._list.rules
         rules = [
             rule
@@ -156,8 +160,8 @@ class PortActions(QObject):
     def _ignore(self) -> None:
         self._list.make(IgnoreChange(added=tuple(self._to_ignore())))
 
-    def _heed(self) -> None:
-        self._list.make(IgnoreChange(removed=tuple(self._to_heed())))
+    def _unignore(self) -> None:
+        self._list.make(IgnoreChange(removed=tuple(self._to_unignore())))
 
     def _go(self) -> None:
         self.settingWanted.emit(self._setting())

@@ -55,6 +55,7 @@ class PortDetails(QScrollArea):
         self._words = words
         self._fields: dict[str, PlainLabel] = {}
         self._titles: dict[str, str] = {}
+        self._said: dict[str, str] = {}
         self.sparkline = Sparkline(words, self)
         self._icon = IconLabel("info", self)
         self._title = Heading("", self, level=2)
@@ -116,7 +117,9 @@ class PortDetails(QScrollArea):
         self._show_counts(row, wall)
         self.show_rate(entry.rate)
         self._body.show()
-        self.setAccessibleDescription(f"{self._title.text()}. {self._reason.text()}".strip())
+        spoken = f"{self._title.text()}. {self._reason.text()}".strip()
+        if self.accessibleDescription() != spoken:
+            self.setAccessibleDescription(spoken)
 
     def show_rate(self, rate: Rate) -> None:
         """Say what goes through now."""
@@ -159,6 +162,9 @@ class PortDetails(QScrollArea):
 
     def _say(self, name: str, text: str) -> None:
         label = self._fields[name]
+        if self._said.get(name) == text:
+            return
+        self._said[name] = text
         label.setText(text)
         label.setToolTip(f"<p>{escape(label.text())}</p>")
         label.setAccessibleName(f"{self._titles[name]} {label.text()}")

@@ -85,7 +85,7 @@ class PortsPage(QWidget):
         self.details = PortDetails(words, self)
         self.nothing = NothingFound(self)
         self._ignore_list = IgnoreList(session, self)
-        self.deeds = PortActions(self._ignore_list, self)
+        self.port_actions = PortActions(self._ignore_list, self)
         self._timer = QTimer(self, interval=TICK_MS)
         self._columns_rest = QTimer(self, interval=COLUMNS_REST_MS, singleShot=True)
         self._arrange()
@@ -178,7 +178,7 @@ class PortsPage(QWidget):
     def _show_picked(self) -> None:
         rows = self.table.picked_rows()
         before, self._picked = self._picked[:1], list(map(row_key, rows))
-        self.deeds.show_rows(rows)
+        self.port_actions.show_rows(rows)
         entry = self.model.find(self._picked[0]) if self._picked else None
         if before != self._picked[:1]:
             self.details.sparkline.clear()
@@ -263,20 +263,20 @@ class PortsPage(QWidget):
         menu = QMenu(self.table)
         menu.setObjectName("ports-menu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addActions(self.deeds.all)
+        menu.addActions(self.port_actions.all)
         menu.setToolTipsVisible(True)
         menu.popup(self.table.viewport().mapToGlobal(place))
 
     def _show_obstacle(self) -> None:
-        self._obstacle.setText(self.deeds.obstacle)
+        self._obstacle.setText(self.port_actions.obstacle)
         for widget in (self._obstacle, self._lock):
-            widget.setVisible(bool(self.deeds.obstacle))
+            widget.setVisible(bool(self.port_actions.obstacle))
 
     # How it is put together
 
     def _draw(self) -> None:
         self.model.set_palette(self.palette())
-        self.deeds.draw(self.palette())
+        self.port_actions.draw(self.palette())
 
     def _connect(self) -> None:
         session = self._session
@@ -291,8 +291,8 @@ class PortsPage(QWidget):
         self.table.columns_changed.connect(self._columns_rest.start)
         self._columns_rest.timeout.connect(self.columnsChanged)
         self.table.customContextMenuRequested.connect(self._open_menu)
-        self.deeds.settingWanted.connect(self.settingWanted)
-        self.deeds.unopened.connect(self._tell_unopened)
+        self.port_actions.settingWanted.connect(self.settingWanted)
+        self.port_actions.unopened.connect(self._tell_unopened)
         self._ignore_list.changed.connect(self._show_obstacle)
         self._ignore_list.done.connect(self._tell_done)
         self._ignore_list.failed.connect(self._tell_failed)
@@ -311,7 +311,7 @@ class PortsPage(QWidget):
         menu = QMenu(self.bar.columns)
         menu.aboutToShow.connect(lambda: self.table.fill_column_menu(menu))
         self.bar.columns.setMenu(menu)
-        self.table.addActions(self.deeds.all)
+        self.table.addActions(self.port_actions.all)
         self._panes = QSplitter(Qt.Orientation.Vertical, self)
         self._panes.setChildrenCollapsible(False)
         self._panes.addWidget(self.table)
@@ -337,7 +337,7 @@ class PortsPage(QWidget):
         """Buttons and details."""
         below = QWidget(self)
         buttons = FlowLayout()
-        for action in self.deeds.all:
+        for action in self.port_actions.all:
             buttons.addWidget(ActionButton(action, below))
         self._obstacle = Hint("", below)
         self._obstacle.setObjectName("ignore-obstacle")

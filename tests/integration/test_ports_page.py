@@ -104,10 +104,10 @@ def test_a_port_of_a_container_is_on_the_screen_at_once_and_can_be_ignored(
             if model.entry(place).row.machine_port == first
         ]
         screen.page.table.selectRow(keys[0])
-        screen.page.deeds.ignore.trigger()
+        screen.page.port_actions.ignore.trigger()
         screen.until(lambda: screen.cells(first) == ["Ignored"])
         assert refuses("tcp", "127.0.0.1", first)
         assert screen.page.details.reason == f"ignored by the setting machine:tcp:{first}"
-        screen.page.deeds.heed.trigger()
+        screen.page.port_actions.unignore.trigger()
         screen.until(lambda: screen.cells(first) == ["Active"])
         assert exchange("tcp", "127.0.0.1", first) == b"hello"

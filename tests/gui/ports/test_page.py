@@ -375,7 +375,7 @@ def test_without_a_browser_the_address_is_told(
 ) -> None:
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda _: False)
     pick(page, 8000)
-    page.deeds.browse.trigger()
+    page.port_actions.browse.trigger()
     assert page.banner.message == "No browser could be opened."
     assert page.banner.accessibleDescription().endswith("http://localhost:8000/")
 
@@ -412,13 +412,13 @@ def test_ignoring_stops_where_the_rule_is_the_users(
         session.refresh()
     pick(page, 7001)
     assert not button(page, "ignore").isVisible()
-    QTest.mouseClick(button(page, "heed"), Qt.MouseButton.LeftButton)
+    QTest.mouseClick(button(page, "unignore"), Qt.MouseButton.LeftButton)
     qtbot.waitUntil(page.banner.isVisible)
     assert served.backend._values["ignore"] == ["udp:1"]
     assert page.banner.message == "No longer ignored: tcp:7000-7010"
     pick(page, 5353)
-    assert not button(page, "heed").isEnabled()
-    assert "by itself" in button(page, "heed").accessibleDescription()
+    assert not button(page, "unignore").isEnabled()
+    assert "by itself" in button(page, "unignore").accessibleDescription()
 
 
 def test_a_locked_list_says_so_and_nothing_can_be_ignored(
@@ -438,7 +438,7 @@ def test_a_locked_list_says_so_and_nothing_can_be_ignored(
 def test_a_refused_change_is_told(qtbot: QtBot, served: ServedBackend, page: PortsPage) -> None:
     pick(page, 8443)
     served.backend.locked["ignore"] = "locked by the administrator"
-    page.deeds.ignore.trigger()
+    page.port_actions.ignore.trigger()
     qtbot.waitUntil(page.banner.isVisible)
     assert "locked by the administrator" in page.banner.message
 
@@ -460,11 +460,11 @@ def test_the_menu_of_a_row_has_every_action_and_opens_by_key(qtbot: QtBot, page:
     menu = page.table.findChild(QMenu, "ports-menu")
     assert isinstance(menu, QMenu)
     qtbot.waitUntil(menu.isVisible)
-    assert menu.actions() == list(page.deeds.all)
+    assert menu.actions() == list(page.port_actions.all)
     menu.close()
 
 
 def test_nothing_can_be_done_while_nothing_is_selected(page: PortsPage) -> None:
     page.table.clearSelection()
-    assert not any(action.isEnabled() for action in page.deeds.all)
+    assert not any(action.isEnabled() for action in page.port_actions.all)
     assert page.details.title == "No port is selected"
