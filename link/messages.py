@@ -7,8 +7,9 @@ else, so the rest of the code may trust a message. An unknown kind or a bad fiel
 What is known of a container is sent once in a generation, and again when it changes: in the
 message that first has a listener of it, or before. Listeners name it by id and runtime.
 
-    agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Condition, Beat
-    desktop → agent   UdpLimits, Resync, Stubs, Inquiry, Beat, Bye
+    agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Condition,
+                      TrialOpened, TrialResults, Beat
+    desktop → agent   UdpLimits, Resync, Stubs, Inquiry, Trial, TrialEnd, Beat, Bye
 
 Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
 gap in either makes the desktop ask for a new snapshot. Counterpart: `session.py` carries them.
@@ -42,6 +43,10 @@ __all__ = [
     "StubResult",
     "StubResults",
     "Stubs",
+    "Trial",
+    "TrialEnd",
+    "TrialOpened",
+    "TrialResults",
     "UdpLimits",
     "Wanted",
     "Watching",
@@ -202,6 +207,44 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A self-test: open an answerer (`link.one_byte`), and ask the desktop's on these ports.
+
+    They are reached as a stub's; 0 is not asked. Ends any trial before it.
+    """
+
+    number: int
+    tcp_port: int
+    udp_port: int
+
+
+@dataclass(frozen=True)
+class TrialOpened:
+    """The agent's answerer listens on these ports; or `problem` says why not."""
+
+    number: int
+    tcp_port: int
+    udp_port: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class TrialResults:
+    """What became of asking the desktop: "" for an answer, or why there was none; and how fast."""
+
+    number: int
+    tcp_problem: str
+    udp_problem: str
+    tcp_microseconds: int
+    udp_microseconds: int
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """The self-test is over: close what it opened."""
+
+
+@dataclass(frozen=True)
 class Bye:
     """The desktop ends the session for good: close the stubs and exit."""
 
@@ -219,6 +262,10 @@ Message = Union[
     UdpLimits,
     Inquiry,
     Condition,
+    Trial,
+    TrialOpened,
+    TrialResults,
+    TrialEnd,
     Bye,
 ]
 
@@ -424,6 +471,21 @@ def _condition(raw: dict[str, Any]) -> Condition:
     )
 
 
+def _trial_ports(raw: dict[str, Any]) -> tuple[int, int, int]:
+    number = _int(raw, "number", 1, MAX_NUMBER)
+    return number, _int(raw, "tcp_port", 0, 65535), _int(raw, "udp_port", 0, 65535)
+
+
+def _trial_results(raw: dict[str, Any]) -> TrialResults:
+    return TrialResults(
+        _int(raw, "number", 1, MAX_NUMBER),
+        _text(raw, "tcp_problem"),
+        _text(raw, "udp_problem"),
+        _int(raw, "tcp_microseconds", 0, MAX_NUMBER),
+        _int(raw, "udp_microseconds", 0, MAX_NUMBER),
+    )
+
+
 _KINDS: Final[dict[type, str]] = {
     Welcome: "welcome",
     Watching: "watching",
@@ -437,6 +499,10 @@ _KINDS: Final[dict[type, str]] = {
     UdpLimits: "udp_limits",
     Inquiry: "inquiry",
     Condition: "condition",
+    Trial: "trial",
+    TrialOpened: "trial_opened",
+    TrialResults: "trial_results",
+    TrialEnd: "trial_end",
     Bye: "bye",
 }
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
@@ -454,5 +520,9 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
     ),
     "inquiry": lambda raw: Inquiry(_int(raw, "number", 1, MAX_NUMBER)),
     "condition": _condition,
+    "trial": lambda raw: Trial(*_trial_ports(raw)),
+    "trial_opened": lambda raw: TrialOpened(*_trial_ports(raw), _text(raw, "problem")),
+    "trial_results": _trial_results,
+    "trial_end": lambda _raw: TrialEnd(),
     "bye": lambda _raw: Bye(),
 }

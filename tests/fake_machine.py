@@ -1,9 +1,10 @@
 """Machines in this very process: real links to them, agents that speak the protocol, no containers.
 
 Rules: what listens there is what a test says. A flow through a mirror is dialled to `server`, a
-port of this computer, whatever it asks for, since the port it asks for is the mirror's own here.
-Stubs are opened in word only. Counterparts: `desktop.machines.machine`; `daemon_world.py`, where
-a daemon attaches them.
+port of this computer, whatever it asks for, since the port it asks for is the mirror's own here;
+only self-tests, whose ports are no mirror's, go where they ask to. Stubs are opened in word only.
+
+Counterparts: `desktop.machines.machine`; `daemon_world.py`, where a daemon attaches them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from desktop.machines.machine import AgentHandle, Machine, Progress, WindowsCont
 from desktop.machines.process import Process
 from desktop.transports.memory import MemoryTransport
 from link.control import ControlConnection
+from link.datagrams.back import Back
+from link.datagrams.flow import UNWATCHED
+from link.datagrams.flows import Limits
+from link.datagrams.front import Front
+from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import Role
 from link.listener import Container, Listener
 from link.messages import (
@@ -31,18 +37,23 @@ from link.messages import (
     Message,
     Resync,
     Snapshot,
+    StubKey,
     StubResult,
     StubResults,
     Stubs,
+    Trial,
+    TrialEnd,
     Welcome,
 )
-from link.opening import OpenReader, answer
+from link.opening import Forwarder, OpenReader, answer
+from link.pool import StreamPool
 from link.relay.relay import Flow
 from link.relay.splice import SpliceRelay
 from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.door import Door
+from vmagent.trials import Trials
 
 __all__ = ["FakeMachine", "FakeRegistry"]
 
@@ -53,7 +64,7 @@ class FakeMachine(Machine):
     Attributes:
         problem: why it cannot be started; "" if it can.
         has_windows_containers: its engine has been told to run those.
-        is_deaf: its agent does not say how it is.
+        is_deaf: its agent does not say how it is, and takes no part in self-tests.
         server: the port of this computer that flows are dialled to; 0: none.
         agent: the one that runs, if any.
     """
@@ -179,7 +190,11 @@ class _Agent(Process):
         self._door = Door(secret, self._enter)
         self._relay = SpliceRelay()
         self._readers: set[OpenReader] = set()
-        self._parked: list[socket.socket] = []
+        self._pool = StreamPool(lambda: None, self._relay.readiness)
+        self._forwarder = Forwarder(self._pool, self._relay)
+        self._sockets = LinuxDatagramSockets()
+        self._backs: set[Back] = set()
+        self._trials = Trials(self._client_of_stub, self._front_of_stub)
         self._control: ControlConnection | None = None
         self._starts: set[asyncio.Task[None]] = set()
         self._sequence = 0
@@ -232,8 +247,12 @@ class _Agent(Process):
         self.cut()
         for reader in list(self._readers):
             reader.close()
-        for stream in (*self._parked, self._far):
-            stream.close()
+        self._trials.end()
+        self._pool.close()
+        for back in list(self._backs):
+            back.close()
+        self._sockets.close()
+        self._far.close()
         self.errors.feed_eof()
         self._ended.set()
 
@@ -243,7 +262,7 @@ class _Agent(Process):
             self._starts.add(start)
             start.add_done_callback(self._starts.discard)
         elif role is Role.PARKED:
-            self._parked.append(stream)
+            self._pool.put(Stream.of(stream))
         else:
             outbound = Stream.of(stream)
             outbound.home = self._await_opening
@@ -276,6 +295,10 @@ class _Agent(Process):
             self._snapshot()
         elif isinstance(message, Inquiry):
             self._say_condition(message.number)
+        elif isinstance(message, Trial) and not self._machine.is_deaf:
+            self._trials.begin(message, self._say)
+        elif isinstance(message, TrialEnd):
+            self._trials.end()
         elif isinstance(message, Bye):
             self.cut()
 
@@ -290,8 +313,32 @@ class _Agent(Process):
         readiness = self._relay.readiness
         self._readers.add(OpenReader(stream, self._opened, self._readers.discard, readiness))
 
-    def _opened(self, stream: socket.socket, _request: OpenRequest) -> None:
-        answer(self._relay, stream, "127.0.0.1", self._machine.server, _ignore)
+    def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
+        address, port, is_udp = request.address, request.port, request.protocol == "udp"
+        if is_udp:
+            limits, end = Limits(), self._backs.discard
+            back = Back(
+                self._sockets, stream, address, port, limits=limits, watch=UNWATCHED, on_end=end
+            )
+            self._backs.add(back)
+        else:
+            port = port if port in self._trials.ports else self._machine.server
+            answer(self._relay, stream, "127.0.0.1", port, _ignore)
+
+    def _client_of_stub(self, key: StubKey, client: socket.socket) -> None:
+        self._forwarder.forward(client, OpenRequest(key.address, key.port), _ignore, _ignore)
+
+    def _front_of_stub(self, key: StubKey, port: int) -> Front:
+        request = OpenRequest(key.address, key.port, "udp")
+        return Front(
+            self._sockets,
+            key.address,
+            port,
+            target=lambda: request,
+            pool=self._pool,
+            limits=Limits(),
+            watch=UNWATCHED,
+        )
 
 
 def _ignore(flow: Flow) -> None:

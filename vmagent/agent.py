@@ -42,6 +42,8 @@ from link.messages import (
     StubResult,
     StubResults,
     Stubs,
+    Trial,
+    TrialEnd,
     UdpLimits,
     Wanted,
     Watching,
@@ -63,6 +65,7 @@ from vmagent.door import Door
 from vmagent.engine import EngineWatcher
 from vmagent.last_words import LastWords
 from vmagent.told import Told
+from vmagent.trials import Trials
 from vmagent.watch.cgroups import CgroupTree
 from vmagent.watch.vantage import machines_root
 from vmagent.watch.watcher import Watcher
@@ -105,13 +108,16 @@ class Agent:
         self._stubs = self._redirect or OpenStubs(
             self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets)
         )
+        self._trials = Trials(
+            self._client_of_stub, lambda key, port: self._front_of_stub(key, self._sockets, port)
+        )
         self._door = Door(config.secret, self._stream)
         self._engine = EngineWatcher(
             config.engine_sockets, lambda: self._watcher.kick(), root=machines_root()
         )
         self._watcher = Watcher(
             on_change=self._last_words.changed,
-            own_inodes=lambda: self._stubs.inodes,
+            own_inodes=lambda: self._stubs.inodes | self._trials.inodes,
             engine=self._engine,
             may_use_ebpf=config.may_use_ebpf,
             on_others=self._redirect.others_came if self._redirect else lambda _others: None,
@@ -187,6 +193,7 @@ class Agent:
         self._stop_lease()
         self._last_words.close()
         self._door.close()
+        self._trials.end()
         self._stubs.end()
         for reader in list(self._readers):
             reader.close()
@@ -231,12 +238,13 @@ class Agent:
     def _back_ended(self, back: Back) -> None:
         self._backs.pop(back, None)
 
-    def _front_of_stub(self, key: StubKey, sockets: DatagramSockets) -> Front:
+    def _front_of_stub(self, key: StubKey, sockets: DatagramSockets, port: int = 0) -> Front:
+        """A stub of a port of the desktop, at that number unless `port` is another."""
         request = OpenRequest(key.address, key.port, "udp")
         return Front(
             sockets,
             key.address,
-            key.port,
+            port or key.port,
             target=lambda: request,
             pool=self._pool,
             limits=self._limits,
@@ -287,6 +295,7 @@ class Agent:
             return
         log.info("the link ended: %s", reason)
         self._session = None
+        self._trials.end()
         if session.said_bye:
             self.finish("the desktop said goodbye")
             return
@@ -299,6 +308,14 @@ class Agent:
         self._generation += 1
         for part in session.told.snapshot(self._generation, self._watcher.listeners.values()):
             session.connection.send(part)
+
+    def begin_trial(self, session: _Session, trial: Trial) -> None:
+        """Take part in a self-test of the desktop's."""
+        self._trials.begin(trial, session.connection.send)
+
+    def end_trial(self) -> None:
+        """It is over."""
+        self._trials.end()
 
     def condition(self, inquiry: Inquiry) -> Condition:
         """How this agent is."""
@@ -368,6 +385,10 @@ class _Session:
             self._agent.snapshot(self)
         elif isinstance(message, Inquiry):
             self.connection.send(self._agent.condition(message))
+        elif isinstance(message, Trial):
+            self._agent.begin_trial(self, message)
+        elif isinstance(message, TrialEnd):
+            self._agent.end_trial()
         elif isinstance(message, Bye):
             self.said_bye = True
             self.connection.close()

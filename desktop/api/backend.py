@@ -21,6 +21,7 @@ from desktop.api.types import (
     PortRow,
     SettingInfo,
     Status,
+    TrialInfo,
 )
 
 __all__ = ["Backend", "Progress"]
@@ -80,6 +81,13 @@ class Backend(Protocol):
 
     async def conditions(self) -> list[MachineCondition]:
         """How the agents of the connected machines are, the current one's first."""
+
+    async def self_test(self, machine: str | None) -> list[TrialInfo]:
+        """Send a byte through temporary mirrors of a connected machine, None: the current one.
+
+        By TCP and UDP, to a port there and, unless `reachHost` is off, to one here. Raises
+        NotRunningError if host networking is off, UsageError, MachineUnreachableError.
+        """
 
     async def current_machine(self) -> MachineInfo | None:
         """The machine in use, None if there is none; the other machines are not looked for."""

@@ -132,6 +132,7 @@ class Connection:
             "detach": (_Name, self._detach),
             "current_machine": (_Nothing, self._current_machine),
             "conditions": (_Nothing, self._conditions),
+            "self_test": (_MaybeMachine, self._self_test),
             "machines": (_Nothing, self._machines),
             "use": (_Name, self._use),
             "start": (_Name, self._start),
@@ -286,6 +287,9 @@ class Connection:
 
     async def _conditions(self, _id: int, _: _Nothing) -> object:
         return await self._timed("conditions", self._backend.conditions())
+
+    async def _self_test(self, _id: int, wanted: _MaybeMachine) -> object:
+        return await self._timed("self_test", self._backend.self_test(wanted.machine))
 
     async def _machines(self, _id: int, _: _Nothing) -> object:
         return await self._timed("machines", self._backend.machines())

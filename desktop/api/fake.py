@@ -32,11 +32,13 @@ from desktop.api.types import (
     PortRow,
     SettingInfo,
     Status,
+    TrialInfo,
     row_key,
     row_order,
 )
 from desktop.errors import (
     MachineUnreachableError,
+    NotRunningError,
     PermissionDeniedError,
     SamehostError,
     UsageError,
@@ -279,6 +281,21 @@ class FakeBackend:
             MachineCondition(name, capabilities=(1 << 41) - 1, files_limit=1 << 20, engines=engines)
             for name in (self.current, *self._beside())
             if self._find(name).link == "connected"
+        ]
+
+    async def self_test(self, machine: str | None) -> list[TrialInfo]:
+        """See `Backend.self_test`."""
+        if not self._values[SWITCH]:
+            raise NotRunningError("host networking is off", "turn it on: samehost enable")
+        name = machine or self.current
+        known = self.machine_states.get(name)
+        if known is None or known.link == "stopped":
+            raise UsageError(f"not attached: {name}", "see: samehost status")
+        origins = ("machine", "host") if self._values["reachHost"] else ("machine",)
+        return [
+            TrialInfo(origin, protocol, "", 0.001)
+            for origin in origins
+            for protocol in ("tcp", "udp")
         ]
 
     async def current_machine(self) -> MachineInfo | None:

@@ -70,6 +70,7 @@ REQUEST_SECONDS: Final[Mapping[str, float]] = {
     "check_setting": _QUICK,
     "current_machine": _QUICK,
     "conditions": _QUICK,
+    "self_test": _QUICK,
     "machines": _QUICK,
     "attach": _LONG,
     "attach_also": _LONG,

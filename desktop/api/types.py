@@ -23,6 +23,7 @@ __all__ = [
     "PortRow",
     "SettingInfo",
     "Status",
+    "TrialInfo",
     "row_key",
     "row_order",
 ]
@@ -73,6 +74,18 @@ class MachineCondition(msgspec.Struct, frozen=True):
     files_limit: int = 0
     files_open: int = 0
     engines: list[EngineInfo] = []
+
+
+class TrialInfo(msgspec.Struct, frozen=True):
+    """A byte that was sent through a temporary mirror: `problem` is why no answer came, or "".
+
+    `origin` is the side on which the asked one listened, as of a port.
+    """
+
+    origin: str
+    protocol: str
+    problem: str
+    seconds: float
 
 
 class PortCounts(msgspec.Struct, frozen=True):

@@ -13,11 +13,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from desktop.api.types import EngineInfo, MachineCondition, MachineInfo, MachineStatus
+from desktop.api.types import (
+    EngineInfo,
+    MachineCondition,
+    MachineInfo,
+    MachineStatus,
+    TrialInfo,
+)
 from desktop.daemon.attachment import Attachment
 from desktop.daemon.inquiries import ANSWER_SECONDS
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
+from desktop.errors import UsageError
 from desktop.machines.machine import Machine, Progress
 
 __all__ = ["Attachments"]
@@ -142,6 +149,13 @@ class Attachments:
         """How the agents of the machines are that are connected, all asked at once."""
         names = [name for name in self.names() if self._known[name].attachment.link is not None]
         return list(await asyncio.gather(*map(self._condition, names)))
+
+    async def self_test(self, name: str, *, both_ways: bool) -> list[TrialInfo]:
+        """See `Backend.self_test`."""
+        if name not in self.names():
+            attached = ", ".join(self.names()) or "no machine"
+            raise UsageError(f"not attached: {name}", f"attached: {attached}")
+        return await self._known[name].ports.self_test(both_ways=both_ways)
 
     async def _condition(self, name: str) -> MachineCondition:
         try:

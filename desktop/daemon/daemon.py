@@ -30,6 +30,7 @@ from desktop.api.types import (
     PortRow,
     SettingInfo,
     Status,
+    TrialInfo,
 )
 from desktop.daemon.attachments import Attachments
 from desktop.daemon.machine_list import machine_list
@@ -192,6 +193,15 @@ class Daemon:
         current = self._attachments.current
         found = await self._attachments.conditions()
         return sorted(found, key=lambda each: each.name != current)
+
+    async def self_test(self, machine: str | None) -> list[TrialInfo]:
+        """See `Backend.self_test`."""
+        switch = self._store.switch
+        if not switch.enabled:
+            why = f": {switch.reason}" if switch.reason else ""
+            raise NotRunningError(f"host networking is off{why}", "turn it on: samehost enable")
+        name = machine or self._attachments.current or self._default()
+        return await self._attachments.self_test(name, both_ways=self._store.settings.reach_host)
 
     async def current_machine(self) -> MachineInfo | None:
         """See `Backend.current_machine`."""

@@ -20,11 +20,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from desktop.api.types import TrialInfo
 from desktop.daemon.host_mirrors import HostMirrors
 from desktop.daemon.inquiries import Inquiries, Told
 from desktop.daemon.link import AgentLink
 from desktop.daemon.traffic import Traffic
+from desktop.daemon.trials import Trials
 from desktop.daemon.udp_servers import UdpServers
+from desktop.errors import MachineUnreachableError
 from desktop.mirror.failures import explain
 from desktop.mirror.inventory import Inventory
 from desktop.mirror.model import Binding, Failure, Origin, Target
@@ -43,6 +46,8 @@ from link.messages import (
     StubResult,
     StubResults,
     Stubs,
+    TrialOpened,
+    TrialResults,
     UdpLimits,
     Watching,
     Welcome,
@@ -112,6 +117,7 @@ class MachinePorts:
             self._target_of,
         )
         self._udp_servers = UdpServers(common.sockets, common.limits, common.traffic)
+        self._trials = Trials(name, self.mirrors, common.traffic, self._udp_servers.close)
         self._inquiries = Inquiries()
         self._inventory = Inventory()
         self._listeners: dict[int, Listener] | None = None
@@ -136,6 +142,7 @@ class MachinePorts:
         log.info("mirrors of %s are paused: %s", self.name, reason)
         self._link = None
         self.welcome = None
+        self._trials.link_down(reason)
         self._inventory = Inventory()
         self._udp_servers.close_all()
         self._actions = deque(a for a in self._actions if a.binding.origin is Origin.MACHINE)
@@ -156,6 +163,8 @@ class MachinePorts:
             for result in message.results:
                 self._stub_result(result)
             self._common.schedule()
+        elif isinstance(message, (TrialOpened, TrialResults)):
+            self._trials.told(message)
         elif isinstance(message, Condition):
             self._inquiries.answered(message)
 
@@ -179,6 +188,14 @@ class MachinePorts:
         """How the agent is; None without a link. Raises TimeoutError."""
         link = self._link
         return None if link is None else await self._inquiries.ask(link.send)
+
+    async def self_test(self, *, both_ways: bool) -> list[TrialInfo]:
+        """See `Backend.self_test`."""
+        if self._link is None:
+            raise MachineUnreachableError(
+                f"{self.name} is not connected", "see: samehost doctor machine"
+            )
+        return await self._trials.run(self._link.send, both_ways=both_ways)
 
     # What the owner says.
 
@@ -250,7 +267,15 @@ class MachinePorts:
             log.warning("a change of %s's listeners was missed; asking for all", self.name)
             self._link.send(Resync())
 
+    @property
+    def inodes(self) -> frozenset[int]:
+        """Socket inodes of ours here, so that they are not mirrored back."""
+        return self.mirrors.inodes | self._trials.inodes
+
     def _target_of(self, binding: Binding) -> Target | None:
+        target = self._trials.target_of(binding)
+        if target is not None:
+            return target
         wish = self._reconciler.wish_for(binding)
         return None if wish is None else wish.target
 

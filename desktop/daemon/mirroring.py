@@ -167,7 +167,7 @@ class Mirroring:
 
     def _own_inodes(self) -> frozenset[int]:
         """Socket inodes of the mirrors here, so that they are not mirrored back, or elsewhere."""
-        return frozenset().union(*(ports.mirrors.inodes for ports in self._machines.values()))
+        return frozenset().union(*(ports.inodes for ports in self._machines.values()))
 
     def _replan(self) -> None:
         for ports in self._machines.values():

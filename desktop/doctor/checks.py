@@ -22,6 +22,8 @@ __all__ = ["CHECKS", "Check", "chosen"]
 USUAL_SECONDS: Final = 10.0
 MACHINE_SECONDS: Final = 60.0
 """A log-in over a slow network, and an agent that starts there."""
+SELF_TEST_SECONDS: Final = 30.0
+"""Several machines, each of which may take its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("engine", "the container engine answers", "engine", MACHINE_SECONDS),
     Check("clock", "the clocks of this computer and the machine agree", "agent"),
     Check("ports", "no port is in conflict or denied", "ports"),
+    Check("self-test", "a byte passes each way by TCP and UDP", "self_test", SELF_TEST_SECONDS),
     Check("forwarders", "no other program forwards the machine's ports", "ports"),
 )
 

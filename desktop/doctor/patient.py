@@ -141,10 +141,12 @@ class Patient:
         """The machines in use, or that would be. Raises SamehostError if none can be told."""
         return await self._machines.get()
 
-    async def ask(self, method: str, **parameters: object) -> Any:
-        """The daemon's answer. Raises SamehostError."""
+    async def ask(
+        self, method: str, seconds: float = ANSWER_SECONDS, /, **parameters: object
+    ) -> Any:
+        """The daemon's answer, which may take so long. Raises SamehostError."""
         path = self.paths.api_socket
-        return await in_thread(lambda: _ask(path, method, parameters))
+        return await in_thread(lambda: _ask(path, seconds, method, parameters))
 
     async def listeners(self) -> list[Listener]:
         """What this computer listens on, as far as this user may see. Raises SamehostError."""
@@ -220,6 +222,6 @@ def _listener_of(path: Path) -> int:
             return 0
 
 
-def _ask(path: Path, method: str, parameters: dict[str, object]) -> Any:
-    with ApiClient.connect(path, ANSWER_SECONDS) as client:
+def _ask(path: Path, seconds: float, method: str, parameters: dict[str, object]) -> Any:
+    with ApiClient.connect(path, seconds) as client:
         return client.call(method, parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desktop.errors import MachineUnreachableError, SamehostError, UsageError
+from desktop.errors import MachineUnreachableError, NotRunningError, SamehostError, UsageError
 from tests.contract.api_worlds import Kind, World, kinds, tell
 from tests.daemon_world import say_nothing
 
@@ -260,5 +260,49 @@ def test_a_connected_machine_has_a_python_and_no_problem(kind: Kind) -> None:
         machine = world.backend.status().machine
         assert machine.python
         assert machine.problem == ""
+
+    tell(kind, story)
+
+
+EACH_WAY = [(origin, protocol, "") for origin in ("machine", "host") for protocol in ("tcp", "udp")]
+
+
+def test_a_self_test_sends_a_byte_each_way_and_leaves_nothing(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await with_another(world)
+        before = world.backend.ports()
+        for machine in (None, "sandbox-b", "sandbox"):
+            trials = await world.backend.self_test(machine)
+            assert [(each.origin, each.protocol, each.problem) for each in trials] == EACH_WAY
+            assert all(0 < each.seconds < 10 for each in trials)
+        assert world.backend.ports() == before
+        assert world.backend.status().flows.udp == 0
+
+    tell(kind, story)
+
+
+def test_a_self_test_asks_nothing_of_this_computer_where_containers_may_not(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.set_setting("reachHost", False)
+        trials = await world.backend.self_test(None)
+        assert [(each.origin, each.protocol, each.problem) for each in trials] == EACH_WAY[:2]
+
+    tell(kind, story)
+
+
+def test_a_self_test_is_refused_while_host_networking_is_off(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        await world.backend.set_enabled(False)
+        with pytest.raises(NotRunningError, match="host networking is off"):
+            await world.backend.self_test(None)
+
+    tell(kind, story)
+
+
+def test_a_self_test_of_a_machine_that_is_not_attached_is_a_usage_error(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        for name in ("sandbox-b", "no such/one"):
+            with pytest.raises(UsageError, match=f"not attached: {name}"):
+                await world.backend.self_test(name)
 
     tell(kind, story)

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from desktop.doctor.checks import CHECKS
+from link.processes import find_processes
+from link.sockdiag import SockDiag
 from tests.integration.samehost import Samehost, free_port, running_samehost, until
 from tests.integration.servers import GREETER
 
@@ -90,6 +92,28 @@ def test_an_agent_that_is_kept_away_is_found(samehost: Samehost) -> None:
     assert "samehost machine doctor sandbox" in found["machine"]["remedy"]
     assert found["watcher"]["state"] == "skipped"
     until(lambda: state(samehost) == "connected", "another agent", 30)
+
+
+def listening(*processes: int) -> set[str]:
+    """What these processes listen on by TCP or UDP, as sockets' names."""
+    with contextlib.closing(SockDiag()) as diag:
+        here = {record.inode for record in diag.listeners()}
+    owners = find_processes(here)
+    return {f"{inode}" for inode, owner in owners.items() if owner.pid in processes}
+
+
+def test_the_self_test_leaves_no_listener_and_no_row(samehost: Samehost) -> None:
+    before = samehost.ports(), listening(samehost.daemon()), files_of(samehost.daemon())
+    for _ in range(3):
+        code, found = doctor(samehost, "self-test")
+        assert (code, found["self-test"]["state"]) == (0, "ok")
+    after = samehost.ports(), listening(samehost.daemon())
+    assert after == before[:2]
+    until(lambda: files_of(samehost.daemon()) <= before[2], "files as before")
+
+
+def files_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def engine_of(samehost: Samehost) -> int:

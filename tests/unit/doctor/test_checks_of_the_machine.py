@@ -216,7 +216,7 @@ class OneEngine(Words):
         self.told = [condition(engines=engines(docker=""))]
         self.docker_host = docker_host
 
-    async def ask(self, method: str, **_parameters: object) -> Any:
+    async def ask(self, method: str, _seconds: float = 0, /, **_parameters: object) -> Any:
         return {"current_machine": {"docker_host": self.docker_host}}[method]
 
 

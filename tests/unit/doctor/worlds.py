@@ -113,7 +113,7 @@ class Words(Patient):
         """See `Patient`."""
         return self.holders
 
-    async def ask(self, method: str, **_parameters: object) -> Any:
+    async def ask(self, method: str, _seconds: float = 0, /, **_parameters: object) -> Any:
         """See `Patient`."""
         return {"current_machine": None}[method]
 

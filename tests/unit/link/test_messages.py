@@ -28,6 +28,10 @@ from link.messages import (
     StubResult,
     StubResults,
     Stubs,
+    Trial,
+    TrialEnd,
+    TrialOpened,
+    TrialResults,
     Wanted,
     Watching,
     Welcome,
@@ -63,6 +67,10 @@ EVERY: list[Message] = [
     Watching("eBPF; detached and healed once"),
     Inquiry(7),
     Condition(7, 1_700_000_000_000, 0, 2**41 - 1, 2**20, 40, (EngineState("/run/x", "asleep"),)),
+    Trial(1, 0, 65535),
+    TrialOpened(1, 4000, 4001, ""),
+    TrialResults(1, "", "no answer within 3 s", 1500, 0),
+    TrialEnd(),
 ]
 
 
@@ -89,6 +97,10 @@ def broken(message: Message, path: list[Any], value: Any) -> dict[str, Any]:
         (EVERY[11], ["engines"], [{"socket": "/run/x", "trouble": ""}] * 17),
         (EVERY[11], ["engines", 0, "trouble"], None),
         (EVERY[0], ["kernel"], None),
+        (EVERY[12], ["tcp_port"], 65536),
+        (EVERY[13], ["udp_port"], -1),
+        (EVERY[13], ["problem"], "x" * 300),
+        (EVERY[14], ["udp_microseconds"], 0.5),
         (EVERY[1], ["generation"], 0),
         (EVERY[1], ["generation"], True),
         (EVERY[1], ["first"], 1),
