@@ -8,7 +8,7 @@ What is known of a container is sent once in a generation, and again when it cha
 message that first has a listener of it, or before. Listeners name it by id and runtime.
 
     agent → desktop   Welcome, Snapshot…, Delta…, Watching, StubResults, Wanted, Condition,
-                      TrialOpened, TrialResults, Beat
+                      TrialOpened, TrialResults, Counts, Beat
     desktop → agent   UdpLimits, Resync, Stubs, Inquiry, Trial, TrialEnd, Beat, Bye
 
 Truth is a snapshot with a generation number, then deltas numbered from 1 in that generation; a
@@ -27,12 +27,14 @@ from link.wire import WireError
 
 __all__ = [
     "MAX_CONTAINERS",
+    "MAX_COUNTS",
     "MAX_ENGINES",
     "MAX_LISTENERS",
     "MAX_TEXT",
     "Beat",
     "Bye",
     "Condition",
+    "Counts",
     "Delta",
     "EngineState",
     "Inquiry",
@@ -64,6 +66,7 @@ MAX_TEXT: Final = 256
 """Characters of a name or reason."""
 MAX_WANTED: Final = 4096
 MAX_ENGINES: Final = 16
+MAX_COUNTS: Final = 64
 MAX_NUMBER: Final = 2**63
 MAX_IDLE_SECONDS: Final = 86_400
 MAX_UDP_FLOWS: Final = 65_536
@@ -207,6 +210,13 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What the agent has counted since its start, by name."""
+
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Trial:
     """A self-test: open an answerer (`link.one_byte`), and ask the desktop's on these ports.
 
@@ -262,6 +272,7 @@ Message = Union[
     UdpLimits,
     Inquiry,
     Condition,
+    Counts,
     Trial,
     TrialOpened,
     TrialResults,
@@ -471,6 +482,13 @@ def _condition(raw: dict[str, Any]) -> Condition:
     )
 
 
+def _counts(raw: dict[str, Any]) -> Counts:
+    counts = _object(raw, "counts")
+    if len(counts) > MAX_COUNTS or any(len(name) > MAX_TEXT for name in counts):
+        raise WireError(f"counts are more than {MAX_COUNTS}, or their names too long")
+    return Counts({name: _int(counts, name, 0, MAX_NUMBER) for name in counts})
+
+
 def _trial_ports(raw: dict[str, Any]) -> tuple[int, int, int]:
     number = _int(raw, "number", 1, MAX_NUMBER)
     return number, _int(raw, "tcp_port", 0, 65535), _int(raw, "udp_port", 0, 65535)
@@ -499,6 +517,7 @@ _KINDS: Final[dict[type, str]] = {
     UdpLimits: "udp_limits",
     Inquiry: "inquiry",
     Condition: "condition",
+    Counts: "counts",
     Trial: "trial",
     TrialOpened: "trial_opened",
     TrialResults: "trial_results",
@@ -520,6 +539,7 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
     ),
     "inquiry": lambda raw: Inquiry(_int(raw, "number", 1, MAX_NUMBER)),
     "condition": _condition,
+    "counts": _counts,
     "trial": lambda raw: Trial(*_trial_ports(raw)),
     "trial_opened": lambda raw: TrialOpened(*_trial_ports(raw), _text(raw, "problem")),
     "trial_results": _trial_results,

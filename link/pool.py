@@ -43,6 +43,8 @@ class StreamPool:
         readiness: what watches the streams; that of the relay whose flows they carry.
 
     Attributes:
+        refused: takers sent away at once, since too many waited.
+        expired: takers that waited in vain.
         enough: idle streams with which nobody need be told; none unless the owner says so.
         most_idle: streams that came back which are kept.
     """
@@ -55,6 +57,8 @@ class StreamPool:
         self._waiting: deque[tuple[float, Taker]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._home = self._new_home()
+        self.refused = 0
+        self.expired = 0
         self.enough = 0
         self.most_idle = MAX_IDLE
 
@@ -91,6 +95,7 @@ class StreamPool:
     def wait(self, taker: Taker) -> None:
         """Hand the next stream to `taker`, as `draw` does; None if none comes in time."""
         if len(self._waiting) >= MAX_WAITING:
+            self.refused += 1
             taker(None)
         else:
             self._waiting.append((self._loop.time() + WAIT_SECONDS, taker))
@@ -156,6 +161,7 @@ class StreamPool:
         self._timer = None
         now = self._loop.time()
         while self._waiting and self._waiting[0][0] <= now:
+            self.expired += 1
             self._waiting.popleft()[1](None)
         if self._waiting:
             self._timer = self._loop.call_at(self._waiting[0][0], self._expire)

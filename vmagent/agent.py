@@ -17,10 +17,11 @@ import contextlib
 import logging
 import platform
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from link.acceptor import shortages
 from link.control import ControlConnection
 from link.datagrams.back import Back
 from link.datagrams.flow import UNWATCHED
@@ -50,6 +51,7 @@ from link.messages import (
     Welcome,
     in_parts,
 )
+from link.messages import Counts as CountsMessage
 from link.opening import Forwarder, OpenReader, answer
 from link.pool import StreamPool
 from link.relay.relay import Flow
@@ -59,6 +61,7 @@ from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.condition import condition
+from vmagent.counts import Counts
 from vmagent.desktop_ports.redirect import Redirect
 from vmagent.desktop_ports.stubs import Stubs as OpenStubs
 from vmagent.door import Door
@@ -123,12 +126,27 @@ class Agent:
             on_others=self._redirect.others_came if self._redirect else lambda _others: None,
             on_scan=self._scanned,
         )
+        self._flows_failed = 0
+        self._counts = Counts(self._sources())
         self._readers: set[OpenReader] = set()
         self._session: _Session | None = None
         self._generation = 0
         self._finished = asyncio.Event()
         self._lease: asyncio.TimerHandle | None = None
         self._orphan = self._loop.call_later(ORPHAN_SECONDS, self.finish, "no desktop came")
+
+    def _sources(self) -> dict[str, Callable[[], int]]:
+        """What is counted, under the names of `desktop.api.counters` but for "agent_"."""
+        return {
+            "strangers_refused": lambda: self._door.refused,
+            "clients_refused": lambda: self._pool.refused,
+            "clients_timed_out": lambda: self._pool.expired,
+            "connections_refused_files": lambda: shortages.refused,
+            "accepts_paused": lambda: shortages.pauses,
+            "flows_failed": lambda: self._flows_failed,
+            "events_lost": lambda: self._watcher.events_lost,
+            "programs_reattached": lambda: self._watcher.healed,
+        }
 
     def _open_redirect(self, may_use_ebpf: bool) -> Redirect | None:
         """The better way to the desktop's ports, where it can be had."""
@@ -233,7 +251,8 @@ class Agent:
             )
             self._backs[back] = request.port
         else:
-            answer(self._relay, stream, request.address, request.port, _ignore)
+            flow = answer(self._relay, stream, request.address, request.port, _ignore)
+            self._flows_failed += flow is None
 
     def _back_ended(self, back: Back) -> None:
         self._backs.pop(back, None)
@@ -261,6 +280,7 @@ class Agent:
     def _scanned(self) -> None:
         if self._session is not None:
             self._session.describe(self.description)
+            self._session.count(self._counts.news())
 
     def _tell(self, added: Sequence[Listener], removed: Sequence[int]) -> None:
         if self._session is not None:
@@ -277,6 +297,7 @@ class Agent:
         self._stop_lease()
         self._stubs.close_all()
         session.described = self.description
+        self._counts.forget()
         session.connection.send(
             Welcome(
                 VERSION,
@@ -370,6 +391,11 @@ class _Session:
         if how != self.described:
             self.described = how
             self.connection.send(Watching(how))
+
+    def count(self, counts: dict[str, int] | None) -> None:
+        """Tell what was counted, if there is news of it."""
+        if counts is not None:
+            self.connection.send(CountsMessage(counts))
 
     def say_results(self, results: tuple[StubResult, ...]) -> None:
         """Tell what became of stubs, in parts if there are many."""

@@ -10,6 +10,7 @@ goes to the log. Asynchronous methods may be cancelled (the client went away, or
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from desktop.api.subscription import Subscription
@@ -24,14 +25,34 @@ from desktop.api.types import (
     TrialInfo,
 )
 
-__all__ = ["Backend", "Progress"]
+__all__ = ["Backend", "ClientCounts", "Progress"]
+
+
+@dataclass(slots=True)
+class ClientCounts:
+    """What became of clients of the control API.
+
+    Attributes:
+        refused: not served: another user's, or too many.
+        dropped: they did not read what they were sent.
+    """
+
+    refused: int = 0
+    dropped: int = 0
+
 
 Progress = Callable[[str], None]
 """Called with one short line for a person; never blocks or raises."""
 
 
 class Backend(Protocol):
-    """The daemon, as its clients see it."""
+    """The daemon, as its clients see it.
+
+    Attributes:
+        clients: counted by the server, and told in `status().counters`.
+    """
+
+    clients: ClientCounts
 
     def status(self) -> Status:
         """What `samehost status` shows."""

@@ -19,6 +19,7 @@ import msgspec
 from desktop.api.asking import Asker
 from desktop.api.backend import Backend, Progress
 from desktop.api.messages import MAX_LINE, PART_BYTES, REQUEST_SECONDS, error_to_wire, hello
+from desktop.api.metrics import render
 from desktop.api.types import PortDelta
 from desktop.errors import SamehostError, UsageError, VersionMismatchError
 from link.version import PROTOCOL, VERSION
@@ -122,6 +123,7 @@ class Connection:
         self._methods: dict[str, tuple[type, Handler]] = {
             "status": (_Nothing, self._status),
             "ports": (_Rows, self._ports),
+            "metrics": (_Nothing, self._metrics),
             "subscribe": (_Rows, self._subscribe),
             "set_enabled": (_Enabled, self._set_enabled),
             "settings": (_Nothing, self._settings),
@@ -159,6 +161,7 @@ class Connection:
 
     async def refuse(self, error: SamehostError) -> None:
         """Tell the client why it is not served, and hang up."""
+        self._backend.clients.refused += 1
         with contextlib.suppress(_HangUpError, ConnectionError):
             await self._send({"error": error_to_wire(error)})
         await self._hang_up()
@@ -238,6 +241,9 @@ class Connection:
 
     async def _status(self, _id: int, _: _Nothing) -> object:
         return self._backend.status()
+
+    async def _metrics(self, _id: int, _: _Nothing) -> object:
+        return render(self._backend.status())
 
     async def _ports(self, request_id: int, wanted: _Rows) -> object:
         revision, lists = self._table(wide=wanted.wide)
@@ -354,6 +360,7 @@ class Connection:
             async with asyncio.timeout(self._limits.slow_client_seconds):
                 await self._writer.drain()
         except TimeoutError as error:
+            self._backend.clients.dropped += 1
             self._writer.transport.abort()
             raise _HangUpError from error
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from desktop.api.backend import Progress
+from desktop.api.backend import ClientCounts, Progress
+from desktop.api.counters import all_counters, machine_counters
 from desktop.api.subscription import PortFeed, Subscription
 from desktop.api.types import (
     ByteCounts,
@@ -128,6 +129,7 @@ class FakeBackend:
         self._revision = 1
         self._started = time.monotonic()
         self.feed = PortFeed()
+        self.clients = ClientCounts()
         self.gate = asyncio.Event()
         self.gate.set()
         self.sight = asyncio.Event()
@@ -169,7 +171,19 @@ class FakeBackend:
             bytes=ByteCounts(),
             uptime_s=time.monotonic() - self._started,
             machines=machines,
+            counters=self._counters(),
         )
+
+    def _counters(self) -> dict[str, int]:
+        counted = {
+            "api_clients_refused": self.clients.refused,
+            "api_clients_dropped": self.clients.dropped,
+            "api_subscribers_dropped": self.feed.dropped,
+        }
+        return all_counters(counted, map(self._machine_counters, self.machine_states))
+
+    def _machine_counters(self, name: str) -> dict[str, int]:
+        return machine_counters({"agents_started": self.calls.count(f"start {name}")})
 
     def _machine_status(self, name: str) -> MachineStatus:
         machine = self._find(name)
@@ -181,6 +195,7 @@ class FakeBackend:
             docker_host=machine.docker_host if is_connected else "",
             python="3.11",
             connected_s=time.monotonic() - machine.linked_at if is_connected else 0.0,
+            counters=self._machine_counters(name),
         )
 
     def _beside(self) -> list[str]:

@@ -62,6 +62,7 @@ _LONG: Final = 600.0
 
 REQUEST_SECONDS: Final[Mapping[str, float]] = {
     "status": _QUICK,
+    "metrics": _QUICK,
     "ports": _QUICK,
     "subscribe": _QUICK,
     "set_enabled": _QUICK,

@@ -64,10 +64,15 @@ class Subscription:
 
 
 class PortFeed:
-    """Where changes are published. Counts from the moment of `subscribe()`."""
+    """Where changes are published. Counts from the moment of `subscribe()`.
+
+    Attributes:
+        dropped: subscribers that were too slow.
+    """
 
     def __init__(self, limit: int = QUEUE_LIMIT) -> None:
         self._limit = limit
+        self.dropped = 0
         self._subscriptions: set[Subscription] = set()
 
     def subscribe(self) -> Subscription:
@@ -84,6 +89,7 @@ class PortFeed:
         """Hand a change to all subscribers; drop the slow ones."""
         slow = [each for each in self._subscriptions if not each.offer(delta)]
         self._subscriptions.difference_update(slow)
+        self.dropped += len(slow)
 
     def close(self) -> None:
         """End all iterations."""

@@ -35,6 +35,7 @@ class MachineStatus(msgspec.Struct, frozen=True):
     `transport_limits` is what a person should know of the transport, "" for nothing; `python` is
     the agent's; `problem` says why it is not connected. `docker_host` is its engine's address as
     long as it is connected, `connected_s` the seconds since its link is up, 0 if it is not.
+    `counters` are those of `counters.MACHINE_COUNTERS`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class MachineStatus(msgspec.Struct, frozen=True):
     problem: str = ""
     docker_host: str = ""
     connected_s: float = 0.0
+    counters: dict[str, int] = {}
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -114,7 +116,10 @@ class ByteCounts(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`samehost status --json`. `machines` begins with `machine`, the current one."""
+    """`samehost status --json`. `machines` begins with `machine`, the current one.
+
+    `counters` are those of `counters.COUNTERS`, and the machines' together.
+    """
 
     version: str
     protocol: int
@@ -127,6 +132,7 @@ class Status(msgspec.Struct, frozen=True):
     bytes: ByteCounts
     uptime_s: float
     machines: list[MachineStatus]
+    counters: dict[str, int] = {}
 
 
 class ContainerRef(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from desktop.api.client import ApiClient
+from desktop.api.counters import all_counters, machine_counters
 from desktop.cli.daemon import connect_if_running, hint_if_off, report_findings
 from desktop.cli.output import clean, mapping_lines, paint, print_json, size, warn
 from desktop.errors import ExitCode
@@ -18,12 +20,16 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `main.VerbModule`."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--prometheus", action="store_true", help="as metrics in Prometheus' format")
 
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     client = connect_if_running(paths)
+    if arguments.prometheus:
+        return _metrics(client)
     if client is None:
         store = SettingsStore(paths)
         report_findings(store)
@@ -42,6 +48,18 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
 
 
+def _metrics(client: ApiClient | None) -> int:
+    """The daemon's own text; without one, that there is none."""
+    if client is None:
+        from desktop.api.metrics import render_down
+
+        print(render_down(), end="")
+        return ExitCode.NOT_RUNNING
+    with client:
+        print(client.call("metrics"), end="")
+    return ExitCode.DONE
+
+
 def _offline(store: SettingsStore) -> dict[str, Any]:
     """What there is to say without a daemon, in the same form (`desktop.api.types.Status`)."""
     machine = {
@@ -57,6 +75,7 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "problem": "",
         "docker_host": "",
         "connected_s": 0.0,
+        "counters": machine_counters({}),
     }
     return {
         "version": VERSION,
@@ -70,6 +89,7 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "bytes": {"in": 0, "out": 0},
         "uptime_s": 0.0,
         "machines": [machine],
+        "counters": all_counters({}, ()),
     }
 
 

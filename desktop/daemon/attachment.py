@@ -61,6 +61,7 @@ class Attachment:
         machine: the machine, None at first.
         state: stopped, starting, connecting, connected, reconnecting or failed (DESIGN 8).
         problem: why it is not connected, for a person.
+        agents_started, links_lost, failed: so far; `failed` are tries to link or to start an agent.
     """
 
     def __init__(self, pool: StreamPool, events: AttachmentEvents) -> None:
@@ -71,6 +72,10 @@ class Attachment:
         self.transport_limits = ""
         self.link: AgentLink | None = None
         self._linked_at = 0.0
+        self.agents_started = 0
+        self.links_lost = 0
+        self.failed = 0
+        self._retried = 0
         self._pool = pool
         self._events = events
         self._supervisor: asyncio.Task[None] | None = None
@@ -104,6 +109,11 @@ class Attachment:
         if self.state != "connected":
             return 0.0
         return round(asyncio.get_running_loop().time() - self._linked_at, 3)
+
+    @property
+    def streams_retried(self) -> int:
+        """Streams that could not be opened and were tried again, of all links."""
+        return self._retried + (self.link.retried if self.link else 0)
 
     async def detach(self) -> None:
         """End the link, the agent and their supervision; the machine itself runs on."""
@@ -182,6 +192,7 @@ class Attachment:
                 if error.is_lasting and not self._connected.is_set():
                     raise
                 log.warning("%s: %s", machine.name, error.message)
+                self.failed += 1
                 self._set("reconnecting", error.message)
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, BACKOFF_SECONDS[1])
@@ -191,6 +202,7 @@ class Attachment:
         """A running agent, ended on leaving."""
         secret = os.urandom(SECRET_SIZE)
         handle = await machine.start_agent(secret)
+        self.agents_started += 1
         self._events.reached_by(machine.own_ports)
         self.transport_name = handle.transport.name
         self.transport_limits = handle.transport.limits
@@ -214,6 +226,7 @@ class Attachment:
                 await self._serve_link(link)
                 give_up = loop.time() + REATTACH_SECONDS
             except (TransportError, HandshakeError) as error:
+                self.failed += 1
                 self._set("reconnecting" if self._connected.is_set() else "connecting", str(error))
             await asyncio.sleep(BACKOFF_SECONDS[0] * random.uniform(0.5, 1))
 
@@ -234,6 +247,8 @@ class Attachment:
             raise
         finally:
             self.link = None
+            self.links_lost += 1
+            self._retried += link.retried
             self._set("reconnecting", reason)
             self._events.link_down(reason)
 

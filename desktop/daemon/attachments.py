@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from desktop.api.counters import machine_counters
 from desktop.api.types import (
     EngineInfo,
     MachineCondition,
@@ -126,7 +127,8 @@ class Attachments:
     def _status(self, name: str) -> MachineStatus:
         known = self._known.get(name)
         if known is None:
-            return MachineStatus(name, "", "stopped", "", "", "", "")
+            nothing = machine_counters({})
+            return MachineStatus(name, "", "stopped", "", "", "", "", counters=nothing)
         attachment, welcome = known.attachment, known.ports.welcome
         is_connected = attachment.state == "connected"
         host = attachment.machine.docker_host() if attachment.machine and is_connected else ""
@@ -143,7 +145,12 @@ class Attachments:
             problem="" if is_connected else attachment.problem,
             docker_host=host,
             connected_s=attachment.connected_s,
+            counters=_counters(known),
         )
+
+    def counters(self) -> list[dict[str, int]]:
+        """What was counted of each machine that is attached, or was."""
+        return [_counters(known) for known in self._known.values()]
 
     async def conditions(self) -> list[MachineCondition]:
         """How the agents of the machines are that are connected, all asked at once."""
@@ -176,3 +183,16 @@ class Attachments:
             files_open=condition.files_open,
             engines=[EngineInfo(each.socket, each.trouble) for each in condition.engines],
         )
+
+
+def _counters(known: _Known) -> dict[str, int]:
+    attachment = known.attachment
+    return machine_counters(
+        {
+            "agents_started": attachment.agents_started,
+            "links_lost": attachment.links_lost,
+            "link_attempts_failed": attachment.failed,
+            "streams_retried": attachment.streams_retried,
+            **known.ports.counters(),
+        }
+    )

@@ -18,7 +18,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from desktop.api.backend import Progress
+from desktop.api.backend import ClientCounts, Progress
+from desktop.api.counters import all_counters
 from desktop.api.subscription import Subscription
 from desktop.api.types import (
     ByteCounts,
@@ -78,6 +79,7 @@ class Daemon:
         self._mirroring = Mirroring(relay, sockets, source, self._rows_changed)
         self._table = PortTable(self._mirroring.traffic, time.time() - loop.time())
         self._attachments = Attachments(self._mirroring)
+        self.clients = ClientCounts()
         self._choosing = asyncio.Lock()
         self._is_ending = False
         self._apply()
@@ -118,7 +120,17 @@ class Daemon:
             bytes=ByteCounts(total.bytes_in, total.bytes_out),
             uptime_s=round(asyncio.get_running_loop().time() - self._started, 3),
             machines=machines,
+            counters=self._counters(),
         )
+
+    def _counters(self) -> dict[str, int]:
+        counted = {
+            **self._mirroring.counters(),
+            "api_clients_refused": self.clients.refused,
+            "api_clients_dropped": self.clients.dropped,
+            "api_subscribers_dropped": self._table.feed.dropped,
+        }
+        return all_counters(counted, self._attachments.counters())
 
     def ports(self) -> tuple[int, list[PortRow]]:
         """See `Backend.ports`."""

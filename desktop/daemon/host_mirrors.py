@@ -59,13 +59,20 @@ class _Entrance:
             self._target = target
             self._request = _request(target, "tcp")
         if self._request is None:
+            mirrors.refused_nowhere += 1
             reset_socket(client)
             return
         mirrors.forwarder.forward(client, self._request, watch.started, watch.ended)
 
 
 class HostMirrors:
-    """The open mirrors of origin machine."""
+    """The open mirrors of origin machine.
+
+    Attributes:
+        refused_files: clients reset since too many files are open.
+        refused_nowhere: clients reset since their listener has gone.
+        failed: openings that failed.
+    """
 
     def __init__(
         self,
@@ -84,6 +91,9 @@ class HostMirrors:
         self.target_of = target_of
         self._open: dict[Binding, Acceptor | Front] = {}
         self._next_word = 0.0
+        self.refused_files = 0
+        self.refused_nowhere = 0
+        self.failed = 0
 
     @property
     def inodes(self) -> frozenset[int]:
@@ -95,8 +105,11 @@ class HostMirrors:
         """Open a mirror: 0, or the errno of the failure. One that is open stays open."""
         if binding in self._open:
             return 0
-        if are_files_short():
-            return errno.EMFILE
+        number = errno.EMFILE if are_files_short() else self._try(binding)
+        self.failed += bool(number)
+        return number
+
+    def _try(self, binding: Binding) -> int:
         try:
             self._open[binding] = self._mirror(binding)
         except OSError as error:
@@ -133,6 +146,7 @@ class HostMirrors:
 
     def turn_away(self, binding: Binding, client: socket.socket) -> None:
         """Reset a client for which there are no files, and say so now and then."""
+        self.refused_files += 1
         reset_socket(client)
         now = asyncio.get_running_loop().time()
         if now >= self._next_word:

@@ -56,7 +56,11 @@ class LinkEvents(Protocol):
 
 
 class AgentLink:
-    """One session with an agent. `open`, then `run` until it ends."""
+    """One session with an agent. `open`, then `run` until it ends.
+
+    Attributes:
+        retried: streams that could not be opened and were tried again.
+    """
 
     def __init__(
         self, transport: Transport, secret: bytes, pool: StreamPool, events: LinkEvents
@@ -79,6 +83,7 @@ class AgentLink:
         self._early: list[Message] | None = []
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._is_closed = False
+        self.retried = 0
 
     async def open(self) -> None:
         """Begin the control session; what the agent says waits for `run`.
@@ -180,6 +185,7 @@ class AgentLink:
                 stream = await self._dial(role)
             except (TransportError, HandshakeError) as error:
                 log.warning("a stream to the agent could not be opened: %s", error)
+                self.retried += 1
                 self._tickets.put_nowait(role)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

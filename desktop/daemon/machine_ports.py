@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Final
 
 from desktop.api.types import TrialInfo
+from desktop.daemon.agent_counts import AgentCounts
 from desktop.daemon.host_mirrors import HostMirrors
 from desktop.daemon.inquiries import Inquiries, Told
 from desktop.daemon.link import AgentLink
@@ -38,6 +39,7 @@ from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
 from link.messages import (
     Condition,
+    Counts,
     Delta,
     Message,
     Resync,
@@ -119,6 +121,10 @@ class MachinePorts:
         self._udp_servers = UdpServers(common.sockets, common.limits, common.traffic)
         self._trials = Trials(name, self.mirrors, common.traffic, self._udp_servers.close)
         self._inquiries = Inquiries()
+        self._agent_counts = AgentCounts()
+        self._flows_refused = 0
+        self._flows_failed = 0
+        self._snapshots_repeated = 0
         self._inventory = Inventory()
         self._listeners: dict[int, Listener] | None = None
         self._link: AgentLink | None = None
@@ -163,6 +169,8 @@ class MachinePorts:
             for result in message.results:
                 self._stub_result(result)
             self._common.schedule()
+        elif isinstance(message, Counts):
+            self._agent_counts.told(message.counts)
         elif isinstance(message, (TrialOpened, TrialResults)):
             self._trials.told(message)
         elif isinstance(message, Condition):
@@ -173,6 +181,7 @@ class MachinePorts:
         binding = self._stub(request)
         target = self._target_of(binding)
         if target is None:
+            self._flows_refused += 1
             log.info("refused a flow to %s port %d: no such mirror", request.address, request.port)
             refuse(self._common.relay, stream)
             return
@@ -181,8 +190,21 @@ class MachinePorts:
             return
         relay, watch = self._common.relay, self._common.traffic.watch(binding)
         flow = answer(relay, stream, target.address, target.port, watch.ended)
-        if flow is not None:
+        if flow is None:
+            self._flows_failed += 1
+        else:
             watch.started(flow)
+
+    def counters(self) -> dict[str, int]:
+        """What was counted of this machine (`desktop.api.counters`), but for the link itself."""
+        return {
+            "clients_refused": self.pool.refused,
+            "clients_timed_out": self.pool.expired,
+            "flows_refused": self._flows_refused,
+            "flows_failed": self._flows_failed,
+            "snapshots_repeated": self._snapshots_repeated,
+            **self._agent_counts.values(),
+        }
 
     async def ask(self) -> Told | None:
         """How the agent is; None without a link. Raises TimeoutError."""
@@ -264,6 +286,7 @@ class MachinePorts:
         if self._inventory.delta(delta):
             self.replan()
         elif self._link is not None:
+            self._snapshots_repeated += 1
             log.warning("a change of %s's listeners was missed; asking for all", self.name)
             self._link.send(Resync())
 

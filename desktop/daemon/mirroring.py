@@ -30,6 +30,7 @@ from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Failure, Row
 from desktop.mirror.reconcile import Reconciler
 from desktop.mirror.rules import Rules
+from link.acceptor import shortages
 from link.datagrams.flows import Limits
 from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
@@ -81,6 +82,7 @@ class Mirroring:
         self._is_step_due = False
         self._is_closed = False
         self._looked_at = 0.0
+        self._scans_failed = 0
         self._interval = AdaptiveInterval(
             self._loop.time(), fast=HOST_SCAN_SECONDS[0], slow=HOST_SCAN_SECONDS[1]
         )
@@ -104,6 +106,21 @@ class Mirroring:
         self._limits.most_flows = most_flows
         for ports in self._machines.values():
             ports.tell_limits()
+
+    def counters(self) -> dict[str, int]:
+        """What was counted here (`desktop.api.counters`)."""
+        mirrors = [ports.mirrors for ports in self._machines.values()]
+        total = self.traffic.total()
+        refused = sum(each.refused_files for each in mirrors)
+        return {
+            "datagrams_dropped": total.dropped,
+            "udp_flows_evicted": total.evicted,
+            "connections_refused_files": refused + shortages.refused,
+            "connections_refused_nowhere": sum(each.refused_nowhere for each in mirrors),
+            "accepts_paused": shortages.pauses,
+            "port_opens_failed": sum(each.failed for each in mirrors),
+            "listener_scans_failed": self._scans_failed,
+        }
 
     def rows(self) -> list[Row]:
         """All rows, sorted."""
@@ -156,6 +173,7 @@ class Mirroring:
             found = self._source.scan(self._own_inodes())
         except OSError as error:
             log.warning("this computer's listeners could not be read: %s", error)
+            self._scans_failed += 1
             found = self._host
         changed = found != self._host
         if changed:

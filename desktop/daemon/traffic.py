@@ -98,6 +98,8 @@ class Traffic:
         self._entries: dict[Binding, _Entry] = {}
         self._forgotten_in = 0
         self._forgotten_out = 0
+        self._ended_dropped = 0
+        self._forgotten_evicted = 0
 
     def started(self, binding: Binding, flow: Flow) -> None:
         """A flow through `binding` is open."""
@@ -114,7 +116,10 @@ class Traffic:
 
     def meter(self, binding: Binding, dropped: Callable[[], int]) -> None:
         """Where to ask how many datagrams a UDP mirror has dropped."""
-        self._entry(binding).dropped = dropped
+        entry = self._entry(binding)
+        if entry.dropped != dropped:  # a mirror that stands in the place of another
+            self._ended_dropped += entry.dropped()
+            entry.dropped = dropped
 
     def flows(self, protocol: str) -> int:
         """Flows open now through mirrors of a protocol."""
@@ -139,12 +144,15 @@ class Traffic:
     def total(self) -> Counts:
         """Counts of all, those of forgotten mirrors included."""
         flows, bytes_in, bytes_out = 0, self._forgotten_in, self._forgotten_out
+        dropped, evicted = self._ended_dropped, self._forgotten_evicted
         for binding in self._entries:
             counts = self.of(binding)
             flows += counts.flows
             bytes_in += counts.bytes_in
             bytes_out += counts.bytes_out
-        return Counts(flows, bytes_in, bytes_out)
+            dropped += counts.dropped
+            evicted += counts.evicted
+        return Counts(flows, bytes_in, bytes_out, dropped, evicted)
 
     def take_busy(self) -> set[Binding]:
         """Mirrors whose counts may have changed since the last call."""
@@ -164,6 +172,8 @@ class Traffic:
         if not entry.live:
             self._forgotten_in += entry.ended_in
             self._forgotten_out += entry.ended_out
+            self._forgotten_evicted += entry.evicted
+            self._ended_dropped += entry.dropped()
             del self._entries[binding]
             entry.is_gone = True
 

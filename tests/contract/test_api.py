@@ -167,6 +167,7 @@ def test_a_status_has_all_fields_in_order(served: ServedBackend) -> None:
         "bytes",
         "uptime_s",
         "machines",
+        "counters",
     ]
     assert status["machines"] == [status["machine"]]
     assert list(status["bytes"]) == ["in", "out"]
@@ -277,6 +278,7 @@ def test_too_many_clients_are_turned_away_until_one_leaves(serve: Serve) -> None
     with connect(served), connect(served) as second:
         with pytest.raises(SamehostError, match="more than 2"):
             connect(served)
+        assert second.call("status")["counters"]["api_clients_refused"] == 1
         second.close()
         served.run(until(lambda: len(served.server._clients) == 1))
         assert_still_serves(served)
@@ -554,6 +556,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_others_are_served(serve:
                 pass
         served.do(lambda: served.backend.change([fake_row(9999)]))
         assert next(lines)["added"][0]["host_port"] == 9999
+    assert served.do(served.backend.status).counters["api_clients_dropped"] == 1
 
 
 def test_watching_ends_with_the_daemon(served: ServedBackend) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.errors import MachineUnreachableError, NotRunningError, SamehostError, UsageError
 from tests.contract.api_worlds import Kind, World, kinds, tell
 from tests.daemon_world import say_nothing
@@ -304,5 +305,21 @@ def test_a_self_test_of_a_machine_that_is_not_attached_is_a_usage_error(kind: Ki
         for name in ("sandbox-b", "no such/one"):
             with pytest.raises(UsageError, match=f"not attached: {name}"):
                 await world.backend.self_test(name)
+
+    tell(kind, story)
+
+
+def test_counters_are_whole_numbers_that_never_get_smaller(kind: Kind) -> None:
+    async def story(world: World) -> None:
+        before = world.backend.status()
+        assert list(before.counters) == [*COUNTERS, *MACHINE_COUNTERS]
+        assert list(before.machine.counters) == list(MACHINE_COUNTERS)
+        assert {type(count) for count in before.counters.values()} == {int}
+        assert before.counters["agents_started"] == 1
+        await with_another(world)
+        await world.backend.detach("sandbox-b", say_nothing)
+        after = world.backend.status()
+        assert all(after.counters[name] >= count for name, count in before.counters.items())
+        assert (after.counters["agents_started"], len(after.machines)) == (2, 1)
 
     tell(kind, story)

@@ -135,6 +135,16 @@ class Watcher:
         return self._ways[: MOST_LETTERS - len(troubles)] + troubles
 
     @property
+    def events_lost(self) -> int:
+        """Events of binds that found no room so far."""
+        return self._binds.lost
+
+    @property
+    def healed(self) -> int:
+        """How often eBPF programs that somebody detached were attached anew."""
+        return self._binds.healed
+
+    @property
     def _ways(self) -> str:
         dump = "sock_diag, destroy events" if self._events else "sock_diag polling"
         seen = dump if self._diag.sees_udp else f"{dump}, TCP only"

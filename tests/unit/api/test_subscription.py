@@ -33,6 +33,7 @@ def test_a_slow_subscriber_is_dropped_and_the_others_are_not() -> None:
             for revision in (1, 2, 3):
                 feed.publish(delta(revision))
                 seen.append((await anext(quick)).revision)
+            assert feed.dropped == 1
             return [change.revision async for change in slow], seen
 
     dropped, seen = asyncio.run(scenario())

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.api.fake import FakeMachine, fake_row
 from desktop.api.types import ContainerRef, PortRow
 from desktop.cli.main import main
 from desktop.cli.ports import PortTable
+from desktop.errors import ExitCode
 from desktop.paths import Paths
 from tests.served_backend import PATIENCE, ServedBackend
 from tests.unit.cli.conftest import Command
@@ -41,12 +43,14 @@ STATUS: dict[str, Any] = {
         "problem",
         "docker_host",
         "connected_s",
+        "counters",
     ],
     "ports": ["active", "conflict", "denied", "ignored", "pending", "paused"],
     "flows": ["tcp", "udp"],
     "bytes": ["in", "out"],
     "uptime_s": None,
     "machines": None,
+    "counters": [*COUNTERS, *MACHINE_COUNTERS],
 }
 
 ROW = [
@@ -162,6 +166,25 @@ def test_status_has_a_line_for_each_machine_that_is_attached(
     status = assert_is_status(samehost("status", "--json").out)
     assert [machine["name"] for machine in status["machines"]] == ["sandbox", "sandbox-b"]
     assert [list(machine) for machine in status["machines"]] == [STATUS["machine"]] * 2
+
+
+def test_status_for_prometheus_is_the_daemons_text_and_needs_no_switch(
+    samehost: Command, served: ServedBackend
+) -> None:
+    attach_another(served)
+    result = samehost("status", "--prometheus")
+    assert (result.code, result.err) == (ExitCode.DONE, "")
+    assert 'samehost_machine_connected{machine="sandbox-b",kind="fake"} 1\n' in result.out
+    assert 'samehost_agents_started_total{machine="sandbox"} 1\n' in result.out
+
+
+def test_status_for_prometheus_says_that_there_is_no_daemon(samehost: Command) -> None:
+    result = samehost("status", "--prometheus")
+    assert (result.code, result.out.splitlines()[-1]) == (ExitCode.NOT_RUNNING, "samehost_up 0")
+
+
+def test_status_has_one_form_at_a_time(samehost: Command) -> None:
+    assert samehost("status", "--json", "--prometheus").code == ExitCode.USAGE
 
 
 def attach_another(served: ServedBackend) -> None:

@@ -82,6 +82,8 @@ def attach(machine: TroubledMachine) -> SamehostError:
             await attachment.attach(machine, lambda _line: None)
         assert attachment.state == "failed"
         assert machine.closed == 1
+        assert attachment.failed >= machine.tries - 1
+        assert attachment.agents_started == attachment.links_lost == 0
         return caught.value
 
     return asyncio.run(story())

@@ -206,3 +206,25 @@ def test_who_watches_a_mirror_that_went_and_came_again_counts_for_the_new_one() 
     watch.ended(second)
     assert traffic.of(MIRROR) == Counts(0, bytes_in=20, bytes_out=10)
     assert traffic.total() == Counts(0, bytes_in=22, bytes_out=11)
+
+
+def test_totals_of_what_was_dropped_and_evicted_never_get_smaller() -> None:
+    traffic = Traffic()
+    first = second = 0
+    traffic.meter(UDP, lambda: first)
+    traffic.watch(UDP).evicted(3)
+    first = 7
+    assert (traffic.total().dropped, traffic.total().evicted) == (7, 3)
+    traffic.meter(UDP, lambda: second)  # the mirror was closed and opened again
+    second = 2
+    assert traffic.total().dropped == 9
+    traffic.forget(UDP)
+    assert (traffic.total().dropped, traffic.total().evicted) == (9, 3)
+
+
+def test_a_meter_that_is_named_again_is_counted_once() -> None:
+    traffic = Traffic()
+    losses = [5]
+    for _ in range(3):
+        traffic.meter(UDP, losses.__len__)
+    assert traffic.total().dropped == 1

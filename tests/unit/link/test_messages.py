@@ -18,6 +18,7 @@ from link.messages import (
     Beat,
     Bye,
     Condition,
+    Counts,
     Delta,
     EngineState,
     Inquiry,
@@ -71,6 +72,7 @@ EVERY: list[Message] = [
     TrialOpened(1, 4000, 4001, ""),
     TrialResults(1, "", "no answer within 3 s", 1500, 0),
     TrialEnd(),
+    Counts({"events_lost": 3, "strangers_refused": 2**62}),
 ]
 
 
@@ -97,6 +99,11 @@ def broken(message: Message, path: list[Any], value: Any) -> dict[str, Any]:
         (EVERY[11], ["engines"], [{"socket": "/run/x", "trouble": ""}] * 17),
         (EVERY[11], ["engines", 0, "trouble"], None),
         (EVERY[0], ["kernel"], None),
+        (EVERY[16], ["counts"], [1]),
+        (EVERY[16], ["counts", "events_lost"], -1),
+        (EVERY[16], ["counts", "events_lost"], True),
+        (EVERY[16], ["counts"], {str(each): 1 for each in range(100)}),
+        (EVERY[16], ["counts"], {"x" * 300: 1}),
         (EVERY[12], ["tcp_port"], 65536),
         (EVERY[13], ["udp_port"], -1),
         (EVERY[13], ["problem"], "x" * 300),

@@ -150,7 +150,7 @@ def test_a_taker_without_a_stream_in_time_gets_none(monkeypatch: pytest.MonkeyPa
         got: list[socket.socket | None] = []
         pool.take(got.append)
         await until(lambda: got == [None])
-        assert pool.waiting == 0
+        assert (pool.waiting, pool.expired, pool.refused) == (0, 1, 0)
         pool.close()
 
     run(story)
@@ -166,6 +166,7 @@ def test_takers_beyond_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyP
         pool.take(first.append)
         pool.take(second.append)
         assert (first, second) == ([], [None])
+        assert (pool.expired, pool.refused) == (0, 1)
         pool.close()
         assert first == [None]
 
