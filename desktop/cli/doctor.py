@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from desktop.cli.findings import finding_as_json, print_finding
-from desktop.cli.output import Progress, print_json, table
+from desktop.cli.output import Progress, mapping_lines, print_json, table
 from desktop.doctor.checks import CHECKS, Check, chosen
 from desktop.doctor.patient import Patient
 from desktop.doctor.run import exit_code, take
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checks", metavar="CHECK", nargs="*", help="only these; see --list")
     parser.add_argument("--list", action="store_true", help="show which checks there are")
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--bundle", metavar="FILE", type=Path, help="write a redacted report (.tar.gz or .zip)"
+    )
 
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
@@ -40,6 +44,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     if arguments.list:
         _list(checks, arguments.json)
         return ExitCode.DONE
+    if arguments.bundle is not None:
+        return _bundle(checks, paths, arguments.bundle.absolute(), arguments.json)
     findings = asyncio.run(_take(checks, paths, is_shown=not arguments.json))
     if arguments.json:
         print_json([finding_as_json(finding, "check") for finding in findings])
@@ -51,6 +57,31 @@ def _list(checks: Sequence[Check], as_json: bool) -> None:
         print_json([{"check": each.name, "description": each.description} for each in checks])
     else:
         print(table(HEAD, [(each.name, each.description) for each in checks], sys.stdout))
+
+
+def _bundle(checks: Sequence[Check], paths: Paths, file: Path, as_json: bool) -> int:
+    """Write the report, whatever it says, and say what is in it."""
+    from desktop.doctor.bundle import CONTENTS, check_place, write
+
+    check_place(file)
+    write(asyncio.run(_gather(checks, paths)), file)
+    if as_json:
+        print_json({"file": str(file), "contents": CONTENTS})
+        return ExitCode.DONE
+    print(f"{file}: names, addresses, homes and secrets are replaced; look through it")
+    print(mapping_lines([(f"  {name}", words) for name, words in CONTENTS.items()]))
+    return ExitCode.DONE
+
+
+async def _gather(checks: Sequence[Check], paths: Paths) -> dict[str, str]:
+    from desktop.doctor.bundle import gather
+
+    with Progress() as progress:
+        async with contextlib.aclosing(Patient(paths)) as patient:
+            taken = take(checks, patient, lambda check: progress(_doing(check)))
+            findings = [finding async for finding in taken]
+            progress("gathering the report")
+            return await gather(patient, findings)
 
 
 async def _take(checks: Sequence[Check], paths: Paths, *, is_shown: bool) -> list[Finding]:

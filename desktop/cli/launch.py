@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from desktop.api.messages import decode, error_from_wire
-from desktop.cli.logs import last_lines
 from desktop.errors import PermissionDeniedError, SamehostError
+from desktop.log_end import last_lines
 from desktop.paths import HOME_VARIABLE, Paths
 
 __all__ = ["COMMAND", "start_daemon"]

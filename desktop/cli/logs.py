@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from desktop.errors import ExitCode, NotRunningError
+from desktop.log_end import LONGEST_TAIL
 from desktop.paths import Paths
 
-__all__ = ["add_arguments", "last_lines", "run"]
+__all__ = ["add_arguments", "run"]
 
 POLL_SECONDS: Final = 0.2
 """A file that grows wakes nobody who waits for it, short of inotify."""
-
-LONGEST_TAIL: Final = 1 << 16
-"""Bytes in which the last lines are looked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,17 +42,6 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
                 _copy(file)
             _copy(file)
         file = _open(paths.log_file)
-
-
-def last_lines(path: Path, start: int, count: int) -> list[str]:
-    """The last lines that were written after byte `start`, at most `count`."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(start, file.seek(0, os.SEEK_END) - LONGEST_TAIL))
-            data = file.read()
-    except FileNotFoundError:
-        return []
-    return data.decode(errors="replace").splitlines()[-count:]
 
 
 def _open(path: Path) -> TextIO:

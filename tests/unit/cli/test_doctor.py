@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 
+from desktop.doctor.bundle import CONTENTS
 from desktop.doctor.checks import CHECKS
 from desktop.errors import ExitCode
 from tests.served_backend import ServedBackend
@@ -58,3 +61,25 @@ def test_an_unknown_check_is_a_usage_error(samehost: Command) -> None:
     result = samehost("doctor", "nonsense")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "unknown check: nonsense" in result.err
+
+
+def test_a_report_is_written_whatever_is_in_it_and_said_what_is(
+    samehost: Command,
+    registry: WordRegistry,  # noqa: ARG001
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "report.zip"
+    result = samehost("doctor", "--bundle", str(file), "daemon", "machine")
+    assert result.code == ExitCode.DONE
+    assert result.out.splitlines()[0].startswith(f"{file}: names, addresses, homes and secrets")
+    assert [line.split()[0] for line in result.out.splitlines()[1:]] == list(CONTENTS)
+    with zipfile.ZipFile(file) as archive:
+        findings = json.loads(archive.read("samehost-report/doctor.json"))
+    assert [(each["check"], each["state"]) for each in findings] == [
+        ("daemon", "error"),
+        ("machine", "error"),
+    ]
+    assert samehost("doctor", "--bundle", str(file), "daemon").code == ExitCode.CONFLICT
+    other = str(tmp_path / "other.tar.gz")
+    told = json.loads(samehost("doctor", "--json", "--bundle", other, "daemon").out)
+    assert (told["file"], list(told["contents"])) == (other, list(CONTENTS))
