@@ -18,7 +18,7 @@ import logging
 import platform
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from link.acceptor import shortages
@@ -85,7 +85,7 @@ log = logging.getLogger(__name__)
 class AgentConfig:
     """What the desktop hands the agent on its standard input."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     engine_sockets: tuple[str, ...]
     may_use_ebpf: bool = True
 

@@ -53,6 +53,10 @@ class Order(msgspec.Struct, frozen=True):
     engine_sockets: list[str]
     ebpf: bool = True
 
+    def __repr__(self) -> str:
+        """Without the secret, wherever it may be shown."""
+        return f"Order(door={self.door!r}, engine_sockets={self.engine_sockets!r})"
+
 
 class _Answer(msgspec.Struct, frozen=True):
     ready: bool

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pytest
 
@@ -75,14 +75,19 @@ class Samehost:
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_daemon(self, module: str) -> None:
-        """Start another daemon than that of `samehost up`, which then finds it."""
+    def start_daemon(self, module: str, output: IO[bytes] | None = None) -> None:
+        """Start another daemon than that of `samehost up`, which then finds it.
+
+        `output` is where it writes what is not for its log.
+        """
         reader, writer = os.pipe()
         with open(reader, "rb") as ready, open(writer, "wb") as ours:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, "--ready-fd", str(writer)],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 pass_fds=(writer,),
                 start_new_session=True,
             )

@@ -17,7 +17,7 @@ from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import Samehost, until
 from tests.integration.ssh_server import SshServer, ssh_server
 
-__all__ = ["SshSamehost", "attached_over_ssh", "server_in"]
+__all__ = ["PID_FOLLOWS", "SshSamehost", "attached_over_ssh", "server_in"]
 
 PID_FOLLOWS: Final = ("setpriv", "--pdeathsig", "KILL")
 """What runs in the sandbox ends with what brought it there."""

@@ -14,6 +14,7 @@ from desktop.machines.launch import AgentStartError, Order, launch
 from desktop.machines.process import ChildProcess
 from link.outcome import Outcome
 from tests.unit.machines.received import received
+from vmagent.agent import AgentConfig
 
 ORDER = Order("00ff", TcpOrder("10.213.0.2", peer="10.213.0.1"), ["/run/docker.sock"])
 DOOR = '{"ready": true, "door": {"kind": "tcp", "ports": [4711]}}'
@@ -145,3 +146,9 @@ def test_every_outcome_has_its_word_its_status_and_its_advice() -> None:
 
 def test_doors_of_an_answer_are_one_type() -> None:
     assert isinstance(StdioDoor(), OpenDoor)
+
+
+def test_neither_end_shows_the_secret_where_it_shows_itself() -> None:
+    assert "00ff" not in repr(ORDER)
+    assert "TcpOrder" in repr(ORDER)
+    assert "sesame" not in repr(AgentConfig(b"sesame", ("/run/docker.sock",)))
