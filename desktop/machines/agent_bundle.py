@@ -1,8 +1,9 @@
-"""The agent as one file: a zipapp of `vmagent` and `link`, and nothing else.
+"""The agent as one file: a zipapp of what it loads of `vmagent` and `link`, and nothing else.
 
 Rules: the same source gives the same bytes (fixed time stamps, sorted names), so a bundle can
-be told by its hash. Docstrings stay at home, with their lines left blank, so that a traceback
-names the lines of the source. Limit: 128 KiB, since it travels to the machine at every start.
+be told by its hash. Docstrings and lines of comment stay at home, with their lines left blank, so
+that a traceback names the lines of the source; so do modules that nothing in it imports, anywhere.
+Limit: 128 KiB, since it travels to the machine at every start.
 This module reads the source as files and never imports it: the desktop and the agent share only
 `link`.
 """
@@ -13,13 +14,13 @@ import ast
 import importlib.util
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from desktop.errors import SamehostError
 
-__all__ = ["SIZE_LIMIT", "build_agent", "without_docstrings"]
+__all__ = ["SIZE_LIMIT", "build_agent"]
 
 SIZE_LIMIT: Final = 128 * 1024
 """Bytes; DESIGN 1."""
@@ -61,11 +62,17 @@ def build_agent(target: Path) -> int:
 
 
 def _write(path: Path) -> None:
+    modules = {
+        name: _Module(source.read_bytes())
+        for package in PACKAGES
+        for name, source in _sources(package)
+    }
+    needed = _needed(modules)
     with zipfile.ZipFile(path, "w") as bundle:
         _add(bundle, "__main__.py", MAIN)
-        for package in PACKAGES:
-            for name, source in _sources(package):
-                _add(bundle, name, without_docstrings(source.read_bytes()))
+        for name, module in modules.items():
+            if name in needed:
+                _add(bundle, name, module.program)
 
 
 def _sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -77,24 +84,67 @@ def _sources(package: str) -> Iterator[tuple[str, Path]]:
         yield f"{package}/{source.relative_to(root).as_posix()}", source
 
 
-def without_docstrings(source: bytes) -> bytes:
-    """The same program, line by line, without its docstrings.
+class _Module:
+    """A source, and what of it goes into the agent.
 
-    Each stands on lines of its own, as the formatter leaves it; where it is all that a body has,
-    `pass` takes its place.
+    Attributes:
+        imports: names of modules, and of what is imported from them, which may be modules.
+        program: the same program, line by line, without its docstrings and its lines of comment.
     """
-    lines = source.split(b"\n")
-    for parent in ast.walk(ast.parse(source)):
-        body = getattr(parent, "body", None)
-        for node in body if isinstance(body, list) else ():
+
+    def __init__(self, source: bytes) -> None:
+        self.imports: list[str] = []
+        self._lines = source.split(b"\n")
+        self._texts: set[int] = set()
+        for node in ast.walk(ast.parse(source)):
+            self._take(node)
+        for number, line in enumerate(self._lines):
+            if number not in self._texts and line.lstrip().startswith(b"#"):
+                self._lines[number] = b""
+        self.program = b"\n".join(self._lines)
+
+    def _take(self, node: ast.AST) -> None:
+        if isinstance(node, (ast.Constant, ast.JoinedStr)):
+            # What looks like a comment may be a line of a text.
+            self._texts.update(range(node.lineno, node.end_lineno or node.lineno))
+        elif isinstance(node, ast.Import):
+            self.imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            self.imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        else:
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                self._drop_docstring(body)
+
+    def _drop_docstring(self, body: list[ast.stmt]) -> None:
+        """It stands on lines of its own, as the formatter leaves it."""
+        for node in body:
             if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
                 continue
             if isinstance(node.value.value, str):
                 for number in range(node.lineno - 1, (node.end_lineno or node.lineno)):
-                    lines[number] = b""
-                if len(body or ()) == 1:
-                    lines[node.lineno - 1] = b" " * node.col_offset + b"pass"
-    return b"\n".join(lines)
+                    self._lines[number] = b""
+                if len(body) == 1:  # something has to stand there
+                    self._lines[node.lineno - 1] = b" " * node.col_offset + b"pass"
+
+
+def _needed(modules: Mapping[str, _Module]) -> set[str]:
+    """The files that the agent may come to load: what is imported, wherever it stands.
+
+    Nothing there imports by a name that is made at run time, which a test proves.
+    """
+    needed: set[str] = set()
+    found = ["vmagent/__main__.py"]
+    while found:
+        name = found.pop()
+        if name in modules and name not in needed:
+            needed.add(name)
+            for imported in modules[name].imports:
+                parts = imported.split(".")
+                found += ["/".join(parts[:end]) + "/__init__.py" for end in range(len(parts) + 1)]
+                found.append("/".join(parts) + ".py")
+    return needed
 
 
 def _add(bundle: zipfile.ZipFile, name: str, content: bytes) -> None:

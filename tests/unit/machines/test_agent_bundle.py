@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import subprocess
 import sys
+import tokenize
 import zipfile
 from pathlib import Path
 
@@ -64,7 +66,29 @@ def test_every_module_in_it_does_the_same_on_the_same_lines_without_docstrings(
             nodes = ast.walk(ast.parse(packed))
             assert not any(is_text(each) for each in nodes if isinstance(each, ast.stmt)), name
             assert undocumented(packed) == undocumented(source), name
+            tokens = tokenize.tokenize(io.BytesIO(packed).readline)
+            comments = [each.line for each in tokens if each.type == tokenize.COMMENT]
+            assert not any(line.lstrip().startswith("#") for line in comments), name
             compile(packed, name, "exec")
+
+
+def test_every_import_in_it_finds_its_module_and_what_nobody_imports_stays_at_home(
+    tmp_path: Path,
+) -> None:
+    build_agent(tmp_path / "agent.pyz")
+    names = set(zipfile.ZipFile(tmp_path / "agent.pyz").namelist())
+    modules = sorted(name.removesuffix(".py").replace("/", ".") for name in names)
+    program = "import importlib, sys; [importlib.import_module(each) for each in sys.argv[1:]]"
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path[:0] = [sys.argv.pop(1)]; {program}",
+    ]
+    loaded = [each for each in modules if "__main__" not in each]
+    subprocess.run([*command, str(tmp_path / "agent.pyz"), *loaded], check=True, timeout=60)
+    assert "link/relay/splice.py" in names
+    assert "link/relay/portable.py" not in names, "the agent's relay is that of Linux"
 
 
 def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path) -> None:
