@@ -21,7 +21,7 @@ UNIX = "unix://"
 async def check_engine(patient: Patient) -> Verdict:
     """The engines answer."""
     verdicts = [
-        (view.name, _on_the_way(view)) for view in await patient.machines() if not view.status
+        (view.name, _on_the_way(view)) for view in await patient.known_machines() if not view.status
     ]
     try:
         conditions = await patient.conditions()

@@ -44,7 +44,7 @@ def _last(steps: tuple[Finding, ...]) -> str:
 
 async def check_python(patient: Patient) -> Verdict:
     """The machines have a Python for the agent."""
-    return worst([(view.name, _python(view)) for view in await patient.machines()])
+    return worst([(view.name, _python(view)) for view in await patient.known_machines()])
 
 
 def _python(view: MachineView) -> Verdict:

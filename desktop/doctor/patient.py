@@ -141,6 +141,13 @@ class Patient:
         """The machines in use, or that would be. Raises SamehostError if none can be told."""
         return await self._machines.get()
 
+    async def known_machines(self) -> list[MachineView]:
+        """The same for checks that come after `machine`. Raises NotSeenError."""
+        try:
+            return await self.machines()
+        except SamehostError as error:
+            raise NotSeenError(f"{error.message}: see the check machine") from error
+
     async def ask(
         self, method: str, seconds: float = ANSWER_SECONDS, /, **parameters: object
     ) -> Any:

@@ -189,8 +189,13 @@ def test_a_machine_that_cannot_be_told_is_a_finding_too(
             raise MachineUnreachableError("no machine runs", "start one")
 
     monkeypatch.setattr("desktop.machines.registry.Registry", NoMachine())
-    found = look(home, "machine", "python")
+    found = look(home, "machine", "python", "engine")
     assert (found["machine"].state, found["machine"].remedy) == ("error", "start one")
+    for name in ("python", "engine"):
+        assert (found[name].state, found[name].evidence) == (
+            "skipped",
+            "no machine runs: see the check machine",
+        )
 
 
 def test_a_call_that_hangs_is_left_alone() -> None:
