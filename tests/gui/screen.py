@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 
 __all__ = ["PATIENCE", "Screen", "await_that", "missing", "screen"]
 
-TOOLS: Final = ("Xvfb", "jwm", "xdotool", "xprop")
+TOOLS: Final = ("Xvfb", "jwm", "xdotool", "xprop", "xwininfo")
 SIZE: Final = "1280x900x24"
 PATIENCE: Final = 20.0
 """Seconds until something that must happen has happened."""
@@ -104,6 +104,15 @@ class Screen:
         """As by the button in the title bar."""
         self.run("xdotool", "windowminimize", window)
         await_that(lambda: self.state(window) == "Iconic", "the window is minimised")
+
+    def tray_icons(self, name: str) -> list[str]:
+        """Windows of that name that the tray has taken in (XEMBED): they are inside the panel."""
+        tree = self.run("xwininfo", "-root", "-tree")
+        return re.findall(rf'^ {{11,}}(0x\w+) "{re.escape(name)}": \(.', tree, re.MULTILINE)
+
+    def click(self, window: str) -> None:
+        """Have a person click into the middle of a window."""
+        self.run("xdotool", "mousemove", "--sync", "--window", window, "12", "12", "click", "1")
 
     def picture(self, file: Path) -> None:
         """Write what is to be seen to a PNG file."""
