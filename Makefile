@@ -26,7 +26,7 @@ check: environment ## lint, format and types
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
 
-bench: setup peers ## measure; prints medians
+bench: setup gui peers ## measure; prints medians
 	@$(PYTHON) -m tests.bench
 
 agent: environment ## build the agent's zipapp and print its size

@@ -42,6 +42,11 @@ class ServedBackend:
         self.server: ApiServer
         self._loop: asyncio.AbstractEventLoop
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where it is served."""
+        return self._loop
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(PATIENCE)

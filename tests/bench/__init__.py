@@ -4,14 +4,15 @@
     python -m tests.bench --quick                  fewer and shorter rounds, about 6 minutes
     python -m tests.bench detection                appear, brief, watching and scan, 6 minutes
     python -m tests.bench peers                    beside other relays, 8 minutes (--quick: 2)
+    python -m tests.bench window                   what the window costs, 2 minutes
     python -m tests.bench transports               beside `ssh -L`, 7 minutes (--quick: 2)
     python -m tests.bench --json FILE ping rest    some of it, the rounds' values as JSON as well
     python -m tests.bench --of FILE --plot SVG --page MARKDOWN
                                                    of a run's JSON, the picture and the page
 
-Needs root, gcc and the packages of the sandbox. Leaves nothing behind, also when interrupted. Exit
-codes: 0 all that is required is met, 1 something is not, 2 usage, 130 interrupted, otherwise
-those of `samehost`.
+Needs root, gcc and the packages of the sandbox; for the window, those of `scripts/setup gui`.
+Leaves nothing behind, also when interrupted. Exit codes: 0 all that is required is met, 1
+something is not, 2 usage, 130 interrupted, otherwise those of `samehost`.
 
 The stage (`stage.py`): a daemon, a sandbox and one host-networked container in a temporary
 SAMEHOST_HOME; in the container and on the desktop runs one small C program (`load.c`;
@@ -54,6 +55,8 @@ the bottleneck. All of it is on one computer and one clock. What is measured, by
                throughput, round trips alone and beside 7 bulk flows, connections per second; CPU
                per GiB
     start      of a daemon; of an agent, and until its first mirror
+    window     (`window.py`) start to first paint; from a change to the screen; CPU while ports
+               change, shown, minimised and hidden; memory
 
 The tiers are "eBPF", "events" (of destroyed sockets, and polling) and "polling". The agent is the
 shipped one in each; below the first the kernel refuses it what it would need (`tiers.py`).
@@ -80,5 +83,6 @@ mirror left in any, the agent at rest under 0.3 % of a core; one stream at least
 descriptors flat, checksums right, no connection lost; beside docker-proxy what `cases.py` says; at
 64 and 1400 bytes 1.5 times the datagrams that docker-proxy carries without loss, none of them
 wrong, doubled or another flow's; under a flood 64 MiB more memory at most, and no more flows than
-`maxUdpFlows`. No test asserts times: they are judged here only.
+`maxUdpFlows`; of the window, a change on its screen within 300 ms at p99, and less than 1 % of a
+core while nobody sees it. No test asserts times: they are judged here only.
 """

@@ -29,6 +29,7 @@ from tests.bench.stage import Stage, say, set_stage
 from tests.bench.traffic import measure_bulk, measure_connect, measure_host, measure_ping
 from tests.bench.transports import measure_transports
 from tests.bench.watching import measure_scan, measure_watching
+from tests.bench.window import measure_window
 
 __all__ = ["main"]
 
@@ -53,6 +54,7 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
     "compared-host": measure_compared_host,
     "transports": measure_transports,
     "start": measure_start,
+    "window": measure_window,
 }
 """In this order: memory while nothing has made it grow, rest when nothing has changed for long."""
 

@@ -35,6 +35,9 @@ class Plan:
         peer_rounds: rounds of the comparison with peers.
         idle_flows: that are open while their memory is measured.
         starts: of daemon and agent.
+        window_starts: of the window.
+        window_changes: that are waited for on its screen.
+        window_rounds: over which its CPU is measured, of window_seconds each.
     """
 
     listeners: int
@@ -59,6 +62,10 @@ class Plan:
     peer_rounds: int
     idle_flows: tuple[int, ...]
     starts: int
+    window_starts: int
+    window_changes: int
+    window_rounds: int
+    window_seconds: float
 
 
 WHOLE: Final = Plan(
@@ -84,6 +91,10 @@ WHOLE: Final = Plan(
     peer_rounds=5,
     idle_flows=(1000, 10_000),
     starts=5,
+    window_starts=9,
+    window_changes=100,
+    window_rounds=3,
+    window_seconds=5,
 )
 """A client has 28 232 ports per minute and target by default, half of which are found fast
 (ip_local_port_range in ip(7), TIME_WAIT in tcp(7)): the connections per round are few enough for
@@ -113,4 +124,8 @@ QUICK: Final = Plan(
     peer_rounds=1,
     idle_flows=(1000,),
     starts=2,
+    window_starts=3,
+    window_changes=25,
+    window_rounds=2,
+    window_seconds=3,
 )

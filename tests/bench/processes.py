@@ -13,6 +13,7 @@ __all__ = [
     "find_python",
     "memory_mib",
     "open_files",
+    "resident_mib",
     "settled_files",
     "socket_inodes",
     "waited_seconds",
@@ -34,6 +35,12 @@ def memory_mib(pid: int) -> float:
     if match is None:
         raise RuntimeError(f"/proc tells no memory of process {pid}")
     return int(match[1]) / 1024
+
+
+def resident_mib(pid: int) -> float:
+    """Resident set size, with all that is shared."""
+    text = (PROC / str(pid) / "status").read_text()
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def cpu_seconds(pid: int) -> float:
