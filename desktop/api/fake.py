@@ -101,6 +101,9 @@ class FakeMachine:
     limits: str = ""
     reached: str = ""
     note: str = ""
+    kernel: str = "6.1"
+    transport: str = "memory"
+    watcher: str = "poll"
 
 
 @dataclass
@@ -167,8 +170,8 @@ class FakeBackend:
             enabled_reason=switch.reason,
             machine=machines[0],
             ports=msgspec.convert(counts, PortCounts),
-            flows=FlowCounts(),
-            bytes=ByteCounts(),
+            flows=FlowCounts(*(self._sum("flows", protocol) for protocol in ("tcp", "udp"))),
+            bytes=ByteCounts(self._sum("bytes_in"), self._sum("bytes_out")),
             uptime_s=time.monotonic() - self._started,
             machines=machines,
             counters=self._counters(),
@@ -185,11 +188,16 @@ class FakeBackend:
     def _machine_counters(self, name: str) -> dict[str, int]:
         return machine_counters({"agents_started": self.calls.count(f"start {name}")})
 
+    def _sum(self, field: str, protocol: str = "") -> int:
+        rows = (row for row in self._rows.values() if protocol in ("", row.protocol))
+        return sum(getattr(row, field) for row in rows)
+
     def _machine_status(self, name: str) -> MachineStatus:
         machine = self._find(name)
         is_connected = machine.link == "connected"
         return MachineStatus(
-            *(name, machine.kind, machine.link, "6.1", machine.agent_version, "memory", "poll"),
+            *(name, machine.kind, machine.link, machine.kernel, machine.agent_version),
+            *(machine.transport, machine.watcher),
             transport_limits=machine.limits,
             problem="" if is_connected else machine.problem,
             docker_host=machine.docker_host if is_connected else "",
