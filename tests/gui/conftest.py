@@ -4,7 +4,7 @@ Rules: Qt's warnings fail a test (`qt_log_level_fail` in pyproject.toml). A test
 window, a running timer, thread or program, or an open connection behind fails, and is told which.
 The window's own files go to a folder of the run.
 
-Counterparts: `leftovers.py`, `stage.py`.
+Counterparts: `dress.py`, `leftovers.py`, `stage.py`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-os.environ["QT_QPA_PLATFORM"] = "offscreen"
-os.environ["LC_ALL"] = "C.UTF-8"
-for _name in ("QT_SCALE_FACTOR", "QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE"):
-    os.environ.pop(_name, None)
-
-from PySide6.QtCore import QLocale  # noqa: E402  # Qt reads its environment once
-from PySide6.QtGui import QFont  # noqa: E402
-from PySide6.QtWidgets import QApplication  # noqa: E402
-
-from gui.session import Link, Session, Starter  # noqa: E402
-from tests.gui.leftovers import Leftovers  # noqa: E402
-from tests.gui.stage import furnish  # noqa: E402
-from tests.served_backend import ServedBackend  # noqa: E402
+from gui.session import Link, Session, Starter
+from tests.gui.dress import ARGUMENTS, dress, prepare
+from tests.gui.leftovers import Leftovers
+from tests.gui.stage import furnish
+from tests.served_backend import ServedBackend
 
 FAILED: Final = pytest.StashKey[bool]()
-FONT: Final = ("DejaVu Sans", 10)
-"""Family and size in points: `scripts/setup gui` sees to it that it is there."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,18 +43,17 @@ def own_folders() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def qapp_args() -> list[str]:
-    """pytest-qt's: the arguments of the application."""
-    return ["samehost", "-style", "Fusion"]
+    """pytest-qt's: the arguments of the application, which is made next."""
+    os.environ.pop("QT_SCALE_FACTOR", None)
+    prepare()
+    return list(ARGUMENTS)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def same_look_everywhere(qapp: QApplication, own_folders: Path) -> None:
-    """One font, one language, and no cursor that blinks."""
+    """See `dress.py`."""
     assert own_folders.is_dir()
-    QLocale.setDefault(QLocale.c())
-    qapp.setFont(QFont(*FONT))
-    qapp.setCursorFlashTime(0)
-    qapp.setQuitOnLastWindowClosed(False)
+    dress(qapp)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ Counterparts: `pseudo.py`; `test_looks.py` says what must be true of what is fou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -33,6 +34,9 @@ __all__ = ["cut_off", "texts"]
 
 SLACK: Final = 1
 """Pixels by which rounding may be wrong."""
+
+BREAKS: Final = re.compile(r"(?<=[/-])|\s+")
+"""Where a line may end."""
 
 INSIDE: Final = 8
 """Pixels that a field has around its text, at least."""
@@ -129,7 +133,7 @@ def _wrapped(label: QLabel) -> str:
     text = label.text()
     if not text:
         return ""
-    words = [label.fontMetrics().horizontalAdvance(word) for word in text.split()]
+    words = [label.fontMetrics().horizontalAdvance(word) for word in BREAKS.split(text)]
     height = label.heightForWidth(label.width())
     return _compared(label, text, QSize(max(words, default=0), height))
 

@@ -7,7 +7,9 @@ Counterparts: `conftest.py` (`served`), `tests/served_backend.py`.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +18,7 @@ from desktop.api.fake import FakeBackend
 from desktop.api.types import ContainerRef, PortRow, row_key
 from desktop.settings.keys import SWITCH
 
-__all__ = ["MACHINE", "furnish", "many_rows", "realistic_rows"]
+__all__ = ["MACHINE", "furnish", "is_data", "many_rows", "realistic_rows"]
 
 MACHINE: Final = "colima"
 HOUR: Final = 3600.0
@@ -26,6 +28,14 @@ API: Final = ContainerRef("b7710ce51d2f", "shop-api-1", "docker")
 QUEUE: Final = ContainerRef("04ab53e8c1f0", "shop-queue-1", "docker")
 DNS: Final = ContainerRef("90cc1e7b5a66", "resolver", "podman")
 RADIO: Final = ContainerRef("5be01177aa90", "speaker", "docker")
+NAMES: Final = frozenset(
+    {"TCP", "UDP", "localhost", "Samehost", "Lima", "Colima", "Podman", "Rancher", "Desktop", "SSH"}
+    | {"ssh", "ada", "build.example.org"}
+)
+"""Words that are the same in every language."""
+TRANSLATED: Final = frozenset({"state", "origin", "lock"})
+"""What the daemon says in words that the window has its own for."""
+
 DETAILS: Final = {
     WEB.id: ("nginx:1.29", {"com.docker.compose.project": "shop"}),
     API.id: ("shop/api:2026.11", {"com.docker.compose.project": "shop"}),
@@ -141,7 +151,11 @@ def furnish(backend: FakeBackend) -> None:
     """Let it be as on a busy day: machine connected, switch on, rows of every state."""
     first = next(iter(backend.machine_states.values()))
     backend.machine_states = {MACHINE: first}
-    first.name, first.state, first.link = MACHINE, "running", "connected"
+    first.name, first.state, first.link, first.kind = MACHINE, "running", "connected", "colima"
+    first.kernel, first.transport, first.watcher = "6.8.0-64-generic", "openssh", "eBPF"
+    first.docker_host = "unix:///home/ada/.colima/default/docker.sock"
+    first.linked_at = time.monotonic() - 2 * HOUR
+    backend._started = time.monotonic() - 26 * HOUR
     backend.current = MACHINE
     backend.details |= DETAILS
     backend._values[SWITCH] = True
@@ -153,3 +167,28 @@ def many_rows(count: int) -> list[PortRow]:
     rows = [_row(1024 + index % 60_000, WEB, process="nginx") for index in range(count)]
     assert len(set(map(row_key, rows))) == count
     return rows
+
+
+def is_data(text: str, backend: FakeBackend) -> bool:
+    """Whether a text is not the window's: made of the daemon's words, or of no language at all."""
+    told = "\n".join(_told([backend.status(), backend.ports(), backend.containers()]))
+    words = re.findall(r"[^\W\d_][\w.]*", re.sub(r"<[^>]*>", " ", text))
+    return all(word in told or word in NAMES for word in words)
+
+
+def _told(value: object) -> Iterator[str]:
+    """All texts in there that are shown as they are."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, member in value.items():
+                if "." in key:
+                    yield key  # of a label
+                if key not in TRANSLATED:
+                    yield from _told(member)
+        case list() | tuple():
+            for member in value:
+                yield from _told(member)
+        case msgspec.Struct():
+            yield from _told(msgspec.to_builtins(value))

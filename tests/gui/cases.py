@@ -1,0 +1,209 @@
+"""Every page of the window in every state worth looking at: one table for all that looks at them.
+
+Rules: a case makes what the daemon says (`prepare`), then what the person does (`act`), and is
+there when `is_there` says so. It runs without pytest, too: `pictures.py` does.
+
+Counterparts: `stage.py`; `test_accessibility.py`, `test_looks.py`, `pictures.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QTableView, QWidget
+
+from desktop.api.fake import FakeBackend, FakeMachine
+from desktop.api.types import FindingInfo
+from desktop.settings.keys import SWITCH
+from gui.pages import all_pages
+from gui.preferences import PreferencesFile
+from gui.session import Link, Session, Starter
+from gui.window import Window
+from tests.gui.stage import MACHINE, furnish, realistic_rows
+from tests.served_backend import ServedBackend
+
+__all__ = ["CASES", "Case", "Look", "shown", "until"]
+
+PATIENCE: Final = 10.0
+"""Seconds until a window shows what it must show."""
+
+POLL_MS: Final = 10
+
+
+@dataclass(frozen=True)
+class Look:
+    """A window that shows a case, and the page of it."""
+
+    window: Window
+    page: QWidget
+    session: Session
+    backend: FakeBackend
+
+    def find(self, name: str) -> QWidget:
+        """The widget of that name on the page, or in the window."""
+        found = self.page.findChild(QWidget, name) or self.window.findChild(QWidget, name)
+        assert found is not None, f"no {name} on the page {self.page.objectName()}"
+        return found
+
+
+def _nothing(_what: object) -> None:
+    pass
+
+
+def _always(_look: Look) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Case:
+    """See the module. Without `has_daemon` none runs."""
+
+    name: str
+    page: str
+    prepare: Callable[[FakeBackend], None] = _nothing
+    act: Callable[[Look], None] = _nothing
+    is_there: Callable[[Look], bool] = _always
+    has_daemon: bool = True
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Let the window work until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} within {PATIENCE:.0f} s"
+        QTest.qWait(POLL_MS)
+
+
+@contextlib.contextmanager
+def shown(case: Case) -> Iterator[Look]:
+    """A window that shows it, with a daemon of its own."""
+    home = Path(tempfile.mkdtemp(prefix="samehost-"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, home)
+        served = stack.enter_context(ServedBackend(home))
+        served.do(lambda: furnish(served.backend))
+        served.do(lambda: case.prepare(served.backend))
+        path = served.paths.api_socket if case.has_daemon else home / "nobody"
+        session = Session(str(path), Starter(["false"]))
+        stack.callback(session.close)
+        preferences = PreferencesFile(home / "window.json")
+        window = Window(session, preferences, all_pages(preferences), lambda: False)
+        stack.callback(_delete, window)
+        session.open()
+        window.show_page(case.page)
+        window.show()
+        look = Look(window, window.page(case.page), session, served.backend)
+        link = Link.READY if case.has_daemon else Link.ABSENT
+        until(lambda: session.link is link and window.isActiveWindow(), f"{case.name} is shown")
+        until(lambda: bool(session.rows) == bool(_rows(case, served)), "the ports are known")
+        case.act(look)
+        until(lambda: case.is_there(look), f"{case.name} is there")
+        yield look
+
+
+def _rows(case: Case, served: ServedBackend) -> list[object]:
+    return list(served.backend.ports()[1]) if case.has_daemon else []
+
+
+def _delete(window: QWidget) -> None:
+    window.end() if isinstance(window, Window) else None
+    window.close()
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+# The cases.
+
+
+def _locked(backend: FakeBackend) -> None:
+    backend.locked[SWITCH] = "locked by the administrator in /etc/samehost/admin-settings.json"
+
+
+def _isolated(backend: FakeBackend) -> None:
+    backend._values["enhancedContainerIsolation"] = True
+
+
+def _windows_containers(backend: FakeBackend) -> None:
+    backend.engine = "windows"
+
+
+def _ruled(backend: FakeBackend) -> None:
+    backend._values |= {
+        "ignore": ["udp:5353", "tcp:7000-7010", "host:tcp:631"],
+        "remap": {"tcp:9090": 19090, "udp:53": 1053},
+    }
+
+
+def _switched_off(backend: FakeBackend) -> None:
+    backend._values[SWITCH] = False
+    backend.change([], realistic_rows())
+
+
+def _no_rows(backend: FakeBackend) -> None:
+    backend.change([], realistic_rows())
+
+
+def _machine_gone(backend: FakeBackend) -> None:
+    backend.machine_states[MACHINE].link = "reconnecting"
+
+
+def _machines(backend: FakeBackend) -> None:
+    def machine(name: str, kind: str, **other: Any) -> FakeMachine:
+        return FakeMachine(name, kind=kind, **other)
+
+    found = [
+        machine("lima-old", "lima", state="stopped", reached="ssh"),
+        machine("podman-machine-default", "podman", state="running", link="connected"),
+        machine("ssh:ada@build.example.org", "ssh", state="running", reached="ssh, as ada"),
+        machine("rancher-desktop", "rancher", state="failed", problem="its disk is full"),
+    ]
+    backend.machine_states |= {each.name: each for each in found}
+    backend.findings = [
+        FindingInfo("limactl is there, but does not answer", "see: limactl list"),
+    ]
+
+
+def _change_network(look: Look) -> None:
+    for name in ("reachHost-control", "portBinding-localhost"):
+        button = look.find(name)
+        assert isinstance(button, QAbstractButton)
+        button.click()
+
+
+def _choose_conflict(look: Look) -> None:
+    view = look.page.findChild(QTableView)
+    assert view is not None
+    model = view.model()
+    texts = [
+        [str(model.index(row, column).data()) for column in range(model.columnCount())]
+        for row in range(model.rowCount())
+    ]
+    view.selectRow(next(row for row, cells in enumerate(texts) if any("5000" in c for c in cells)))
+
+
+CASES: Final = (
+    Case("general", "general"),
+    Case("network", "network", _ruled),
+    Case("network-unsaved", "network", _ruled, _change_network),
+    Case("network-locked", "network", _locked),
+    Case("network-isolated", "network", _isolated),
+    Case("network-windows-containers", "network", _windows_containers),
+    Case("ports", "ports"),
+    Case("ports-conflict", "ports", act=_choose_conflict),
+    Case("ports-none", "ports", _no_rows),
+    Case("ports-switched-off", "ports", _switched_off),
+    Case("ports-machine-gone", "ports", _machine_gone),
+    Case("ports-no-daemon", "ports", has_daemon=False),
+    Case("machine", "machine"),
+    Case("machine-several", "machine", _machines),
+    Case("about", "about"),
+)

@@ -1,0 +1,48 @@
+"""One look of the window wherever it is tested: no screen, one font, one style, one language.
+
+Rules: `prepare` before the application is made, `dress` right after. The screen that is not there
+is large enough for the window at two pixels each (`offscreen.json`).
+
+Counterparts: `conftest.py`, `pictures.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QLocale
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QApplication
+
+from gui import language
+
+__all__ = ["ARGUMENTS", "dress", "prepare"]
+
+ARGUMENTS: Final = ("samehost", "-style", "Fusion")
+"""Of the application."""
+
+SCREEN: Final = Path(__file__).with_name("offscreen.json")
+FONT: Final = ("DejaVu Sans", 10)
+"""Family and size in points: `scripts/setup gui` sees to it that it is there."""
+
+LEFT_OUT: Final = ("QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE")
+"""Variables by which this computer's look would get in."""
+
+
+def prepare() -> None:
+    """Set the environment that Qt reads when the application is made."""
+    os.environ["QT_QPA_PLATFORM"] = f"offscreen:configfile={SCREEN}"
+    os.environ["LC_ALL"] = "C.UTF-8"
+    for name in LEFT_OUT:
+        os.environ.pop(name, None)
+
+
+def dress(application: QApplication) -> None:
+    """One font, one language, and no cursor that blinks."""
+    QLocale.setDefault(QLocale.c())
+    language.install(application, QLocale.c())
+    application.setFont(QFont(*FONT))
+    application.setCursorFlashTime(0)
+    application.setQuitOnLastWindowClosed(False)
