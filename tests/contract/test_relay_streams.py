@@ -35,6 +35,9 @@ from tests.contract.relay_stage import (
 SPLICE: Final = PAIRS["splice-splice"]
 TUNNELLED: Final = PAIRS["splice-splice-tunnelled"]
 
+SMALL_BUFFER: Final = 1 << 16
+"""Bytes: one segment of loopback fits; below that each waits for a timer of TCP."""
+
 
 def _ignore(_: object) -> None:
     """Nobody cares."""
@@ -85,8 +88,8 @@ def test_a_stream_comes_home_only_when_the_server_has_left_nothing_in_it(run_on_
     async def story() -> None:
         async with joined(SPLICE) as flow:
             for sock in (flow.second, flow.server):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
             question = bytes(RAW_AFTER - 1)
             flow.server.shutdown(socket.SHUT_WR)
             assert await receive(flow.client) == b""
