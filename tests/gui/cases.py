@@ -107,6 +107,8 @@ def shown(case: Case) -> Iterator[Look]:
         until(lambda: bool(session.rows) == bool(_rows(case, served)), "the ports are known")
         case.act(look)
         until(lambda: case.is_there(look), f"{case.name} is there")
+        # What was just told may need another line: let it have its room.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         yield look
 
 
