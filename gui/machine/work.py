@@ -6,7 +6,7 @@ question is left open. Counterparts: `activity.py` shows it, `question.py` asks.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 from PySide6.QtWidgets import QWidget
@@ -22,6 +22,8 @@ from gui.session import Problem, Session
 __all__ = ["Work"]
 
 translate = QCoreApplication.translate
+
+LONGEST_NAME: Final = 100
 
 
 def _under_way(action: Action) -> str:
@@ -54,6 +56,10 @@ def _failed(action: Action) -> str:
     }[action]
 
 
+def _shown(name: str) -> str:
+    return plain(cut(name, LONGEST_NAME))
+
+
 class Work(QObject):
     """See the module. `changed` when something begins or ends; `done` with the machine's name."""
 
@@ -78,17 +84,17 @@ class Work(QObject):
         """Do that with this machine, unless something else is under way."""
         if self.is_running or action is Action.EXAMINE:
             return
-        self._name = plain(cut(name, 100))
-        self._activity.begin(_under_way(action).format(self._name))
+        self._name, shown = name, _shown(name)
+        self._activity.begin(_under_way(action).format(shown))
 
         def then(_: Any) -> None:
             self._over()
-            self._activity.end(_done(action).format(self._name))
+            self._activity.end(_done(action).format(shown))
             self.done.emit(name)
 
         def fails(problem: Problem) -> None:
             self._over()
-            self._activity.fail(_failed(action).format(self._name), problem)
+            self._activity.fail(_failed(action).format(shown), problem)
             self.done.emit(name)
 
         call = self._session.call(
@@ -97,7 +103,7 @@ class Work(QObject):
             then=then,
             fails=fails,
             progress=self._activity.tell,
-            ask=self._questions.asker(self._name),
+            ask=self._questions.asker(shown),
         )
         self._call.began(call)
         self.changed.emit()
@@ -107,10 +113,10 @@ class Work(QObject):
         if not self._call.cancel():
             return
         self._over()
-        self._activity.end(
-            self.tr("{}: given up. The table shows how it is now.").format(self._name)
-        )
+        words = self.tr("{}: given up. The table shows how it is now.")
+        self._activity.end(words.format(_shown(self._name)))
         self._session.refresh()
+        self.done.emit(self._name)
 
     def _over(self) -> None:
         self._call.over()

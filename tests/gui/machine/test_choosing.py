@@ -217,6 +217,8 @@ def test_it_can_be_cancelled_and_the_daemon_gives_it_up(stage: Stage) -> None:
     stage.until(lambda: f"cancelled {OTHER}" in stage.calls())
     assert "given up" in activity(stage).title
     assert not activity(stage).is_running
+    stage.until_done()
+    assert stage.backend.searches == 2
     assert stage.is_offered("use")
     assert stage.backend.current == MACHINE
     assert "set machine" not in stage.calls()
@@ -235,6 +237,7 @@ def test_the_keyboard_goes_to_cancel_and_back_to_the_table(stage: Stage) -> None
     QTest.keyClick(cancel, Qt.Key.Key_Space)
     stage.until(stage.table.hasFocus)
     assert not stage.page.choosing.work.is_running
+    stage.until_done()
 
 
 def test_what_was_begun_is_scrolled_to(stage: Stage) -> None:

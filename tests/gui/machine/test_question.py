@@ -96,6 +96,7 @@ def test_a_question_goes_when_what_was_begun_is_cancelled(stage: Stage) -> None:
     stage.until(lambda: stage.dialog(QuestionDialog) is None)
     assert not any(call.startswith("answered") for call in stage.calls())
     assert stage.is_offered("use")
+    stage.until_done()
 
 
 def test_a_question_goes_when_the_daemon_does(stage: Stage) -> None:
