@@ -42,17 +42,17 @@ def test_the_machine_in_use_is_shown_with_all_that_is_known_of_it(stage: Stage) 
 
     refresh(stage, since)
     (card,) = stage.page.cards.cards
+    machine = stage.served.do(stage.backend.status).machine
     assert (card.name, label(card, "card-state")) == (MACHINE, "Connected")
     assert card.texts == {
         "connected-for": "3 h 5 min",
-        "kernel": "6.1",
-        "transport": "memory",
-        "agent": f"{VERSION}, on Python 3.11",
-        "watcher": "poll",
+        "kernel": machine.kernel,
+        "transport": machine.transport,
+        "agent": f"{VERSION}, on Python {machine.python}",
+        "watcher": machine.watcher,
     }
     assert card.hints == {}
-    address = stage.backend.machine_states[MACHINE].docker_host
-    assert card.command == f"export DOCKER_HOST={address}"
+    assert card.command == f"export DOCKER_HOST={machine.docker_host}"
     assert card.accessibleName() == f"{MACHINE}: Connected"
 
 
