@@ -22,8 +22,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QTableView, QWidget
 
 from desktop.api.fake import FakeBackend, FakeMachine
-from desktop.api.types import FindingInfo
+from desktop.api.types import FindingInfo, MachineList
 from desktop.settings.keys import SWITCH
+from gui.machine.page import MachinePage
+from gui.machine.table import MachineTable
 from gui.pages import all_pages
 from gui.preferences import PreferencesFile
 from gui.session import Link, Session, Starter
@@ -192,6 +194,31 @@ def _choose_conflict(look: Look) -> None:
     view.selectRow(next(row for row, cells in enumerate(texts) if any("5000" in c for c in cells)))
 
 
+def _no_machine(backend: FakeBackend) -> None:
+    async def nothing() -> MachineList:
+        return MachineList([])
+
+    backend.machine_states[MACHINE].link = "stopped"
+    backend.machines = nothing  # type: ignore[method-assign]
+
+
+def _searched(look: Look) -> bool:
+    """The page Machine has looked for machines, and asks for nothing more."""
+    page = look.page
+    assert isinstance(page, MachinePage)
+    searching, work = page.choosing.searching, page.choosing.work
+    return searching.found is not None and not searching.is_running and not work.is_running
+
+
+def _use_what_fails(look: Look) -> None:
+    until(lambda: _searched(look), "machines are found")
+    table, use = look.find("machines-table"), look.find("use")
+    assert isinstance(table, MachineTable)
+    assert isinstance(use, QAbstractButton)
+    table.select("rancher-desktop")
+    use.click()
+
+
 CASES: Final = (
     Case("general", "general"),
     Case("network", "network", _ruled),
@@ -205,7 +232,9 @@ CASES: Final = (
     Case("ports-switched-off", "ports", _switched_off),
     Case("ports-machine-gone", "ports", _machine_gone),
     Case("ports-no-daemon", "ports", has_daemon=False),
-    Case("machine", "machine"),
-    Case("machine-several", "machine", _machines),
+    Case("machine", "machine", is_there=_searched),
+    Case("machine-several", "machine", _machines, is_there=_searched),
+    Case("machine-failed", "machine", _machines, _use_what_fails, _searched),
+    Case("machine-none", "machine", _no_machine, is_there=_searched),
     Case("about", "about"),
 )

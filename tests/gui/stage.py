@@ -169,9 +169,14 @@ def many_rows(count: int) -> list[PortRow]:
     return rows
 
 
+OF_THE_FAKE: Final = "wait"
+"""The remedy of a machine that does not start."""
+
+
 def is_data(text: str, backend: FakeBackend) -> bool:
     """Whether a text is not the window's: made of the daemon's words, or of no language at all."""
-    told = "\n".join(_told([backend.status(), backend.ports(), backend.containers()]))
+    known = [backend.status(), backend.ports(), backend.containers(), backend.findings]
+    told = "\n".join(_told([*known, list(backend.machine_states), OF_THE_FAKE]))
     words = re.findall(r"[^\W\d_][\w.]*", re.sub(r"<[^>]*>", " ", text))
     return all(word in told or word in NAMES for word in words)
 
