@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QProcess, QTimer, Signal
 
 from desktop.api.local import failure_of
 from gui.machine.findings import Finding, parse
@@ -48,6 +48,8 @@ class Examination(QObject):
         self._process: QProcess | None = None
         self._alive: set[QProcess] = set()
         self.destroyed.connect(partial(_end_all, self._alive))
+        if (application := QCoreApplication.instance()) is not None:
+            application.aboutToQuit.connect(self.end_now)
         self._output = bytearray()
         self._rest = b""
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
@@ -91,6 +93,11 @@ class Examination(QObject):
         patience = QTimer(process, singleShot=True, interval=END_MS)
         patience.timeout.connect(process.kill)
         patience.start()
+
+    def end_now(self) -> None:
+        """The same, and wait for it: the program ends, and its widgets are not destroyed then."""
+        self.stop()
+        _end_all(self._alive)
 
     def _gone(self, process: QProcess, *_: object) -> None:
         self._alive.discard(process)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from gui import icons
@@ -26,7 +27,12 @@ Command = Callable[..., list[str]]
 
 
 class Examining(QWidget):
-    """See the module. `command` makes the command line of a verb of `samehost`."""
+    """See the module. `command` makes the command line of a verb of `samehost`.
+
+    `told` are the lines of progress.
+    """
+
+    told = Signal(str)
 
     def __init__(self, command: Command, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,6 +60,7 @@ class Examining(QWidget):
         self._button.clicked.connect(self.examine_all)
         self._activity.cancelled.connect(self._cancel)
         self._examination.told.connect(self._activity.tell)
+        self._examination.told.connect(self.told)
         self._examination.found.connect(self._found)
         self._examination.failed.connect(self._failed)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,6 +199,40 @@ def test_none_outlives_its_owner(patient: Patient, tmp_path: Path) -> None:
     patient.qtbot.waitUntil(lambda: bool(told))
     owner.deleteLater()
     patient.qtbot.waitUntil(lambda: is_gone(int(told[0])))
+
+
+QUITS = """
+import sys
+from gui import app
+from gui.machine.page import MachinePage
+
+program, code, left = sys.argv[1:]
+make = MachinePage.__init__
+
+def made(page, session, parent=None):
+    make(page, session, parent, command=lambda *_: [sys.executable, "-c", code, left])
+    page.examining.told.connect(lambda pid: (print(pid, flush=True), page.window().quit()))
+    page.examining.examine_all()
+
+MachinePage.__init__ = made
+sys.exit(app.main([program, "--page", "machine"]))
+"""
+
+
+def test_none_outlives_the_program(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="samehost-") as home:
+        program = subprocess.run(
+            python(QUITS, "samehost", HANGS, str(tmp_path / "left")),
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, "SAMEHOST_HOME": home},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (program.returncode, program.stderr) == (0, "")
+    assert is_gone(int(program.stdout))
+    assert (tmp_path / "left").read_text() == "left\n"
 
 
 def test_one_that_prints_without_end_is_ended(patient: Patient) -> None:
