@@ -38,7 +38,7 @@ class Preferences(msgspec.Struct, frozen=True):
     maximised: bool = False
     notifications: bool = True
     close_to_tray: bool = True
-    start_daemon: bool = False
+    start_daemon: bool = True
     told_about_tray: bool = False
     columns: bytes = b""
 

@@ -272,6 +272,7 @@ class Process:
 
 @pytest.fixture
 def running(home: Path, qtbot: QtBot) -> Iterator[Process]:
+    PreferencesFile(home / "window.json").change(start_daemon=False)
     process = Process(home, "--page", "about")
     try:
         qtbot.waitUntil(process.answers, timeout=15_000)

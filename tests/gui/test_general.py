@@ -161,11 +161,11 @@ def test_what_the_daemon_says_on_its_way_out_is_shown(page: GeneralPage, told: T
 def test_the_windows_wishes_are_kept(page: GeneralPage, preferences: PreferencesFile) -> None:
     assert box(page, "notifications").isChecked()
     assert box(page, "close-to-tray").isChecked()
-    assert not box(page, "start-with-window").isChecked()
+    assert box(page, "start-with-window").isChecked()
     for name in ("notifications", "close-to-tray", "start-with-window"):
         box(page, name).click()
     now = preferences.now
-    assert (now.notifications, now.close_to_tray, now.start_daemon) == (False, False, True)
+    assert (now.notifications, now.close_to_tray, now.start_daemon) == (False, False, False)
     preferences.change(notifications=True)
     assert box(page, "notifications").isChecked()
 

@@ -16,6 +16,8 @@ from typing import Final
 
 import pytest
 
+from desktop.paths import Paths
+from gui.preferences import PreferencesFile
 from tests.gui import screen as screens
 from tests.gui.screen import PATIENCE, Screen, await_that
 from tests.gui.stage import furnish
@@ -169,11 +171,17 @@ def test_without_a_tray_closing_it_ends_it(desk: Desk, daemon: ServedBackend) ->
         assert process.wait(PATIENCE) == 0
 
 
-def test_its_button_starts_a_daemon_that_outlives_it(desk: Desk) -> None:
+@pytest.mark.parametrize("by_itself", [True, False], ids=["by itself", "by its button"])
+def test_it_starts_a_daemon_that_outlives_it(desk: Desk, by_itself: bool) -> None:
+    preferences = PreferencesFile(desk.home / "window.json")
+    preferences.change(start_daemon=by_itself)
     with desk.window("--page", "ports") as process:
         window = desk.shown_window()
         try:
-            await_that(lambda: press_start(desk, window), "the daemon answers")
+            await_that(
+                lambda: is_served(desk) if by_itself else press_start(desk, window),
+                "the daemon answers",
+            )
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
             assert desk.run("status").returncode == 3  # it runs, and its switch is off
@@ -182,9 +190,13 @@ def test_its_button_starts_a_daemon_that_outlives_it(desk: Desk) -> None:
         assert ended.returncode == 0, ended.stderr
 
 
+def is_served(desk: Desk) -> bool:
+    return Paths.under(desk.home).api_socket.exists()
+
+
 def press_start(desk: Desk, window: str) -> bool:
     """Press the button's mnemonic until there is a daemon: it may not be there at first."""
-    if (desk.home / "run" / "api.sock").exists():
+    if is_served(desk):
         return True
     desk.shown.press(window, "alt+s")
     return False

@@ -159,7 +159,7 @@ def test_stopped_it_takes_back_what_it_began(qtbot: QtBot, stub: Callable[[str],
     starter.start()
     me = psutil.Process()
     qtbot.waitUntil(
-        lambda: any("stub_daemon" in each.cmdline()[-3] for each in daemons_of(me)),
+        lambda: any("stub_daemon" in word for each in daemons_of(me) for word in words_of(each)),
         timeout=PATIENCE_MS,
     )
     processes = me.children(recursive=True)
@@ -172,7 +172,15 @@ def test_stopped_it_takes_back_what_it_began(qtbot: QtBot, stub: Callable[[str],
 
 
 def daemons_of(process: psutil.Process) -> list[psutil.Process]:
-    return [each for each in process.children(recursive=True) if len(each.cmdline()) >= 5]
+    return [each for each in process.children(recursive=True) if len(words_of(each)) >= 5]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # of which a zombie is one
+        return []
 
 
 # The session with a real daemon
