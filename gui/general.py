@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from desktop.api.types import PortCounts, Status
 from gui.machine.words import duration
-from gui.parts import Heading, Hint, PlainLabel, scrolled
+from gui.parts import Heading, Hint, PlainLabel, describe_buttons, scrolled
 from gui.preferences import PreferencesFile
 from gui.session import Link, Problem, Session
 from gui.tray import look_of
@@ -159,6 +159,7 @@ class GeneralPage(QWidget):
         stop = box.addButton(self.tr("&Stop"), QMessageBox.ButtonRole.DestructiveRole)
         stop.setObjectName("stop")
         box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        describe_buttons(box)
         box.finished.connect(lambda _: self._answered(box.clickedButton() is stop))
         box.open()
 

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -52,6 +53,7 @@ __all__ = [
     "PlainLabel",
     "announce",
     "copy_text",
+    "describe_buttons",
     "plain",
     "scrolled",
     "without_markup",
@@ -88,6 +90,12 @@ def announce(widget: QWidget, text: str) -> None:
     """Say something to those who listen to their screen rather than look at it."""
     if QAccessible.isActive():
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
+
+
+def describe_buttons(box: QMessageBox) -> None:
+    """Have each button of a question say what it is about, to those who hear only the button."""
+    for button in box.buttons():
+        button.setAccessibleDescription(plain(f"{box.text()} {box.informativeText()}"))
 
 
 def copy_text(text: str) -> None:

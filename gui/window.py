@@ -32,7 +32,7 @@ from gui import icons
 from gui.glance import Glance
 from gui.navigation import Navigation
 from gui.pages import PageKind
-from gui.parts import Banner
+from gui.parts import Banner, describe_buttons
 from gui.preferences import PreferencesFile, placed
 from gui.session import Session
 from gui.state_view import StateWatch
@@ -250,6 +250,7 @@ class Window(QWidget):
         discard, cancel = QMessageBox.StandardButton.Discard, QMessageBox.StandardButton.Cancel
         box.setStandardButtons(discard | cancel)
         box.setDefaultButton(cancel)
+        describe_buttons(box)
         return box
 
     def _answered(self, button: int) -> None:
