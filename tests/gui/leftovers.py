@@ -10,6 +10,8 @@ Counterparts: `conftest.py` has every test looked at; `test_leftovers.py`.
 from __future__ import annotations
 
 import gc
+import weakref
+from collections.abc import Iterator
 from typing import Final
 
 import shiboken6
@@ -27,7 +29,7 @@ class Leftovers:
     """Knows what was there when it was made, and finds what came since and is still at work."""
 
     def __init__(self) -> None:
-        self._before = set(map(_address, _at_work()))
+        self._before = [weakref.ref(each) for each in _objects()]
 
     def found(self) -> list[QObject]:
         """What came since."""
@@ -49,12 +51,23 @@ class Leftovers:
         return names
 
     def _new(self) -> list[QObject]:
-        return [each for each in _at_work() if _address(each) not in self._before]
+        """What is at work and belongs to nothing that was there before."""
+        still = (before() for before in self._before)
+        known = {_address(each) for each in still if each is not None and shiboken6.isValid(each)}
+        working = (each for each in _objects() if _is_at_work(each))
+        return [each for each in working if known.isdisjoint(map(_address, _owners(each)))]
 
 
-def _at_work() -> list[QObject]:
-    objects = [each for each in shiboken6.getAllValidWrappers() if isinstance(each, QObject)]
-    return [each for each in objects if _is_at_work(each)]
+def _objects() -> list[QObject]:
+    return [each for each in shiboken6.getAllValidWrappers() if isinstance(each, QObject)]
+
+
+def _owners(each: QObject) -> Iterator[QObject]:
+    """It, and what it belongs to, but for the application."""
+    owner: QObject | None = each
+    while owner is not None and owner is not QApplication.instance():
+        yield owner
+        owner = owner.parent()
 
 
 def _is_at_work(each: QObject) -> bool:
@@ -100,12 +113,7 @@ def _end(each: QObject) -> None:
 
 def _name(each: QObject) -> str:
     """Its class, its name, and those of the ones it belongs to."""
-    parts = []
-    owner: QObject | None = each
-    while owner is not None and owner is not QApplication.instance():
-        parts.append(f"{type(owner).__name__} {owner.objectName()!r}")
-        owner = owner.parent()
-    return " of ".join(parts)
+    return " of ".join(f"{type(owner).__name__} {owner.objectName()!r}" for owner in _owners(each))
 
 
 def _address(each: QObject) -> int:

@@ -64,6 +64,16 @@ def test_what_was_there_before_is_no_leftover() -> None:
     window.deleteLater()
 
 
+def test_what_was_there_before_may_begin_to_work() -> None:
+    owner = QObject()
+    timer = QTimer(owner)
+    leftovers = Leftovers()
+    timer.start(1000)
+    QTimer(owner).start(1000)
+    assert leftovers.found() == []
+    timer.stop()
+
+
 def test_what_was_closed_and_deleted_is_no_leftover() -> None:
     leftovers = Leftovers()
     window = QWidget()
