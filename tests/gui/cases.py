@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractButton, QDialog, QTableView, QWidget
 
 from desktop.api.fake import FakeBackend, FakeMachine
 from desktop.api.types import FindingInfo, MachineList
@@ -40,6 +40,9 @@ PATIENCE: Final = 10.0
 
 POLL_MS: Final = 10
 
+ASKING: Final = "ssh:ada@build.example.org"
+"""A machine that wants a password."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -49,6 +52,19 @@ class Look:
     page: QWidget
     session: Session
     backend: FakeBackend
+
+    @property
+    def surface(self) -> QWidget:
+        """What the person has to do with now: the dialog that is open, or the window."""
+        dialogs = self.window.findChildren(QDialog)
+        return next((each for each in dialogs if each.isVisible()), self.window)
+
+    def press(self, name: str) -> None:
+        """Press a button of the page."""
+        button = self.find(name)
+        assert isinstance(button, QAbstractButton)
+        until(button.isEnabled, f"{name} can be pressed")
+        button.click()
 
     def find(self, name: str) -> QWidget:
         """The widget of that name on the page, or in the window."""
@@ -109,9 +125,21 @@ def shown(case: Case) -> Iterator[Look]:
         until(lambda: bool(session.rows) == bool(_rows(case, served)), "the ports are known")
         case.act(look)
         until(lambda: case.is_there(look), f"{case.name} is there")
-        # What was just told may need another line: let it have its room.
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+        _settle(window)
         yield look
+
+
+def _settle(window: QWidget) -> None:
+    """Until every widget is where its layout puts it."""
+    places: list[object] = []
+
+    def is_settled() -> bool:
+        nonlocal places
+        before = places
+        places = [each.geometry() for each in window.findChildren(QWidget)]
+        return places == before
+
+    until(is_settled, "the layout is done")
 
 
 def _rows(case: Case, served: ServedBackend) -> list[object]:
@@ -137,7 +165,7 @@ def _isolated(backend: FakeBackend) -> None:
 
 
 def _windows_containers(backend: FakeBackend) -> None:
-    backend.engine = "windows"
+    backend.engine = "this engine runs Windows containers; only Linux containers are supported"
 
 
 def _ruled(backend: FakeBackend) -> None:
@@ -177,10 +205,33 @@ def _machines(backend: FakeBackend) -> None:
 
 
 def _change_network(look: Look) -> None:
-    for name in ("reachHost-control", "portBinding-localhost"):
-        button = look.find(name)
-        assert isinstance(button, QAbstractButton)
-        button.click()
+    look.press("reachHost-control")
+    look.press("portBinding-localhost")
+
+
+def _quit_unsaved(look: Look) -> None:
+    _change_network(look)
+    look.window.quit()
+
+
+def _asks(backend: FakeBackend) -> None:
+    backend.machine_states[ASKING] = FakeMachine(
+        ASKING, kind="ssh", state="running", reached="ssh, as ada"
+    )
+    backend.question = "ada@build.example.org's password: "
+
+
+def _use_what_asks(look: Look) -> None:
+    _use(look, ASKING)
+
+
+def _stop_machine(look: Look) -> None:
+    until(lambda: _searched(look), "the search is over")
+    look.press("stop")
+
+
+def _has_dialog(look: Look) -> bool:
+    return look.surface is not look.window
 
 
 def _choose_conflict(look: Look) -> None:
@@ -211,18 +262,23 @@ def _searched(look: Look) -> bool:
 
 
 def _use_what_fails(look: Look) -> None:
+    _use(look, "rancher-desktop")
+
+
+def _use(look: Look, machine: str) -> None:
     until(lambda: _searched(look), "machines are found")
-    table, use = look.find("machines-table"), look.find("use")
+    table = look.find("machines-table")
     assert isinstance(table, MachineTable)
-    assert isinstance(use, QAbstractButton)
-    table.select("rancher-desktop")
-    use.click()
+    table.select(machine)
+    look.press("use")
 
 
 CASES: Final = (
     Case("general", "general"),
+    Case("general-stop", "general", act=lambda look: look.press("stop-daemon")),
     Case("network", "network", _ruled),
     Case("network-unsaved", "network", _ruled, _change_network),
+    Case("network-quit", "network", _ruled, _quit_unsaved, _has_dialog),
     Case("network-locked", "network", _locked),
     Case("network-isolated", "network", _isolated),
     Case("network-windows-containers", "network", _windows_containers),
@@ -236,5 +292,7 @@ CASES: Final = (
     Case("machine-several", "machine", _machines, is_there=_searched),
     Case("machine-failed", "machine", _machines, _use_what_fails, _searched),
     Case("machine-none", "machine", _no_machine, is_there=_searched),
+    Case("machine-asks", "machine", _asks, _use_what_asks, _has_dialog),
+    Case("machine-stop", "machine", act=_stop_machine, is_there=_has_dialog),
     Case("about", "about"),
 )

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtGui import QColor, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication
 
-from tests.gui.cases import CASES, shown
+from tests.gui.cases import CASES, Look, shown
 from tests.gui.dress import ARGUMENTS, dress, prepare
 
 __all__ = ["PALETTES", "dark", "light", "take"]
@@ -66,9 +66,22 @@ def take(folder: Path, names: Sequence[str]) -> None:
         for case in CASES:
             if case.name in names:
                 with shown(case) as look:
-                    picture = look.window.grab()
+                    picture = _grab(look)
                     scale = round(picture.devicePixelRatio())
                     picture.save(str(folder / f"{case.name}-{name}-{scale}x.png"))
+
+
+def _grab(look: Look) -> QPixmap:
+    """The window, with the dialog that is open in its middle."""
+    picture = look.window.grab()
+    if look.surface is not look.window:
+        dialog = look.surface.grab()
+        rest = (look.window.size() - look.surface.size()) / 2
+        painter = QPainter(picture)
+        painter.fillRect(look.window.rect(), QColor(0, 0, 0, 110))
+        painter.drawPixmap(rest.width(), rest.height(), dialog)
+        painter.end()
+    return picture
 
 
 def main() -> None:

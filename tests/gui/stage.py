@@ -175,8 +175,10 @@ OF_THE_FAKE: Final = "wait"
 
 def is_data(text: str, backend: FakeBackend) -> bool:
     """Whether a text is not the window's: made of the daemon's words, or of no language at all."""
-    known = [backend.status(), backend.ports(), backend.containers(), backend.findings]
-    told = "\n".join(_told([*known, list(backend.machine_states), OF_THE_FAKE]))
+    machines = list(map(vars, backend.machine_states.values()))
+    values = [backend.status(), backend.ports(), backend.containers(), backend.findings]
+    values += [machines, backend.question, OF_THE_FAKE]
+    told = "\n".join(_told(values))
     words = re.findall(r"[^\W\d_][\w.]*", re.sub(r"<[^>]*>", " ", text))
     return all(word in told or word in NAMES for word in words)
 

@@ -14,7 +14,7 @@ from tests.gui.walker import interactive, missed, mnemonics, say, spoken, tab_st
 NO_ROLES = (QAccessible.Role.NoRole, QAccessible.Role.Client)
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def look(request: pytest.FixtureRequest) -> Iterator[Look]:
     case: Case = request.param
     with shown(case) as look:
@@ -23,7 +23,7 @@ def look(request: pytest.FixtureRequest) -> Iterator[Look]:
 
 def test_every_control_has_a_role_a_name_and_a_description(look: Look) -> None:
     wrong = []
-    for each in interactive(look.window):
+    for each in interactive(look.surface):
         name, description, role = spoken(each)
         is_told = name and (description or role == QAccessible.Role.StaticText)
         has_role = role not in NO_ROLES or isinstance(each, QScrollArea)  # Qt has none for it
@@ -33,8 +33,8 @@ def test_every_control_has_a_role_a_name_and_a_description(look: Look) -> None:
 
 
 def test_tab_comes_to_every_control_and_round(look: Look) -> None:
-    stops = tab_stops(look.window)
-    left_out = missed(look.window, stops)
+    stops = tab_stops(look.surface)
+    left_out = missed(look.surface, stops)
     assert stops
     assert not left_out, (
         f"\nnot reached: {list(map(say, left_out))}\nreached: {list(map(say, stops))}"
@@ -42,5 +42,5 @@ def test_tab_comes_to_every_control_and_round(look: Look) -> None:
 
 
 def test_no_two_have_the_same_mnemonic(look: Look) -> None:
-    doubled = {key: count for key, count in mnemonics(look.window).items() if count > 1}
+    doubled = {key: count for key, count in mnemonics(look.surface).items() if count > 1}
     assert not doubled

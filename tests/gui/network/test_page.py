@@ -182,7 +182,7 @@ def test_what_fails_is_pointed_at_and_stays_while_the_rest_is_applied(stage: Sta
     assert stage.marked() == [IDLE]
     assert stage.number(IDLE).value() == 0
     assert "udpIdleSeconds is 0" in stage.words(f"{IDLE}-error")
-    assert stage.words("network-status").startswith("1 setting(s) could not be applied.")
+    assert stage.words("network-status").startswith("1 setting could not be applied.")
     assert QApplication.focusWidget() is stage.number(IDLE)
     note = stage.page.findChild(QWidget, f"{IDLE}-error")
     assert note is not None
