@@ -1,7 +1,7 @@
 """What depends on the kernel does the same on others: the oldest that serves, the newest, and some.
 
 The tests of eBPF and of redirection run there as they are, each kernel in an emulated computer;
-what they prove is said in them. Takes one to two minutes a kernel.
+what they prove is said in them. Takes one to two minutes a kernel; all run at once.
 
 Counterpart: `guest`.
 """
@@ -9,12 +9,14 @@ Counterpart: `guest`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.e2e.guest import KERNELS, PROJECT, REPORT, missing, project_image, run_in_guest
+from tests.e2e.guest import KERNELS, PROJECT, REPORT, Ended, missing, project_image, run_in_guest
 
 SECONDS: Final = 600
 """For one kernel; takes 100 on an idle computer with two cores."""
@@ -50,24 +52,39 @@ EXPECTED: Final = {
 """
 
 
+def run_tests(name: str, image: bytes) -> Ended:
+    """Those that fit a kernel, on it."""
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-rs", "--color=no", "--tb=short"),
+        *("-p", "no:cacheprovider", f"--timeout={SECONDS}", f"--junit-xml={REPORT}"),
+        *("-k", EXPECTED[name][0], *TESTS),
+    ]
+    return run_in_guest(KERNELS / name, image, command, SECONDS)
+
+
 @pytest.fixture(scope="module")
-def image() -> bytes:
-    return project_image()
+def runs(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Ended]]]:
+    """How they end on each kernel that is tested and there: an emulated computer has one core."""
+    cases = [each for each in request.session.items if isinstance(each, pytest.Function)]
+    asked = {each.callspec.params.get("name") for each in cases if hasattr(each, "callspec")}
+    names = [name for name in EXPECTED if name in asked and not missing(KERNELS / name)]
+    if not names:
+        yield {}
+        return
+    image = project_image()
+    with ThreadPoolExecutor(len(names), "kernel") as executor:
+        yield {name: executor.submit(run_tests, name, image) for name in names}
 
 
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("name", EXPECTED)
-def test_on_another_kernel_all_is_as_on_this_one(name: str, image: bytes) -> None:
-    kernel = KERNELS / name
-    if reason := missing(kernel):
+def test_on_another_kernel_all_is_as_on_this_one(
+    name: str, runs: Mapping[str, Future[Ended]]
+) -> None:
+    if reason := missing(KERNELS / name):
         pytest.skip(reason)
-    which, reasons = EXPECTED[name]
-    command = [
-        *(sys.executable, "-m", "pytest", "-q", "-rs", "--color=no", "--tb=short"),
-        *("-p", "no:cacheprovider", f"--timeout={SECONDS}", f"--junit-xml={REPORT}"),
-        *("-k", which, *TESTS),
-    ]
-    ended = run_in_guest(kernel, image, command, SECONDS)
+    reasons = EXPECTED[name][1]
+    ended = runs[name].result()
     assert ended.status == 0, ended.output
     cases = ElementTree.fromstring(ended.report).findall(".//testcase")
     skipped = [each.attrib["message"] for each in cases for each in each.findall("skipped")]
