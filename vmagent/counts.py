@@ -24,12 +24,11 @@ class Counts:
     ) -> None:
         self._sources = sources
         self._clock = clock
-        self._told: dict[str, int] = {}
-        self._next = 0.0
+        self.forget()
 
     def forget(self) -> None:
-        """Whoever was told is gone: the next is told all."""
-        self._told = {}
+        """Whoever was told is gone: the next takes all numbers for 0 that it is not told."""
+        self._told = dict.fromkeys(self._sources, 0)
         self._next = 0.0
 
     def news(self) -> dict[str, int] | None:

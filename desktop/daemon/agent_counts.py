@@ -1,7 +1,7 @@
 """What a machine's agents have counted, over all agents that there were.
 
-Rules: pure. A number that has become smaller is a new agent's: what the one before it counted is
-kept. Counterpart: `vmagent/counts.py`.
+Rules: pure. A new agent begins at 0, and what those before it counted is kept. An agent that is
+linked to anew goes on, and tells all again. Counterpart: `vmagent/counts.py`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ class AgentCounts:
 
     def __init__(self) -> None:
         self._before: dict[str, int] = {}
-        self._last: dict[str, int] = {}
+        self._now: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """There is a new agent."""
+        self._before = self._sums()
+        self._now = {}
 
     def told(self, counts: Mapping[str, int]) -> None:
         """The agent's numbers now."""
-        for name, last in self._last.items():
-            if counts.get(name, 0) < last:
-                self._before[name] = self._before.get(name, 0) + last
-        self._last = dict(counts)
+        self._now = dict(counts)
 
     def values(self) -> dict[str, int]:
         """All of them, by the names that people know."""
-        return {
-            PREFIX + name: self._before.get(name, 0) + self._last.get(name, 0)
-            for name in {**self._before, **self._last}
-        }
+        return {PREFIX + name: count for name, count in self._sums().items()}
+
+    def _sums(self) -> dict[str, int]:
+        names = {**self._before, **self._now}
+        return {name: self._before.get(name, 0) + self._now.get(name, 0) for name in names}

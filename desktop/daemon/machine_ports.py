@@ -133,8 +133,12 @@ class MachinePorts:
     # What the attachment tells (AttachmentEvents).
 
     def reached_by(self, ports: frozenset[tuple[str, int]]) -> None:
-        """These ports of the desktop lead into the machine, and are no machine's business."""
+        """These ports of the desktop lead into the machine, and are no machine's business.
+
+        There is a new agent.
+        """
         self.ways = ports
+        self._agent_counts.begin()
         self._common.schedule()
 
     def link_up(self, link: AgentLink) -> None:

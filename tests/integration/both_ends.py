@@ -25,7 +25,7 @@ from link.acceptor import Acceptor, listen_tcp
 from link.datagrams.flows import Limits
 from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import SECRET_SIZE
-from link.messages import Message
+from link.messages import Counts, Message
 from link.opening import answer, refuse
 from link.pool import StreamPool
 from link.relay.splice import SpliceRelay
@@ -49,6 +49,7 @@ class Desktop:
         self.relay = SpliceRelay()
         self.pool = StreamPool(lambda: self.link.need(), self.relay.readiness)
         self.link = AgentLink(transport, secret, self.pool, self)
+        self.counts: dict[str, int] = {}
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.target: tuple[str, int] | None = None
         self.running: asyncio.Task[str] | None = None
@@ -58,7 +59,10 @@ class Desktop:
         self.udp_servers = UdpServers(self.sockets, self.limits, self.traffic)
 
     def message(self, message: Message) -> None:
-        self.messages.put_nowait(message)
+        if isinstance(message, Counts):  # they come when they will
+            self.counts = message.counts
+        else:
+            self.messages.put_nowait(message)
 
     def opened(self, stream: socket.socket, request: OpenRequest) -> None:
         if self.target is None:

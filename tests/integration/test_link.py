@@ -110,6 +110,7 @@ def test_the_agent_says_once_that_it_watches_otherwise_than_it_said(kind: str) -
             assert mishap in watching.watcher
             assert watching.watcher.replace(mishap, "") == welcome.watcher
             assert isinstance(snapshot, Snapshot)
+            assert ends.desktop.counts["events_lost"] == 3
 
     run(story)
 
