@@ -144,6 +144,7 @@ class Agent:
             "connections_refused_files": lambda: shortages.refused,
             "accepts_paused": lambda: shortages.pauses,
             "flows_failed": lambda: self._flows_failed,
+            "engine_retries": lambda: self._engine.failures,
             "events_lost": lambda: self._watcher.events_lost,
             "programs_reattached": lambda: self._watcher.healed,
         }

@@ -106,6 +106,11 @@ class EngineWatcher:
         return [EngineState(path, engine.trouble) for path, engine in self._engines.items()]
 
     @property
+    def failures(self) -> int:
+        """Tries to follow one of them that failed."""
+        return sum(engine.failures for engine in self._engines.values())
+
+    @property
     def has_host_networked(self) -> bool | None:
         """Whether a running container shares the machine's network; None while nobody says."""
         known = [each.host_networked for each in self._engines.values()]

@@ -124,6 +124,7 @@ class MachinePorts:
         self._agent_counts = AgentCounts()
         self._flows_refused = 0
         self._flows_failed = 0
+        self._stubs_failed = 0
         self._snapshots_repeated = 0
         self._inventory = Inventory()
         self._listeners: dict[int, Listener] | None = None
@@ -206,6 +207,7 @@ class MachinePorts:
             "clients_timed_out": self.pool.expired,
             "flows_refused": self._flows_refused,
             "flows_failed": self._flows_failed,
+            "stub_opens_failed": self._stubs_failed,
             "snapshots_repeated": self._snapshots_repeated,
             **self._agent_counts.values(),
         }
@@ -330,6 +332,7 @@ class MachinePorts:
         if result.is_open:
             self._reconciler.opened(binding, now)
         elif result.errno:
+            self._stubs_failed += 1
             failure = explain(binding, result.errno, (self._listeners or {}).values())
             self._reconciler.failed(binding, failure, now)
             self._reconciler.lost(binding, failure, now)

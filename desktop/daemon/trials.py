@@ -66,7 +66,7 @@ class Trials:
 
     def target_of(self, binding: Binding) -> Target | None:
         """Where a temporary mirror leads; None if it is none."""
-        return self._targets.get(binding)
+        return self._targets.get(binding) if self._targets else None
 
     async def run(self, send: Send, *, both_ways: bool) -> list[TrialInfo]:
         """Take one. Raises MachineUnreachableError if the agent takes no part, OSError."""

@@ -6,10 +6,11 @@ docs/reference.md has them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from desktop.doctor.patient import Patient
-from desktop.doctor.verdict import NotSeenError, Verdict, note, ok, skipped, warning, worst
+from desktop.doctor.verdict import NotSeenError, Verdict, error, note, ok, skipped, warning, worst
 
 __all__ = [
     "check_capabilities",
@@ -72,7 +73,7 @@ def judge_watcher(words: str) -> Verdict:
 
 async def check_capabilities(patient: Patient) -> Verdict:
     """The agents may do all that they need to."""
-    return _of_all(await patient.conditions(), judge_capabilities)
+    return _of_all(await patient.conditions(), judge_capabilities, _no_answer)
 
 
 def judge_capabilities(condition: dict[str, Any]) -> Verdict:
@@ -108,12 +109,20 @@ def judge_clock(condition: dict[str, Any]) -> Verdict:
     )
 
 
-def _of_all(conditions: list[dict[str, Any]], judge: Any) -> Verdict:
+def _no_answer(problem: str) -> Verdict:
+    return error(problem, "if it stays so: samehost down, then samehost up")
+
+
+def _of_all(
+    conditions: list[dict[str, Any]],
+    judge: Callable[[dict[str, Any]], Verdict],
+    without_answer: Callable[[str], Verdict] = skipped,
+) -> Verdict:
     if not conditions:
         raise NotSeenError("no agent is connected: see the check machine")
     return worst(
         [
-            (each["name"], skipped(each["problem"]) if each["problem"] else judge(each))
+            (each["name"], without_answer(each["problem"]) if each["problem"] else judge(each))
             for each in conditions
         ]
     )

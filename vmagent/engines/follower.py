@@ -103,7 +103,7 @@ class Listed:
 
 
 class Follower(abc.ABC):
-    """One engine. `host_networked` is None while it does not answer.
+    """One engine. `host_networked` is None while it does not answer; `failures` are so far.
 
     `on_change` is called whenever something happened that may mean new listeners, or more to say of
     a container.
@@ -116,6 +116,7 @@ class Follower(abc.ABC):
         self.on_change = on_change
         self._backoff = FIRST_BACKOFF
         self._last_failure = ""
+        self.failures = 0
 
     @property
     def trouble(self) -> str:
@@ -147,6 +148,7 @@ class Follower(abc.ABC):
             self._backoff = min(self._backoff * 2, LAST_BACKOFF)
 
     def _failed(self, why: str) -> None:
+        self.failures += 1
         level = logging.DEBUG if why == self._last_failure else logging.INFO
         self._last_failure = why
         _log.log(level, "engine at %s: %s; trying again", self.path, why)

@@ -168,12 +168,14 @@ def test_a_clock_counts_as_wrong_by_what_it_is_off_for_sure(
     assert (found.state, words in found.evidence) == (state, True)
 
 
-@pytest.mark.parametrize("check", [check_capabilities, check_clock])
-def test_an_agent_that_does_not_say_how_it_is_cannot_be_judged(check: Any) -> None:
+@pytest.mark.parametrize(
+    ("check", "state"), [(check_capabilities, "error"), (check_clock, "skipped")]
+)
+def test_an_agent_that_does_not_say_how_it_is_is_an_error_once(check: Any, state: str) -> None:
     patient = Words()
     patient.told = [condition(problem="the agent has not answered")]
     found = verdict(check, patient)
-    assert (found.state, found.evidence) == ("skipped", "the agent has not answered")
+    assert (found.state, found.evidence) == (state, "the agent has not answered")
 
 
 @pytest.mark.parametrize("check", [check_capabilities, check_clock, check_watcher])

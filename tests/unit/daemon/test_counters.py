@@ -1,0 +1,99 @@
+"""Each thing that is dropped, refused or tried again is counted under its name."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from link.messages import Counts, Delta, StubKey, StubResult, StubResults
+from link.wire import OpenRequest
+from tests.daemon_world import DaemonWorld, machines, say_nothing
+from tests.fake_machine import FakeRegistry
+from tests.integration.samehost import quiet_ports
+
+__all__ = ["machines"]
+
+
+def tell(
+    home: Path, registry: FakeRegistry, story: Callable[[DaemonWorld], Awaitable[None]]
+) -> None:
+    async def told() -> None:
+        async with DaemonWorld(home, registry) as world:
+            await world.daemon.attach(None, say_nothing)
+            await story(world)
+
+    asyncio.run(told())
+
+
+def counted(world: DaemonWorld) -> dict[str, int]:
+    """All counters that are not 0."""
+    return {name: count for name, count in world.daemon.status().counters.items() if count}
+
+
+def test_an_agent_that_is_linked_with_is_one_that_was_started(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story(world: DaemonWorld) -> None:
+        assert counted(world) == {"agents_started": 1}
+
+    tell(tmp_path, machines, story)
+
+
+def test_a_link_that_was_lost_is_counted_and_so_is_the_next_agent(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story(world: DaemonWorld) -> None:
+        agent = world.machine("sandbox").agent
+        assert agent is not None
+        agent.kill()
+        await world.until(lambda: counted(world).get("agents_started") == 2)
+        await world.until(lambda: world.attached() == {"sandbox": "connected"})
+        assert counted(world)["links_lost"] == 1
+
+    tell(tmp_path, machines, story)
+
+
+def test_what_a_machine_may_not_reach_is_refused_and_counted(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story(world: DaemonWorld) -> None:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        ports = world.daemon._mirroring.machine("sandbox")
+        ports.pool.readiness.watch(near.fileno(), lambda _mask: None)
+        ports.opened(near, OpenRequest("127.0.0.1", 9))
+        assert counted(world)["flows_refused"] == 1
+        far.close()
+
+    tell(tmp_path, machines, story)
+
+
+def test_a_mirror_that_cannot_be_opened_is_counted_with_each_try(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story(world: DaemonWorld) -> None:
+        port = quiet_ports(1)
+        with socket.create_server(("127.0.0.1", port)):
+            world.machine("sandbox").appear(port)
+            await world.until(lambda: counted(world).get("port_opens_failed", 0) > 1)
+        await world.until(lambda: world.states(port) == {"sandbox": "active"})
+
+    tell(tmp_path, machines, story)
+
+
+def test_what_the_agent_tells_is_counted(tmp_path: Path, machines: FakeRegistry) -> None:
+    async def story(world: DaemonWorld) -> None:
+        ports = world.daemon._mirroring.machine("sandbox")
+        ports.message(StubResults((StubResult(StubKey("127.0.0.1", 9), is_open=False, errno=98),)))
+        ports.message(Delta(7, 7, (), ()))
+        ports.message(Counts({"events_lost": 3, "of_a_later_version": 1}))
+        assert counted(world) == {
+            "agents_started": 1,
+            "stub_opens_failed": 1,
+            "snapshots_repeated": 1,
+            "agent_events_lost": 3,
+        }
+
+    tell(tmp_path, machines, story)
