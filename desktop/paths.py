@@ -1,45 +1,61 @@
 """Where files are. One place; everything else is handed a `Paths`.
 
 `SAMEHOST_HOME=DIR` moves all of it under DIR (tests, several users, several sandboxes side by
-side). Limits: a Unix socket's path must fit `sockaddr_un` (unix(7): 108 bytes with the final
-zero on Linux, 104 on macOS); `Paths.find` refuses a home that is too deep.
+side); what the administrator of this computer says is heeded there, too. Limits: a Unix socket's
+path must fit `sockaddr_un` (unix(7): 108 bytes with the final zero on Linux, 104 on macOS);
+`Paths.find` refuses a home that is too deep.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from desktop.errors import UsageError
 
-__all__ = ["HOME_VARIABLE", "SOCKET_PATH_LIMIT", "Paths"]
+__all__ = ["HOME_VARIABLE", "SOCKET_PATH_LIMIT", "Paths", "PolicyPlace"]
 
 HOME_VARIABLE: Final = "SAMEHOST_HOME"
 SOCKET_PATH_LIMIT: Final = 103
 """Longest Unix socket path in bytes that every platform takes (macOS: 104 with the zero)."""
 
 ADMIN_DIRECTORY: Final = Path("/etc/samehost")
+POLICY_NAME: Final = "admin-settings.json"
 ROOT_RUNTIME: Final = Path("/run/samehost")
 """Root has no session's runtime folder; /run is root's own (hier(7))."""
 
 
+class PolicyPlace(NamedTuple):
+    """Where an administrator's settings may be. `may_be_users`: the user may own the file."""
+
+    file: Path
+    may_be_users: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The folders of one Samehost. None of them need exist; who writes creates them."""
+    """The folders of one Samehost. None of them need exist; who writes creates them.
+
+    `system_admin` is the folder of this computer's administrator where `admin` is another.
+    """
 
     config: Path
     admin: Path
     state: Path
     logs: Path
     runtime: Path
+    system_admin: Path | None = None
 
     @classmethod
     def find(cls) -> Paths:
         """The folders of this user, or those under SAMEHOST_HOME. Raises UsageError."""
         home = os.environ.get(HOME_VARIABLE)
-        paths = cls.under(Path(home).absolute()) if home else cls.of_user()
+        if home:
+            paths = replace(cls.under(Path(home).absolute()), system_admin=ADMIN_DIRECTORY)
+        else:
+            paths = cls.of_user()
         paths.check_lengths()
         return paths
 
@@ -70,7 +86,16 @@ class Paths:
     @property
     def policy_file(self) -> Path:
         """The administrator's settings."""
-        return self.admin / "admin-settings.json"
+        return self.admin / POLICY_NAME
+
+    @property
+    def policy_places(self) -> tuple[PolicyPlace, ...]:
+        """All files of administrators that count here, the strongest first."""
+        if self.system_admin is not None:
+            of_system = PolicyPlace(self.system_admin / POLICY_NAME, may_be_users=False)
+            return of_system, PolicyPlace(self.policy_file, may_be_users=True)
+        is_system = self.admin == ADMIN_DIRECTORY
+        return (PolicyPlace(self.policy_file, may_be_users=not is_system),)
 
     @property
     def log_file(self) -> Path:

@@ -46,11 +46,15 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
 
 
 class DaemonWorld:
-    """One daemon, switched on. An asynchronous context manager; the home may have had others."""
+    """One daemon, switched on. An asynchronous context manager; the home may have had others.
+
+    `is_on` False leaves the switch as it is.
+    """
 
     daemon: Daemon
 
-    def __init__(self, home: Path, registry: FakeRegistry) -> None:
+    def __init__(self, home: Path, registry: FakeRegistry, *, is_on: bool = True) -> None:
+        self._is_on = is_on
         self.paths = Paths.under(home)
         self.source = FakeListenerSource()
         self._registry = registry
@@ -59,7 +63,8 @@ class DaemonWorld:
         store = SettingsStore(self.paths)
         self.daemon = Daemon(self.paths, SpliceRelay(), LinuxDatagramSockets(), self.source, store)
         self._running = asyncio.get_running_loop().create_task(self.daemon.run(), name="daemon")
-        await self.daemon.set_enabled(True)
+        if self._is_on:
+            await self.daemon.set_enabled(True)
         return self
 
     async def __aexit__(

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import msgspec
 
@@ -246,7 +245,7 @@ class FakeBackend:
         ]
 
     def _entries(self) -> dict[str, Entry]:
-        entries = resolve(self._values, Policy(Path("admin-settings.json"), {}), self.engine)
+        entries = resolve(self._values, Policy({}), self.engine)
         for key, reason in self.locked.items():
             entries[key] = replace(
                 entries[key], locked=reason, lock=BY_ADMINISTRATOR, remedy="ask the administrator"

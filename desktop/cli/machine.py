@@ -183,5 +183,4 @@ def _choose_offline(paths: Paths, action: str, name: str) -> None:
         if action == "detach" and choice == before:
             there = ", ".join(before.names)
             raise UsageError(f"not attached beside another: {name}", f"chosen: {there}")
-        store.set("machine", choice.current)
-        store.set("alsoAttach", list(choice.others))
+        store.set_differing({"machine": choice.current, "alsoAttach": list(choice.others)})

@@ -169,6 +169,8 @@ class Daemon:
         """See `Backend.attach`."""
         async with self._choosing:
             settings = self._store.settings
+            if machine is not None and machine != settings.machine:
+                self._store.check_unlocked("machine")
             name = machine or settings.machine or await self._found()
             choice = MachineChoice.of(name, settings.also_attach)
             self._attachments.current = self._attachments.current or choice.current
@@ -282,7 +284,7 @@ class Daemon:
 
     async def _choose(self, name: str, choice: MachineChoice, progress: Progress) -> None:
         """Attach a machine by which `choice` comes true, and remember that. Or change nothing."""
-        for key in self._changed_by(choice):
+        for key in self._store.differing(_wanted(choice)):
             self._store.check_unlocked(key)
         try:
             await self._attach(name, progress)
@@ -333,15 +335,8 @@ class Daemon:
 
     def _remember(self, choice: MachineChoice) -> None:
         """Let the settings name these machines, for the next daemon."""
-        for key, value in self._changed_by(choice).items():
-            self._store.set(key, value)
+        self._store.set_differing(_wanted(choice))
         self._apply()
-
-    def _changed_by(self, choice: MachineChoice) -> dict[str, object]:
-        wanted = {"machine": choice.current, "alsoAttach": list(choice.others)}
-        return {
-            key: value for key, value in wanted.items() if self._store.entry(key).value != value
-        }
 
     def _apply(self) -> None:
         """Mirror by the settings as they are now."""
@@ -371,3 +366,8 @@ class Daemon:
             if self._store.has_changed_on_disk():
                 self._store.reload()
                 self._apply()
+
+
+def _wanted(choice: MachineChoice) -> dict[str, object]:
+    """What the settings say if these machines are chosen."""
+    return {"machine": choice.current, "alsoAttach": list(choice.others)}

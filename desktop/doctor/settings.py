@@ -10,7 +10,6 @@ from desktop.doctor.patient import Patient
 from desktop.doctor.verdict import Verdict, error, note, ok, warning
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
-from desktop.settings.policy import Policy
 from desktop.settings.store import SettingsStore
 
 __all__ = ["check_settings", "check_switch"]
@@ -37,15 +36,19 @@ async def check_settings(patient: Patient) -> Verdict:
 
 def _files(paths: Paths) -> Verdict:
     store = SettingsStore(paths)
-    policy = Policy.load(paths.policy_file)
     if store.findings:
         words = "; ".join(finding.message for finding in store.findings)
         remedies = dict.fromkeys(finding.remedy for finding in store.findings)
-        judge = error if policy.broken else warning
+        judge = error if store.policy.broken else warning
         return judge(words, "\n".join(remedies))
     chosen = sum(entry.value != entry.default for entry in store.entries())
     locked = sum(bool(entry.locked) for entry in store.entries())
     words = f"{chosen} of {len(store.entries())} settings differ from their defaults"
     if locked:
-        return note(f"{words}, {locked} cannot be changed ({paths.policy_file})")
+        return note(f"{words}, {locked} cannot be changed ({_files_of_policy(store, paths)})")
     return ok(words)
+
+
+def _files_of_policy(store: SettingsStore, paths: Paths) -> str:
+    files = [str(entry.path) for entry in store.policy.entries.values() if entry.locked]
+    return ", ".join(dict.fromkeys(files)) or str(paths.settings_file)

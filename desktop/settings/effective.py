@@ -94,6 +94,6 @@ def _entry(name: str, chosen: Mapping[str, object], policy: Policy) -> Entry:
     if said is None:
         return Entry(name, chosen.get(name, default), default)
     if said.locked:
-        reason = f"locked by the administrator in {policy.path}"
+        reason = f"locked by the administrator in {said.path}"
         return Entry(name, said.value, said.value, reason, BY_ADMINISTRATOR, ASK)
     return Entry(name, chosen.get(name, said.value), said.value)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,19 +42,27 @@ class BrokenFileError(Exception):
         self.finding = finding
 
 
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever the file does; None if it is not there."""
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever the file does, or who may do what with it; None if it is not there."""
     try:
         info = path.stat()
     except OSError:
         return None
-    return info.st_ino, info.st_mtime_ns, info.st_size
+    return info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_size
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in the file; {} if there is no file. Raises BrokenFileError."""
+def read_object(
+    path: Path, check: Callable[[Path, int], None] = lambda _path, _file: None
+) -> dict[str, Any]:
+    """The object in the file; {} if there is no file. Raises BrokenFileError, as `check` may.
+
+    `check` is asked about the file that is read, by its descriptor.
+    """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _broken(path, "is not a file")
+            check(path, file.fileno())
             data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         return {}
@@ -110,6 +120,11 @@ def keep_aside(path: Path) -> Path:
     raise SamehostError(
         f"{path} is broken, and so were {MOST_KEPT} before it", f"remove {path}{BROKEN_SUFFIX}*"
     )
+
+
+def _open(path: str, flags: int) -> int:
+    """Without waiting, as for a pipe to which nobody writes."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -10,6 +10,7 @@ its key is set, a file that is no JSON object gets a second name before a new on
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from desktop.errors import PermissionDeniedError, UsageError
@@ -36,21 +37,23 @@ class SettingsStore:
     Attributes:
         settings: the values in force.
         switch: the state of the switch; `switch.enabled` is `settings.host_networking_enabled`.
+        policy: what the administrator says.
         findings: what is wrong with the files.
     """
 
     settings: Settings
     switch: Switch
+    policy: Policy
     findings: tuple[Finding, ...]
 
     def __init__(self, paths: Paths) -> None:
         self._path = paths.settings_file
-        self._policy_path = paths.policy_file
+        self._policy_places = paths.policy_places
         self._engine = ""
         self.reload()
 
     def reload(self) -> None:
-        """Read both files anew."""
+        """Read the files anew."""
         self._stamps = self._stamp()
         self._is_broken = False
         findings: list[Finding] = []
@@ -61,11 +64,11 @@ class SettingsStore:
             self._content = {}
             findings.append(error.finding)
         chosen, wrong = self._good(self._content)
-        policy = Policy.load(self._policy_path)
-        self._entries = resolve(chosen, policy, self._engine)
+        self.policy = Policy.load(self._policy_places)
+        self._entries = resolve(chosen, self.policy, self._engine)
         self.settings = settings_of(self._entries)
         self.switch = switch_of(self._entries)
-        self.findings = (*findings, *wrong, *policy.findings)
+        self.findings = (*findings, *wrong, *self.policy.findings)
 
     def restrict(self, engine: str) -> bool:
         """Say why the machine's engine cannot have host networking; "": it can.
@@ -82,8 +85,10 @@ class SettingsStore:
         """True if somebody else changed one of the files since they were read."""
         return self._stamps != self._stamp()
 
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(stamp(path) for path in (self._path, self._policy_path))
+    def _stamp(self) -> tuple[tuple[int, ...] | None, ...]:
+        policies = [place.file for place in self._policy_places]
+        folders = [file.parent for file in policies]
+        return tuple(stamp(path) for path in (self._path, *policies, *folders))
 
     def entries(self) -> list[Entry]:
         """All settings in force, in the order in which they are shown."""
@@ -123,6 +128,19 @@ class SettingsStore:
         if repr(content) != repr(self._content):  # by ==, 1 is true
             self._write(content)
         return self.settings
+
+    def set_differing(self, wanted: Mapping[str, object]) -> None:
+        """Choose those that are not in force; none of them if one is locked. Raises as `set`."""
+        self.reload()
+        changes = self.differing(wanted)
+        for name, value in changes.items():
+            self.check(name, value)
+        for name, value in changes.items():
+            self.set(name, value)
+
+    def differing(self, wanted: Mapping[str, object]) -> dict[str, object]:
+        """Those of these values that are not in force."""
+        return {name: value for name, value in wanted.items() if self.entry(name).value != value}
 
     def _write(self, content: dict[str, Any]) -> None:
         kept = keep_aside(self._path) if self._is_broken else None

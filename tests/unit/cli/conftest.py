@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     with tempfile.TemporaryDirectory(prefix="sh-") as home:
         monkeypatch.setenv(HOME_VARIABLE, home)
         monkeypatch.delenv("NO_COLOR", raising=False)
-        yield Paths.under(Path(home))
+        yield Paths.find()
 
 
 @pytest.fixture
