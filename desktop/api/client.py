@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -40,6 +41,8 @@ EXTRA_SECONDS: Final = 5.0
 """What the daemon, which gives a request up by itself, has to say so."""
 
 _RECEIVE_BYTES: Final = 1 << 16
+_TIMEVAL: Final = struct.Struct("@ll")
+"""struct timeval: seconds, microseconds (socket(7), SO_SNDTIMEO)."""
 
 Ask = Callable[[str, bool], str | None]
 """A question, and whether its answer is secret: the answer, or None if nobody gives one."""
@@ -75,8 +78,9 @@ class ApiClient:
         """
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.settimeout(min(HELLO_SECONDS, patience))
-            _connect(sock, path)
+            seconds = min(HELLO_SECONDS, patience)
+            _connect(sock, path, seconds)
+            sock.settimeout(seconds)
             client = cls(sock, patience)
             client._greet()
         except BaseException:
@@ -222,9 +226,13 @@ class ApiClient:
         return data
 
 
-def _connect(sock: socket.socket, path: Path) -> None:
+def _connect(sock: socket.socket, path: Path, seconds: float) -> None:
+    """Wait for room among those who wait for the daemon; Python's own timeouts do not (unix(7))."""
     try:
+        whole, part = divmod(max(1, int(seconds * 1e6)), 1_000_000)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(whole, part))
         sock.connect(os.fspath(path))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, 0))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise NotRunningError("Samehost is not running", "start it: samehost up") from error
     except PermissionError as error:

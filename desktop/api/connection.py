@@ -1,7 +1,8 @@
 """One client of the control API, from its hello to its end.
 
 Rules: a client costs bounded memory: its lines, its requests at once and what waits to be
-written to it are limited, and one that does not read for `slow_client_seconds` is dropped.
+written to it are limited, and one that does not read for `slow_client_seconds` is dropped, as is
+one that takes longer for a line that it has begun.
 What a client sends can end its own connection only. The form of the lines: `messages.py`.
 """
 
@@ -46,6 +47,8 @@ class Limits:
     requests_per_client: int = 16
     first_message_seconds: float = 5.0
     slow_client_seconds: float = 10.0
+    idle_seconds: float = 5.0
+    """After so long without a request a client may have to make room for another."""
 
 
 class _Versions(msgspec.Struct):
@@ -119,6 +122,7 @@ class Connection:
         self._shutdown = shutdown
         self._limits = limits
         self._open_requests = 0
+        self._last_busy = asyncio.get_running_loop().time()
         self._askers: dict[int, Asker] = {}
         self._methods: dict[str, tuple[type, Handler]] = {
             "status": (_Nothing, self._status),
@@ -158,6 +162,13 @@ class Connection:
             _log.debug("a client of the control API has gone")
         finally:
             await self._hang_up()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long it has asked for nothing; 0.0 while something is being done for it."""
+        if self._open_requests:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._last_busy
 
     async def refuse(self, error: SamehostError) -> None:
         """Tell the client why it is not served, and hang up."""
@@ -201,9 +212,16 @@ class Connection:
 
     async def _read_line(self) -> bytes:
         try:
-            return await self._reader.readuntil(b"\n")
+            first = await self._reader.readexactly(1)
+            if first == b"\n":
+                return first
+            async with asyncio.timeout(self._limits.slow_client_seconds):
+                return first + await self._reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as error:
             raise _HangUpError from error
+        except TimeoutError:
+            seconds = self._limits.slow_client_seconds
+            await self._end(UsageError(f"a line took longer than {seconds:.0f} s", "send faster"))
         except asyncio.LimitOverrunError:
             await self._end(UsageError(f"a line is longer than {MAX_LINE} bytes", "send less"))
 
@@ -222,6 +240,7 @@ class Connection:
             await self._send({"id": request.id, "result": result})
         finally:
             self._open_requests -= 1
+            self._last_busy = asyncio.get_running_loop().time()
 
     async def _perform(self, request: _Request) -> object:
         if request.method not in self._methods:

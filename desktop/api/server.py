@@ -1,8 +1,10 @@
 """The control API's server: who gets in, how many, and the end of it all.
 
-Rules: only the user who runs the daemon, and root (the kernel says who connected). All tasks
-are the server's, and have ended when `close` returns. A client that goes away cancels what it
-asked for, except a shutdown, which belongs to the server and happens once.
+Rules: only the user who runs the daemon, and root (the kernel says who connected). Where there is
+no room for one more, the client goes that has asked for nothing for longest; of those turned away
+only so many are told why. All tasks are the server's, and have ended when `close` returns. A client
+that goes away cancels what it asked for, except a shutdown, which belongs to the server and happens
+once.
 Counterparts: `connection.py` talks with one client; `client.py` is the other end.
 """
 
@@ -26,6 +28,9 @@ __all__ = ["ApiServer"]
 CLOSE_SECONDS: Final = 2.0
 """Time in which the answer to `shutdown` is delivered before all connections end."""
 
+MOST_TOLD: Final = 64
+"""Clients that are being told at one time that they are not served."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +44,8 @@ class ApiServer:
         self._inode = 0
         self._server: asyncio.Server | None = None
         self._is_closed = False
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], Connection] = {}
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._shutdown: asyncio.Task[None] | None = None
         self._shutdown_requests: set[asyncio.Task[object]] = set()
 
@@ -55,7 +61,9 @@ class ApiServer:
         sock = bind(self._path)
         self._inode = os.lstat(self._path).st_ino
         self._server = await asyncio.start_unix_server(
-            self._connected, sock=sock, limit=MAX_LINE - 1
+            self._connected,
+            sock=sock,
+            limit=MAX_LINE - 2,  # a line less its first byte
         )
 
     async def close(self) -> None:
@@ -70,7 +78,7 @@ class ApiServer:
         unlink_if_same(self._path, self._inode)
         server.close()
         await self._deliver_shutdown()
-        tasks = list(self._clients)
+        tasks = [*self._clients, *self._turned_away]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -80,36 +88,52 @@ class ApiServer:
         if self._is_closed:
             writer.close()
             return
-        task = asyncio.create_task(self._serve(reader, writer), name="api client")
-        self._clients.add(task)
+        connection = Connection(reader, writer, self._backend, self._shut_down, self._limits)
+        refusal = self._refusal(writer)
+        if refusal is None:
+            task = asyncio.create_task(connection.serve(), name="api client")
+            self._clients[task] = connection
+        elif len(self._turned_away) < MOST_TOLD:
+            task = asyncio.create_task(connection.refuse(refusal), name="api refusal")
+            self._turned_away.add(task)
+        else:
+            writer.transport.abort()
+            return
         task.add_done_callback(partial(self._ended, writer))
 
     def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
         writer.close()  # one that was cancelled before its first step has not done that
-        self._clients.discard(task)
+        self._clients.pop(task, None)
+        self._turned_away.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("a client of the control API met a bug", exc_info=task.exception())
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self._backend, self._shut_down, self._limits)
-        refusal = self._refusal(writer)
-        if refusal is not None:
-            await connection.refuse(refusal)
-        else:
-            await connection.serve()
-
     def _refusal(self, writer: asyncio.StreamWriter) -> SamehostError | None:
-        uid = peer_of(writer.get_extra_info("socket")).uid
+        try:
+            uid = peer_of(writer.get_extra_info("socket")).uid
+        except OSError as error:
+            return PermissionDeniedError(f"nobody knows who you are: {error}", "connect again")
         if uid not in (0, os.geteuid()):
             return PermissionDeniedError(
                 "this Samehost belongs to another user", "run as that user, or start your own"
             )
-        if len(self._clients) > self._limits.clients:
+        if len(self._clients) >= self._limits.clients and not self._make_room():
             return SamehostError(
                 f"more than {self._limits.clients} programs talk with the daemon already",
                 "end some of them, such as: samehost ports --watch",
             )
         return None
+
+    def _make_room(self) -> bool:
+        """Hang up on who asks for nothing; False if there is no such client."""
+        idle = {task: each.idle_seconds for task, each in self._clients.items()}
+        task = max(idle, key=lambda each: idle[each])
+        if idle[task] < self._limits.idle_seconds:
+            return False
+        self._turned_away.add(task)
+        del self._clients[task]
+        task.cancel()
+        return True
 
     # Shutdown outlives whoever asked for it
 

@@ -6,20 +6,15 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
-import tempfile
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desktop.api.client import ApiClient, ConnectionLostError
-from desktop.api.connection import Limits
 from desktop.api.fake import FakeBackend, fake_row
 from desktop.api.messages import MAX_LINE
 from desktop.api.types import PortRow
@@ -32,76 +27,24 @@ from desktop.errors import (
     VersionMismatchError,
 )
 from link.version import PROTOCOL, VERSION
+from tests.contract.api_clients import (
+    HELLO,
+    Serve,
+    assert_still_serves,
+    connect,
+    home,
+    raw,
+    requests,
+    serve,
+    served,
+    talk,
+    until,
+)
 from tests.served_backend import PATIENCE, ServedBackend
 
+__all__ = ["home", "serve", "served"]
+
 NOBODY = 65534
-HELLO = b'{"hello":{"protocol":%d,"version":"x"}}\n' % PROTOCOL
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A folder with a name short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="sh-") as name:
-        yield Path(name)
-
-
-Serve = Callable[..., ServedBackend]
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def serve(home: Path, request: pytest.FixtureRequest) -> Iterator[Serve]:
-    """Starts a fake daemon, which ends with the test."""
-    with contextlib.ExitStack() as stack:
-
-        def start(**limits: Any) -> ServedBackend:
-            served = ServedBackend(home, Limits(**limits), request.param)
-            return stack.enter_context(served)
-
-        yield start
-
-
-@pytest.fixture
-def served(serve: Serve) -> ServedBackend:
-    return serve()
-
-
-def connect(served: ServedBackend) -> ApiClient:
-    return ApiClient.connect(served.paths.api_socket)
-
-
-def assert_still_serves(served: ServedBackend) -> None:
-    with connect(served) as client:
-        assert client.call("status")["protocol"] == PROTOCOL
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0)
-
-
-def talk(served: ServedBackend, data: bytes, lines: int = 1 << 30) -> list[dict[str, Any]]:
-    """Send bytes, and read so many lines or all until the daemon hangs up."""
-    with raw(served) as sock, sock.makefile("rb") as answers:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            sock.sendall(data)
-        found: list[dict[str, Any]] = []
-        with contextlib.suppress(ConnectionResetError):
-            while len(found) < lines and (line := answers.readline()):
-                found.append(json.loads(line))
-        return found
-
-
-def raw(served: ServedBackend) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(PATIENCE)
-    sock.connect(str(served.paths.api_socket))
-    return sock
-
-
-def requests(*messages: dict[str, Any]) -> bytes:
-    return HELLO + b"".join(json.dumps(message).encode() + b"\n" for message in messages)
-
 
 # The greeting
 
