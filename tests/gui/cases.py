@@ -9,14 +9,17 @@ Counterparts: `stage.py`; `test_accessibility.py`, `test_looks.py`, `pictures.py
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QDialog, QTableView, QWidget
@@ -33,10 +36,13 @@ from gui.window import Window
 from tests.gui.stage import MACHINE, furnish, realistic_rows
 from tests.served_backend import ServedBackend
 
-__all__ = ["CASES", "Case", "Look", "shown", "until"]
+__all__ = ["CASES", "FOR_DOCUMENTATION", "Case", "Look", "shown", "until"]
 
 PATIENCE: Final = 10.0
 """Seconds until a window shows what it must show."""
+
+TRAFFIC_SECONDS: Final = 40.0
+"""So long traffic is looked at, for a picture of it."""
 
 POLL_MS: Final = 10
 
@@ -51,7 +57,12 @@ class Look:
     window: Window
     page: QWidget
     session: Session
-    backend: FakeBackend
+    served: ServedBackend
+
+    @property
+    def backend(self) -> FakeBackend:
+        """The daemon."""
+        return self.served.backend
 
     @property
     def surface(self) -> QWidget:
@@ -119,7 +130,7 @@ def shown(case: Case) -> Iterator[Look]:
         session.open()
         window.show_page(case.page)
         window.show()
-        look = Look(window, window.page(case.page), session, served.backend)
+        look = Look(window, window.page(case.page), session, served)
         link = Link.READY if case.has_daemon else Link.ABSENT
         until(lambda: session.link is link and window.isActiveWindow(), f"{case.name} is shown")
         until(lambda: bool(session.rows) == bool(_rows(case, served)), "the ports are known")
@@ -188,13 +199,21 @@ def _machine_gone(backend: FakeBackend) -> None:
     backend.machine_states[MACHINE].link = "reconnecting"
 
 
+_PODMAN: Final = {
+    "kernel": "6.17.7-300.fc43.x86_64",
+    "transport": "openssh",
+    "watcher": "eBPF",
+    "docker_host": "unix:///home/ada/.local/share/containers/podman/machine/podman.sock",
+}
+
+
 def _machines(backend: FakeBackend) -> None:
     def machine(name: str, kind: str, **other: Any) -> FakeMachine:
         return FakeMachine(name, kind=kind, **other)
 
     found = [
         machine("lima-old", "lima", state="stopped", reached="ssh"),
-        machine("podman-machine-default", "podman", state="running", link="connected"),
+        machine("podman-machine-default", "podman", state="running", link="connected", **_PODMAN),
         machine("ssh:ada@build.example.org", "ssh", state="running", reached="ssh, as ada"),
         machine("rancher-desktop", "rancher", state="failed", problem="its disk is full"),
     ]
@@ -243,6 +262,35 @@ def _choose_conflict(look: Look) -> None:
         for row in range(model.rowCount())
     ]
     view.selectRow(next(row for row, cells in enumerate(texts) if any("5000" in c for c in cells)))
+
+
+def _one_machine(backend: FakeBackend) -> None:
+    backend.change([], [row for row in realistic_rows() if row.machine != MACHINE])
+
+
+def _watch_traffic(look: Look) -> None:
+    """Select a port, and look at its traffic for a while."""
+    view = look.page.findChild(QTableView)
+    assert view is not None
+    model = view.model()
+    rows = [row for row in range(model.rowCount()) if "8000" in str(model.index(row, 0).data())]
+    view.selectRow(rows[0])
+    began = time.monotonic()
+    while _carry(look, time.monotonic() - began) < TRAFFIC_SECONDS:
+        QTest.qWait(POLL_MS * 10)
+
+
+def _carry(look: Look, seconds: float) -> float:
+    """Have bytes go through every open port; returns the time."""
+    active = [row for row in look.session.rows.values() if row.state == "active" and row.flows]
+    for number, row in enumerate(active):
+        wave = 1.5 + math.sin(seconds / 3 + number) + 0.4 * math.sin(seconds * 1.3 + number)
+        more, back = round(40_000 * wave / (number + 1)), round(9_000 * wave)
+        changed = msgspec.structs.replace(
+            row, bytes_in=row.bytes_in + more, bytes_out=row.bytes_out + back
+        )
+        look.served.do(partial(look.backend.change, [changed]))
+    return seconds
 
 
 def _no_machine(backend: FakeBackend) -> None:
@@ -296,3 +344,6 @@ CASES: Final = (
     Case("machine-stop", "machine", act=_stop_machine, is_there=_has_dialog),
     Case("about", "about"),
 )
+
+FOR_DOCUMENTATION: Final = (Case("ports-live", "ports", _one_machine, _watch_traffic),)
+"""What takes too long for tests."""

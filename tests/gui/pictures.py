@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from PySide6.QtCore import QPoint, QRect
 from PySide6.QtGui import QColor, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication
 
-from tests.gui.cases import CASES, Look, shown
+from tests.gui.cases import CASES, FOR_DOCUMENTATION, Look, shown
 from tests.gui.dress import ARGUMENTS, dress, prepare
 
 __all__ = ["PALETTES", "dark", "light", "take"]
@@ -63,7 +64,7 @@ def take(folder: Path, names: Sequence[str]) -> None:
     assert isinstance(application, QApplication)
     for name, palette in PALETTES.items():
         application.setPalette(palette())
-        for case in CASES:
+        for case in (*CASES, *FOR_DOCUMENTATION):
             if case.name in names:
                 with shown(case) as look:
                     picture = _grab(look)
@@ -78,8 +79,8 @@ def _grab(look: Look) -> QPixmap:
         dialog = look.surface.grab()
         rest = (look.window.size() - look.surface.size()) / 2
         painter = QPainter(picture)
-        painter.fillRect(look.window.rect(), QColor(0, 0, 0, 110))
         painter.drawPixmap(rest.width(), rest.height(), dialog)
+        painter.drawRect(QRect(QPoint(rest.width(), rest.height()), look.surface.size()))
         painter.end()
     return picture
 

@@ -161,6 +161,7 @@ def _server() -> Iterator[str]:
     """Xvfb chooses its number itself, and tells it when it can be used."""
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", SIZE, "-nolisten", "tcp"]
+    command.append("-noreset")  # else it begins anew when the first client has gone
     with _started(command, os.environ, (writer,)):
         os.close(writer)
         with os.fdopen(reader) as told:
