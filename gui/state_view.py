@@ -28,8 +28,8 @@ __all__ = ["StateView", "StateWatch", "perform"]
 PATIENCE_MS: Final = 700
 """How long a connection may take to come about without a word about it."""
 
-WIDEST_TEXT: Final = 80
-"""Letters of a line that is read with ease."""
+WIDEST_TEXT: Final = 110
+"""Widths of an average letter: lines are read with ease, and the example command is seen whole."""
 
 MOST_LINES: Final = 50
 
