@@ -23,7 +23,7 @@ from desktop.machines.ssh_destination import SshDestination
 __all__ = ["ColimaFinder", "ssh_port"]
 
 DEFAULT_PROFILE: Final = "default"
-PORT_LINE: Final = re.compile(rb"^\s*Port\s+(\d{1,5})\s*$", re.MULTILINE)
+PORT_LINE: Final = re.compile(rb"^[ \t]*Port[ \t]+(\d{1,5})[ \t\r]*$", re.MULTILINE)
 
 
 class _Profile(msgspec.Struct):

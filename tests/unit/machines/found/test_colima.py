@@ -94,6 +94,9 @@ def test_a_line_that_is_not_understood_leaves_the_others(fake: FakeTools) -> Non
         (b"  Port none\n", 0),
         (b"", 0),
         (b"\0" * ((1 << 20) + 1), 0),
+        (b"\n" * (1 << 20), 0),
+        (b" " * (1 << 20), 0),
+        (b"Host x\r\n\tPort\t2222 \r\n", 2222),
     ],
 )
 def test_the_port_of_a_configuration(tmp_path: Path, text: bytes, port: int) -> None:
