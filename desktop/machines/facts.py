@@ -6,6 +6,7 @@ Rules: the script changes nothing. What a log-in prints before it is skipped. Co
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Final
@@ -55,6 +56,9 @@ sys.exit(sys.version_info < (3, 9))
 """
 """Ends well if that is new enough."""
 
+_VERSION_NUMBER: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.| |$)")
+"""At the beginning of what that printed; a machine may say anything."""
+
 SCRIPT: Final = (
     _SCRIPT.replace("@MARK@", MARK)
     .replace("@VERSION@", shlex.quote(_VERSION))
@@ -103,8 +107,8 @@ class Facts:
     def python(self) -> str:
         """The Python that the agent gets."""
         for each in self.pythons:
-            version = each.split(" ")[0]
-            if tuple(map(int, version.split(".")[:2])) >= OLDEST_PYTHON:
+            version = _VERSION_NUMBER.match(each)
+            if version and (int(version[1]), int(version[2])) >= OLDEST_PYTHON:
                 return each
         if self.pythons:
             found = ", ".join(self.pythons)

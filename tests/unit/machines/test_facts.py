@@ -40,9 +40,15 @@ def test_facts_are_read_after_the_banner() -> None:
         ("", Facts.linux, Outcome.NOT_LINUX, "no Linux"),
         ("python 3.8.10 /usr/bin/python3", Facts.python, Outcome.OLD_PYTHON, "3.8.10"),
         ("", Facts.python, Outcome.NO_PYTHON, "no python3"),
+        ("python", Facts.python, Outcome.OLD_PYTHON, "only Python"),
+        ("python three.eleven", Facts.python, Outcome.OLD_PYTHON, "three.eleven"),
+        ("python " + "9" * 5000, Facts.python, Outcome.OLD_PYTHON, "999"),
         ("user 7 me\nnoroot sudo: no", Facts.becomes_root, Outcome.NO_PERMISSION, "7 me.*sudo: no"),
     ],
-    ids=["another system", "no system", "old", "none", "no root"],
+    ids=[
+        *("another system", "no system", "old", "none"),
+        *("no version", "words for a version", "an endless version", "no root"),
+    ],
 )
 def test_what_is_missing_is_said_in_the_vocabulary(
     said: str, look: object, outcome: Outcome, words: str
