@@ -29,7 +29,7 @@ from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from link.outcome import Outcome
 
-__all__ = ["READY_SECONDS", "AgentStartError", "Order", "launch", "read_line"]
+__all__ = ["READY_SECONDS", "AgentStartError", "Order", "launch", "parse_answer", "read_line"]
 
 READY_SECONDS: Final = 10.0
 """How long an agent on this computer may take to answer."""
@@ -138,7 +138,7 @@ async def _answer(stream: socket.socket) -> _Answer:
     banner = b""
     while len(banner) < BANNER_LIMIT:
         line = await read_line(stream)
-        if (answer := _parsed(line)) is not None:
+        if (answer := parse_answer(line)) is not None:
             return answer
         banner += line
         if not line.endswith(b"\n"):
@@ -146,10 +146,11 @@ async def _answer(stream: socket.socket) -> _Answer:
     raise _NoAnswerError(banner)
 
 
-def _parsed(line: bytes) -> _Answer | None:
+def parse_answer(line: bytes) -> _Answer | None:
+    """The agent's answer that a line is; None for a line that is none."""
     try:
         return msgspec.json.decode(line, type=_Answer)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
 

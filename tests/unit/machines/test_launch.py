@@ -99,6 +99,7 @@ def test_not_a_byte_after_the_answer_is_taken() -> None:
         ('print(\'{"ready": true, "door": {"kind": "tcp", "ports": []}}\')', "another door", None),
         ('print(\'{"ready": true, "door": {"kind": "tcp", "ports": [0]}}\')', "another", None),
         ('print(\'{"ready": false, "error": "no luck"}\'); input()', "no luck", None),
+        ("print('{\"x\":' + '[' * 60_000)", r"\[\[", Outcome.BANNER_ONLY),
         (
             'print(\'{"ready": false, "error": "so", "code": "no_permission"}\')',
             "so",
