@@ -60,7 +60,7 @@ def load(folder: Path) -> Record | None:
     """The record in `folder`; None if there is none that can be read and believed."""
     try:
         record = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
     return record if record.version == RECORD_VERSION else None
 

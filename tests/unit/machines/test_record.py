@@ -40,7 +40,9 @@ def test_a_saved_record_is_loaded_as_it_was(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [record.RECORD_NAME]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1, "pid": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"version": 1, "pid": "x"}', '{"x":' + "[" * 5000]
+)
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / record.RECORD_NAME).write_text(text)
     assert record.load(tmp_path) is None
