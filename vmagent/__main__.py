@@ -29,7 +29,7 @@ from vmagent.agent import Agent, AgentConfig
 from vmagent.doors.select import UnknownDoorError, open_entrance
 from vmagent.watch.vantage import join_machines_cgroups
 
-__all__ = ["main"]
+__all__ = ["configuration", "main"]
 
 MAX_CONFIG: Final = 1 << 16
 """Bytes of the configuration line."""
@@ -41,10 +41,9 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        order = json.loads(sys.stdin.buffer.readline(MAX_CONFIG))
-        config = _configuration(order)
+        config, door = configuration(sys.stdin.buffer.readline(MAX_CONFIG))
         join_machines_cgroups()
-        return run(_run(config, order["door"]))
+        return run(_run(config, door))
     except UnknownDoorError as error:
         return _refuse(error, Outcome.WRONG_VERSION)
     except (ValueError, KeyError, TypeError) as error:
@@ -55,12 +54,17 @@ def main() -> int:
         return _refuse(error)
 
 
-def _configuration(order: Mapping[str, Any]) -> AgentConfig:
+def configuration(line: bytes) -> tuple[AgentConfig, Mapping[str, Any]]:
+    """What an order means, and its door. Raises ValueError, KeyError or TypeError."""
+    try:
+        order = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("the order is nested too deeply") from error
     secret = bytes.fromhex(order["secret"])
     if len(secret) != SECRET_SIZE:
         raise ValueError("the secret has the wrong size")
     sockets = tuple(str(path) for path in order["engine_sockets"])
-    return AgentConfig(secret, sockets, bool(order.get("ebpf", True)))
+    return AgentConfig(secret, sockets, bool(order.get("ebpf", True))), order["door"]
 
 
 async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:

@@ -91,11 +91,12 @@ def test_every_import_in_it_finds_its_module_and_what_nobody_imports_stays_at_ho
     assert "link/relay/portable.py" not in names, "the agent's relay is that of Linux"
 
 
-def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["no JSON\n", "[" * 60_000 + "\n"], ids=["none", "too deep"])
+def test_it_runs_alone_and_refuses_a_configuration_that_is_none(tmp_path: Path, order: str) -> None:
     build_agent(tmp_path / "agent.pyz")
     result = subprocess.run(
         [sys.executable, "-I", str(tmp_path / "agent.pyz")],
-        input="no JSON\n",
+        input=order,
         capture_output=True,
         text=True,
         cwd="/",
