@@ -23,6 +23,9 @@ HEAD_BYTES: Final = 64 * 1024
 READ_BYTES: Final = 64 * 1024
 """Most bytes of a body given at once."""
 
+MOST_DIGITS: Final = 18
+"""Of a length: no body is longer than 64 bits can say."""
+
 HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -150,6 +153,6 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
 
 def _number(text: str, base: int) -> int:
     digits = text.strip().lower()
-    if not digits or not set(digits) <= set("0123456789abcdef"[:base]):
+    if not 0 < len(digits) <= MOST_DIGITS or not set(digits) <= set("0123456789abcdef"[:base]):
         raise HttpError(f"{text[:20]!r} is no number")
     return int(digits, base)

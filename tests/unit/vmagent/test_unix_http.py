@@ -85,6 +85,8 @@ def test_lines_do_not_care_for_chunks(tmp_path: Path) -> None:
         OK + b"no colon\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
         OK + b"Content-Length: -5\r\n\r\n",
+        OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        CHUNKED + b"f" * 5000 + b"\r\n",
         OK + b"Content-Length: 9\r\n\r\nshort",
         CHUNKED + b"zz\r\n",
         CHUNKED + b"2\r\nhello\r\n",
