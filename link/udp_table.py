@@ -11,6 +11,7 @@ Counterparts: `link.connected_servers`, `vmagent.desktop_ports.taken_places`.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -44,23 +45,36 @@ class ConnectedSocket(NamedTuple):
 def connected_sockets() -> Iterator[ConnectedSocket]:
     """All of them. Raises OSError."""
     for table in TABLES:
-        with open(table, encoding="ascii") as lines:
-            next(lines)
+        with open(table, encoding="ascii", errors="replace") as lines:
+            next(lines, "")
             for line in lines:
-                _slot, local, remote, state, *rest = line.split()
-                if state == ESTABLISHED:
-                    address, _, port = remote.partition(":")
-                    yield ConnectedSocket(
-                        int(rest[5]), _port(local), _address(address), int(port, 16)
-                    )
+                if found := _connected(line):
+                    yield found
+
+
+def _connected(line: str) -> ConnectedSocket | None:
+    """The socket of a line; None for one without a peer. Raises OSError."""
+    try:
+        _slot, local, remote, state, *rest = line.split()
+        if state != ESTABLISHED:
+            return None
+        address, _, port = remote.partition(":")
+        return ConnectedSocket(int(rest[5]), _port(local), _address(address), _port(port))
+    except (ValueError, IndexError, struct.error) as error:
+        raise OSError(errno.EBADMSG, f"not a line about a UDP socket: {line[:80]!r}") from error
 
 
 def _port(place: str) -> int:
-    return int(place.rpartition(":")[2], 16)
+    port = int(place.rpartition(":")[2], 16)
+    if not 0 <= port < 1 << 16:
+        raise ValueError("no port")
+    return port
 
 
 @lru_cache(maxsize=256)
 def _address(text: str) -> str:
+    if len(text) not in (_GROUP_LETTERS, 4 * _GROUP_LETTERS):
+        raise ValueError("no address")
     starts = range(0, len(text), _GROUP_LETTERS)
     packed = b"".join(_GROUP.pack(int(text[at : at + _GROUP_LETTERS], 16)) for at in starts)
     family = socket.AF_INET if len(packed) == _GROUP.size else socket.AF_INET6

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +50,30 @@ def test_addresses_are_read_as_a_little_endian_kernel_writes_them(
         assert udp_table._address(text) == address
     finally:
         udp_table._address.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "309:",
+        "309: 0100007F:0035 0100007F:9C40 01 short",
+        "309: 0100007F:0035 0100007F:9C40 01 0:0 00:0 0 101 0 inode 2",
+        "309: 0100007F:0035 0100:9C40 01 0:0 00:0 0 101 0 24101 2",
+        "309: 0100007F:0035 0100007F:99C40 01 0:0 00:0 0 101 0 24101 2",
+        "309: 0100007F:0035 FFFFFFFFF:9C40 01 0:0 00:0 0 101 0 24101 2",
+    ],
+)
+def test_a_line_that_the_kernel_would_not_write_is_an_os_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (tmp_path / "udp").write_text(f"header\n{line}\n")
+    monkeypatch.setattr(udp_table, "TABLES", (str(tmp_path / "udp"),))
+    with pytest.raises(OSError, match="not a line") as caught:
+        list(connected_sockets())
+    assert caught.value.errno == errno.EBADMSG
+
+
+def test_an_empty_table_has_no_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "udp").write_bytes(b"")
+    monkeypatch.setattr(udp_table, "TABLES", (str(tmp_path / "udp"),))
+    assert list(connected_sockets()) == []
