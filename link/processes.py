@@ -81,6 +81,7 @@ def find_processes(
 
 def _socket_inodes(directory: str, wanted: Collection[int]) -> set[int]:
     inodes: set[int] = set()
+    known = {str(inode): inode for inode in wanted}
     try:
         names = os.listdir(directory)
     except GONE_OR_HIDDEN:
@@ -91,7 +92,7 @@ def _socket_inodes(directory: str, wanted: Collection[int]) -> set[int]:
         except GONE_OR_HIDDEN:
             continue
         if link.startswith(SOCKET_LINK):
-            inode = int(link[len(SOCKET_LINK) : -1])
-            if inode in wanted:
-                inodes.add(inode)
+            digits = link[len(SOCKET_LINK) : -1]
+            if digits in known:
+                inodes.add(known[digits])
     return inodes

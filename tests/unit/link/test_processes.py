@@ -15,7 +15,7 @@ from link.processes import Process, find_processes, process_name
 def proc(tmp_path: Path) -> Path:
     """Two processes; the socket 500 is shared by both, as after a fork."""
     for pid, name, links in (
-        (7, "web", ["socket:[500]", "pipe:[500]", "/dev/null"]),
+        (7, "web", ["socket:[500]", "pipe:[500]", "/dev/null", "socket:[x]", "socket:["]),
         (30, "web child", ["socket:[500]", "socket:[501]"]),
     ):
         directory = tmp_path / str(pid) / "fd"
