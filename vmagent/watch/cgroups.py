@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -40,6 +41,8 @@ LEAF_LINKS: Final = 2
 """Link count of a directory without directories in it: its name and its "."."""
 
 
+_PROCESS_ID: Final = re.compile(r"[0-9]{1,10}")
+
 NOT_SEEN: Final = "this container hides the machine's cgroups"
 
 
@@ -59,7 +62,7 @@ def find_mounts(mountinfo: str) -> list[Mount]:
         fields, _, rest = line.partition(" - ")
         kind = rest.partition(" ")[0]
         words = fields.split(" ")
-        if kind in ("cgroup", "cgroup2") and len(words) >= 5:
+        if kind in ("cgroup", "cgroup2") and len(words) >= 5 and "\0" not in words[4]:
             mounts.append(
                 Mount(_unescape(words[4]), _unescape(words[3]), words[2], 1 + (kind == "cgroup2"))
             )
@@ -130,8 +133,9 @@ class CgroupTree:
     def process_ids(self, path: str) -> list[int]:
         """The processes in a cgroup, youngest first; without those that we may not see."""
         try:
-            with open(f"{self._mount}{path}/cgroup.procs", encoding="ascii") as file:
-                ids = [int(line) for line in file]
+            name = f"{self._mount}{path}/cgroup.procs"
+            with open(name, encoding="ascii", errors="replace") as file:
+                ids = [int(line) for line in file if _PROCESS_ID.fullmatch(line.rstrip())]
         except (*GONE_OR_HIDDEN, NotADirectoryError):
             return []
         return sorted((pid for pid in ids if pid > 0), reverse=True)
@@ -186,9 +190,11 @@ def _walk(top: str) -> Iterator[tuple[int, str]]:
         return
     waiting = deque([""])
     count = 1
-    while waiting and count < MOST_CGROUPS:
+    while waiting:
         path = waiting.popleft()
         for inode, name, has_children in _subdirectories(top + path):
+            if count >= MOST_CGROUPS:
+                return
             count += 1
             yield inode, f"{path}/{name}"
             if has_children:

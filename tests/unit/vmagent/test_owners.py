@@ -10,6 +10,7 @@ from link.listener import Container
 from link.processes import Process
 from tests.unit.vmagent.made_up_machine import ID, MACHINE, OWN_ID, Machine, find_one, listening
 from vmagent.containers import Namespaces
+from vmagent.watch import cgroups
 from vmagent.watch.cgroups import CgroupTree, Mount, find_mounts
 from vmagent.watch.owners import TRIES, Owner
 
@@ -229,3 +230,20 @@ def test_the_processes_of_a_cgroup_that_went_are_none(machine: Machine) -> None:
     tree = CgroupTree(str(machine.proc))
     assert tree.process_ids("/a") == [12, 3]
     assert tree.process_ids("/gone") == []
+
+
+def test_what_the_kernel_would_not_write_names_no_process_and_no_mount(machine: Machine) -> None:
+    machine.cgroup("/odd", 7)
+    tree = CgroupTree(str(machine.proc))
+    (Path(str(tree.mount)) / "odd" / "cgroup.procs").write_bytes(b"7\nseven\n-8\n\xff\n\n9")
+    assert tree.process_ids("/odd") == [9, 7]
+    assert find_mounts(SYSTEM_MOUNT.replace("/sys", "/s\0ys")) == []
+
+
+def test_the_walk_ends_in_the_middle_of_a_folder_with_too_many_cgroups(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        machine.cgroup(f"/many/{number}")
+    monkeypatch.setattr(cgroups, "MOST_CGROUPS", 5)
+    assert len(CgroupTree(str(machine.proc)).paths) == 5
