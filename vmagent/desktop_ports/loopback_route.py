@@ -16,7 +16,7 @@ import socket
 import struct
 from typing import Final
 
-__all__ = ["EXPIRES_SECONDS", "keep_local"]
+__all__ = ["EXPIRES_SECONDS", "check_answer", "keep_local"]
 
 EXPIRES_SECONDS: Final = 90
 
@@ -34,6 +34,9 @@ _RTA_OIF: Final = 4
 _RTA_PREFSRC: Final = 7
 _RTA_EXPIRES: Final = 23
 """linux/netlink.h and linux/rtnetlink.h."""
+
+_MOST_ERRNO: Final = 4095
+"""MAX_ERRNO, linux/err.h."""
 
 _HEADER: Final = struct.Struct("=IHHII")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
@@ -67,8 +70,16 @@ def keep_local(prefix: bytes, bits: int) -> None:
     header = _HEADER.pack(_HEADER.size + len(body), _RTM_NEWROUTE, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.send(header + body)
-        answer = sock.recv(4096)
+        check_answer(sock.recv(4096))
+
+
+def check_answer(answer: bytes) -> None:
+    """Read the kernel's answer to a new route. Raises OSError unless there is one now."""
+    if len(answer) < _HEADER.size + _STATUS.size:
+        raise OSError(errno.EBADMSG, f"no route for redirected IPv6: {len(answer)} bytes of answer")
     number = -_STATUS.unpack_from(answer, _HEADER.size)[0]
+    if not 0 <= number <= _MOST_ERRNO:
+        raise OSError(errno.EBADMSG, f"no route for redirected IPv6: no error is {number}")
     # One that is there is renewed all the same (net/ipv6/ip6_fib.c, fib6_add_rt2node).
     if _HEADER.unpack_from(answer)[1] != _NLMSG_ERROR or number not in (0, errno.EEXIST):
         raise OSError(number, f"no route for redirected IPv6: {os.strerror(number)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from link.messages import StubKey
 from tests.private_network import private_network
 from vmagent.desktop_ports.encoded import PREFIX6, asked_for
-from vmagent.desktop_ports.loopback_route import keep_local
+from vmagent.desktop_ports.loopback_route import check_answer, keep_local
 from vmagent.watch import own_cgroups
 from vmagent.watch.own_cgroups import find_own_cgroups
 
@@ -90,3 +92,26 @@ def test_the_machines_own_cgroups_are_those_that_surely_are(
     assert find_own_cgroups(str(tmp_path)) == {0, 1, 2, 7}
     monkeypatch.setattr(Tree, "has_version_1", True)
     assert find_own_cgroups(str(tmp_path)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "number"),
+    [
+        (2, -errno.EPERM, errno.EPERM),
+        (3, 0, 0),
+        (2, None, errno.EBADMSG),
+        (2, -(1 << 31), errno.EBADMSG),
+    ],
+)
+def test_an_answer_that_is_no_route_is_an_os_error(
+    kind: int, status: int | None, number: int
+) -> None:
+    answer = struct.pack("=IHHII", 36, kind, 0, 1, 0)
+    with pytest.raises(OSError, match="no route") as caught:
+        check_answer(answer if status is None else answer + struct.pack("=i", status))
+    assert caught.value.errno == number
+
+
+@pytest.mark.parametrize("status", [0, -errno.EEXIST])
+def test_a_route_that_is_new_or_was_there_is_an_answer(status: int) -> None:
+    check_answer(struct.pack("=IHHIIi", 36, 2, 0, 1, 0, status))
