@@ -46,7 +46,7 @@ from vmagent.bpf.programs import AttachedPrograms
 from vmagent.bpf.ring import RingBuffer
 from vmagent.bpf.system import BpfError, update_element
 
-__all__ = ["BOUND", "GONE", "LISTENING", "BindEvent", "BindEvents", "Drained"]
+__all__ = ["BOUND", "GONE", "LISTENING", "BindEvent", "BindEvents", "Drained", "read_event"]
 
 BOUND: Final = "bound"
 LISTENING: Final = "listening"
@@ -100,6 +100,16 @@ class BindEvent(NamedTuple):
     kind: str
 
 
+def read_event(record: bytes) -> BindEvent | None:
+    """The event of a record; None for one that tells nothing."""
+    if len(record) != EVENT.size:
+        return None
+    cookie, port, protocol, kind = EVENT.unpack(record)
+    if kind not in KINDS or protocol not in PROTOCOLS:
+        return None
+    return BindEvent(cookie, port, PROTOCOLS[protocol], KINDS[kind])
+
+
 class Drained(NamedTuple):
     """Events in the order in which they happened, and how many were lost among or after them.
 
@@ -148,11 +158,8 @@ class BindEvents:
 
     def drain(self) -> Drained:
         """Read what is there, `MOST_EVENTS` at most, without waiting. Raises nothing."""
-        events = [
-            BindEvent(cookie, port, PROTOCOLS[protocol], KINDS[kind])
-            for cookie, port, protocol, kind in map(EVENT.unpack, self._ring.read(MOST_EVENTS))
-            if kind in KINDS
-        ]
+        read = map(read_event, self._ring.read(MOST_EVENTS))
+        events = [event for event in read if event is not None]
         (total,) = COUNT.unpack_from(self._counter)
         lost, self.lost = total - self.lost, total
         return Drained(events, lost)

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from vmagent.bpf import events as events_module
-from vmagent.bpf.events import MOST_EVENTS, BindEvent, BindEvents, Drained
+from vmagent.bpf.events import BOUND, MOST_EVENTS, BindEvent, BindEvents, Drained
 from vmagent.bpf.system import BpfError
 
 EVENT = struct.Struct("=QHBBI")
@@ -101,6 +101,14 @@ def test_what_was_lost_is_told_once_and_counted(make: Callable[[], BindEvents]) 
     assert events.drain() == Drained([], 4)
     assert events.drain() == Drained([], 0)
     assert events.lost == 5
+    events.close()
+
+
+def test_a_record_that_tells_nothing_is_left_out(make: Callable[[], BindEvents]) -> None:
+    good = EVENT.pack(7, 53, 17, 1, 0)
+    Ring.records = [EVENT.pack(7, 53, 132, 1, 0), EVENT.pack(7, 53, 17, 9, 0), b"short", b"", good]
+    events = make()
+    assert events.drain() == Drained([BindEvent(7, 53, "udp", BOUND)], 0)
     events.close()
 
 
