@@ -39,6 +39,9 @@ STREAM: Final = 1
 FRAME_BYTES: Final = 16_384
 """The longest frame, since we ask for no longer ones (RFC 9113, 6.5.2)."""
 
+MOST_UNREAD: Final = 1 << 18
+"""Bytes of answers to its frames that may wait for the other end."""
+
 FRAME_HEAD: Final = struct.Struct(">BHBBI")
 """Length (in two parts, 24 bits), type, flags, stream (RFC 9113, 4.1)."""
 
@@ -62,6 +65,8 @@ async def call(
         while not has_ended:
             kind, flags, payload = await _read_frame(reader)
             unread += _answer(writer, kind, flags, payload)
+            if writer.transport.get_write_buffer_size() > MOST_UNREAD:
+                raise HttpError("it asks, and does not read the answers")
             has_ended = kind in (DATA, HEADERS) and bool(flags & END_STREAM)
             while (message := _take_message(unread, limit)) is not None:
                 yield message

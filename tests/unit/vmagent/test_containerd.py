@@ -248,6 +248,24 @@ def test_every_byte_is_given_back_to_the_window_and_pings_are_answered(tmp_path:
     assert asyncio.run(main()) == b"".join(expected)
 
 
+def test_one_that_asks_without_end_and_does_not_read_is_given_up(tmp_path: Path) -> None:
+    async def ask_without_end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                writer.write(frame(PING, b"12345678", stream=0) * 1000)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    async def main() -> None:
+        path = str(tmp_path / "flood.sock")
+        async with await asyncio.start_unix_server(ask_without_end, path):
+            with pytest.raises(HttpError, match="does not read"):
+                await call_once(path, METHOD, b"", 1 << 20)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
 def test_fields_of_all_kinds_are_read_or_skipped() -> None:
     varint, fixed64, fixed32 = b"\x08\xff\x01", b"\x11" + b"\0" * 8, b"\x1d" + b"\0" * 4
     assert list(fields(varint + fixed64 + fixed32 + string_field(4, "four"))) == [(4, b"four")]
