@@ -146,6 +146,8 @@ def mode_in_config(text: bytes) -> str:
         parser.read_string(text.decode("utf-8-sig"))
     except (configparser.Error, UnicodeDecodeError) as error:
         raise NonsenseError(str(error).splitlines()[0]) from error
+    except AttributeError as error:  # a line after a key without a value (python/cpython#107625)
+        raise NonsenseError("a line goes on that says nothing") from error
     for section in ("wsl2", "experimental"):
         for name in parser.sections():
             mode = parser.get(name, "networkingmode", fallback="")

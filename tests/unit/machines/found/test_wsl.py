@@ -131,7 +131,15 @@ def test_the_mode_in_a_file(text: str, mode: str) -> None:
     assert mode_in_config(text.encode()) == mode
 
 
-@pytest.mark.parametrize("text", [b"networkingMode=mirrored", b"\xff\xfe[wsl2]", b"[wsl2\nx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"networkingMode=mirrored",
+        b"\xff\xfe[wsl2]",
+        b"[wsl2\nx",
+        b"[wsl2]\nmemory\n networkingMode=mirrored\n",
+    ],
+)
 def test_a_file_that_is_none(text: bytes) -> None:
     with pytest.raises(NonsenseError):
         mode_in_config(text)
