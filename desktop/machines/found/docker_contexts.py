@@ -109,6 +109,9 @@ class DockerContextFinder(Finder):
                 findings.append(Finding(f"{file}: {error}", "correct or remove that context"))
                 continue
             endpoint = context.endpoints.get("docker")
+            if endpoint is not None and "\0" in endpoint.host:
+                findings.append(Finding(f"{file}: no endpoint has a zero byte", "correct it"))
+                continue
             if endpoint is not None and endpoint.host and is_name(context.name):
                 endpoints[context.name] = endpoint.host
         return endpoints, findings

@@ -168,7 +168,17 @@ def test_contexts_may_be_elsewhere(fake: FakeTools, tmp_path: Path) -> None:
     assert [each.name for each in sighting.machines] == ["docker-build"]
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b'{"Name":7}', b"\xff", b"x" * ((1 << 20) + 1)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b'{"Name":7}',
+        b"\xff",
+        b"x" * ((1 << 20) + 1),
+        b'{"Name":"wrong","Endpoints":{"docker":{"Host":"unix:///a\\u0000b"}}}',
+    ],
+)
 def test_a_file_that_is_not_understood_is_named_and_leaves_the_others(
     fake: FakeTools, text: bytes
 ) -> None:
