@@ -87,6 +87,9 @@ ATTRIBUTE: Final = struct.Struct("=HH")
 ERROR: Final = struct.Struct("=i")
 """First field of struct nlmsgerr, and the payload of NLMSG_DONE: a negative errno or 0."""
 
+MOST_ERRNO: Final = 4095
+"""MAX_ERRNO, linux/err.h."""
+
 FAMILIES: Final = (int(socket.AF_INET), int(socket.AF_INET6))
 
 NO_PORT: Final = b"\0\0"
@@ -237,6 +240,8 @@ def _raise_error(body: bytes, protocol: str, *, required: bool) -> None:
             raise malformed("an error without a number")
         return
     number = -ERROR.unpack_from(body)[0]
+    if number > MOST_ERRNO:
+        raise malformed(f"there is no error {number}")
     if number > 0:
         hint = ""
         if number == errno.ENOENT:

@@ -208,6 +208,14 @@ def test_a_malformed_message_is_a_clear_error(data: bytes) -> None:
     assert caught.value.errno == errno.EBADMSG
 
 
+@pytest.mark.parametrize("kind", [DONE, ERROR])
+@pytest.mark.parametrize("number", [-(1 << 31), -4096])
+def test_a_number_that_no_error_has_is_a_malformed_message(kind: int, number: int) -> None:
+    with pytest.raises(SockDiagError, match="no error") as caught:
+        read(message(kind, struct.pack("=i", number)))
+    assert caught.value.errno == errno.EBADMSG
+
+
 @given(st.binary(max_size=400), st.sampled_from(["tcp", "udp"]))
 def test_any_bytes_are_read_or_refused(data: bytes, protocol: str) -> None:
     check(data, protocol)
