@@ -4,8 +4,8 @@
 
 Rules: any host-networked container shares the agent's network and can knock. It learns the
 protocol's number, may hold one of MAX_NEWCOMERS places for HANDSHAKE_SECONDS, and when they are
-all taken the oldest makes room. Counterparts: `doors/` is where streams come in, `link.handshake`,
-and the desktop's dialler.
+all taken the oldest makes room. Nor does it fill the log. Counterparts: `doors/` is where streams
+come in, `link.handshake`, and the desktop's dialler.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ __all__ = ["HANDSHAKE_SECONDS", "MAX_NEWCOMERS", "Door"]
 HANDSHAKE_SECONDS: Final = 5.0
 MAX_NEWCOMERS: Final = 256
 """Handshakes under way at once."""
+QUIET_SECONDS: Final = 10.0
+"""Between two words in the log about strangers; the log is the desktop's, on its disk."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,9 @@ class Door:
     def __init__(self, secret: bytes, on_stream: OnStream) -> None:
         self._secret = secret
         self._on_stream = on_stream
+        self._loop = asyncio.get_running_loop()
         self._newcomers: dict[_Newcomer, None] = {}
+        self._quiet_until = 0.0
         self.refused = 0
 
     def admit(self, stream: socket.socket) -> None:
@@ -49,6 +53,13 @@ class Door:
     def leave(self, newcomer: _Newcomer) -> None:
         """Called by a newcomer whose handshake has ended."""
         self._newcomers.pop(newcomer, None)
+
+    def note(self, reason: str) -> None:
+        """Called by a newcomer who is refused: said now and then, however many they are."""
+        self.refused += 1
+        if self._loop.time() >= self._quiet_until:
+            self._quiet_until = self._loop.time() + QUIET_SECONDS
+            log.info("a stream was refused: %s (%d so far)", reason, self.refused)
 
     def enter(self, stream: socket.socket, role: Role) -> None:
         """Called by a newcomer who knows the secret."""
@@ -73,8 +84,7 @@ class _Newcomer:
 
     def refuse(self, reason: str) -> None:
         """Close the stream."""
-        log.info("a stream was refused: %s", reason)
-        self._door.refused += 1
+        self._door.note(reason)
         self._leave()
         self._stream.close()
 
