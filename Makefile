@@ -2,9 +2,11 @@
 
 PYTHON := .venv/bin/python
 TARGET ?= tests
+SECONDS ?= 300
+EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm
+.PHONY: help up down test check fuzz bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -25,6 +27,12 @@ check: environment ## lint, format and types
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+
+fuzz: ## search for inputs that break a parser, for SECONDS=300 each, and try EFFORT=20 times as much
+	@scripts/setup fuzz
+	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
+	@SAMEHOST_FUZZ_EFFORT=$(EFFORT) $(PYTHON) -m pytest -q --timeout 3600 tests/fuzz \
+		$$(grep --recursive --include='*.py' --files-with-matches tests.effort tests/unit)
 
 bench: setup gui peers ## measure; prints medians
 	@$(PYTHON) -m tests.bench
