@@ -4,8 +4,9 @@
 
 Rules: any host-networked container shares the agent's network and can knock. It learns the
 protocol's number, may hold one of MAX_NEWCOMERS places for HANDSHAKE_SECONDS, and when they are
-all taken the oldest makes room. Nor does it fill the log. Counterparts: `doors/` is where streams
-come in, `link.handshake`, and the desktop's dialler.
+taken the oldest makes room, unless it has spoken by then. Who has greeted as a desktop does has a
+place apart: silence and noise, however much, push no desktop out. Nor do they fill the log.
+Counterparts: `doors/` is where streams come in, `link.handshake`, and the desktop's dialler.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -23,7 +25,11 @@ __all__ = ["HANDSHAKE_SECONDS", "MAX_NEWCOMERS", "Door"]
 
 HANDSHAKE_SECONDS: Final = 5.0
 MAX_NEWCOMERS: Final = 256
-"""Handshakes under way at once."""
+"""Handshakes under way at once of those who have not greeted."""
+MAX_GREETED: Final = 2048
+"""Of those who have. Anybody can greet, so there have to be more than can come in the moment that a
+desktop needs to answer; at most a share of the files that the agent may have open."""
+SHARE_OF_FILES: Final = 4
 QUIET_SECONDS: Final = 10.0
 """Between two words in the log about strangers; the log is the desktop's, on its disk."""
 
@@ -39,20 +45,29 @@ class Door:
         self._secret = secret
         self._on_stream = on_stream
         self._loop = asyncio.get_running_loop()
-        self._newcomers: dict[_Newcomer, None] = {}
+        self._strangers: dict[_Newcomer, None] = {}
+        self._greeted: dict[_Newcomer, None] = {}
+        files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most_greeted = min(MAX_GREETED, files // SHARE_OF_FILES)
         self._quiet_until = 0.0
         self.refused = 0
 
     def admit(self, stream: socket.socket) -> None:
         """Begin the handshake on a new stream, which this owns until it is authenticated."""
-        if len(self._newcomers) >= MAX_NEWCOMERS:
-            next(iter(self._newcomers)).refuse("too many are at the door")
+        _make_room(self._strangers, MAX_NEWCOMERS)
         newcomer = _Newcomer(stream, AgentHandshake(self._secret, os.urandom(NONCE_SIZE)), self)
-        self._newcomers[newcomer] = None
+        self._strangers[newcomer] = None
 
     def leave(self, newcomer: _Newcomer) -> None:
         """Called by a newcomer whose handshake has ended."""
-        self._newcomers.pop(newcomer, None)
+        self._strangers.pop(newcomer, None)
+        self._greeted.pop(newcomer, None)
+
+    def greeted(self, newcomer: _Newcomer) -> None:
+        """Called by a newcomer who has said hello as a desktop does; anybody could."""
+        self._strangers.pop(newcomer, None)
+        _make_room(self._greeted, self._most_greeted)
+        self._greeted[newcomer] = None
 
     def note(self, reason: str) -> None:
         """Called by a newcomer who is refused: said now and then, however many they are."""
@@ -67,8 +82,17 @@ class Door:
 
     def close(self) -> None:
         """Send every newcomer away."""
-        for newcomer in list(self._newcomers):
+        for newcomer in [*self._strangers, *self._greeted]:
             newcomer.refuse("the agent ends")
+
+
+def _make_room(places: dict[_Newcomer, None], most: int) -> None:
+    """See that one more has a place; what the oldest has said by now still counts."""
+    if len(places) >= most:
+        oldest = next(iter(places))
+        oldest.read()
+        if oldest in places:
+            oldest.refuse("too many are at the door")
 
 
 class _Newcomer:
@@ -80,7 +104,7 @@ class _Newcomer:
         self._handshake = handshake
         self._door = door
         self._timer = self._loop.call_later(HANDSHAKE_SECONDS, self.refuse, "too slow")
-        self._loop.add_reader(stream.fileno(), self._read)
+        self._loop.add_reader(stream.fileno(), self.read)
 
     def refuse(self, reason: str) -> None:
         """Close the stream."""
@@ -93,7 +117,9 @@ class _Newcomer:
         self._loop.remove_reader(self._stream.fileno())
         self._door.leave(self)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take what has come, and answer it."""
+        has_greeted = self._handshake.role is not None
         try:
             data = self._stream.recv(self._handshake.wanted)
             if not data:
@@ -112,3 +138,5 @@ class _Newcomer:
         if self._handshake.is_done and role is not None:
             self._leave()
             self._door.enter(self._stream, role)
+        elif role is not None and not has_greeted:
+            self._door.greeted(self)

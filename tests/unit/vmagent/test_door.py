@@ -79,6 +79,59 @@ def test_a_stranger_learns_no_more_than_the_agents_hello(said: bytes) -> None:
     run(story)
 
 
+@pytest.mark.parametrize("said", [b"", b"x"], ids=["silence", "a letter"])
+def test_who_has_greeted_is_not_pushed_out_by_those_who_have_not(said: bytes) -> None:
+    entered: list[socket.socket] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        door = Door(SECRET, lambda stream, _role: entered.append(stream))
+        desktop = DesktopHandshake(SECRET, b"n" * NONCE_SIZE, Role.CONTROL)
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(knock(door))
+            stream.send(desktop.start())  # and nobody has looked at it yet
+            for _ in range(2):
+                for _ in range(2 * MAX_NEWCOMERS):
+                    stack.enter_context(knock(door)).send(said)
+                answer = desktop.receive(await loop.sock_recv(stream, desktop.wanted))
+                stream.send(answer)
+            assert desktop.is_done
+            door.close()
+        entered.pop().close()
+
+    run(story)
+
+
+def test_of_those_who_have_greeted_the_oldest_makes_room_unless_it_has_spoken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door_module, "MAX_GREETED", MAX_NEWCOMERS)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        door = Door(SECRET, lambda stream, _role: stream.close())
+        desktop = DesktopHandshake(SECRET, b"n" * NONCE_SIZE, Role.CONTROL)
+        forged = desktop.start()
+        with contextlib.ExitStack() as stack:
+            first, second, *_others = [
+                stack.enter_context(knock(door)) for _ in range(MAX_NEWCOMERS)
+            ]
+            for stream in (first, second):
+                stream.send(forged)
+            first.send(desktop.receive(await loop.sock_recv(first, desktop.wanted)))
+            await loop.sock_recv(second, HELLO_SIZE)
+            for _ in range(MAX_NEWCOMERS):
+                newcomer = stack.enter_context(knock(door))
+                newcomer.send(forged)
+                assert len(await loop.sock_recv(newcomer, HELLO_SIZE)) == HELLO_SIZE
+            desktop.receive(await loop.sock_recv(first, desktop.wanted))
+            assert desktop.is_done
+            assert await heard(second) == b""
+            door.close()
+
+    run(story)
+
+
 def test_when_all_places_are_taken_the_oldest_makes_room() -> None:
     async def story() -> None:
         door = Door(SECRET, lambda *_: None)
