@@ -46,16 +46,21 @@ def silent(address, ports, count):
         learned += len(hear(client))
     print(json.dumps({"learned": learned}), flush=True)
 
-def flood(address, ports):
-    # Knocks and goes, as fast as it can, for as long as there is input.
-    count = 0
+def flood(address, ports, words, held):
+    # Knocks, says something and goes, as fast as it can, for as long as there is input; so many
+    # connections are held at a time.
+    count, words, waiting = 0, bytes.fromhex(words), []
     print(json.dumps({"begun": True}), flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
         try:
-            connect(address, ports[count % len(ports)]).close()
+            client = connect(address, ports[count % len(ports)])
+            waiting.append(client)
+            client.sendall(words)
             count += 1
         except OSError:
             pass
+        if len(waiting) > held:
+            waiting.pop(0).close()
     print(json.dumps({"knocked": count}), flush=True)
 
 def damaged(recorded):

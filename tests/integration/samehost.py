@@ -33,6 +33,7 @@ __all__ = [
     "Samehost",
     "free_port",
     "free_ports",
+    "ports_of",
     "quiet_ports",
     "running_samehost",
     "talk",
@@ -270,6 +271,21 @@ def quiet_ports(count: int, among: range | None = None) -> int:
         first = random.randrange(among.start, among.stop - count)
         if taken.isdisjoint(range(first, first + count)):
             return first
+
+
+def ports_of(pid: int) -> set[tuple[str, str, int]]:
+    """Where a process listens, or waits for datagrams from anybody."""
+    with contextlib.closing(SockDiag()) as diag:
+        every = diag.listeners()
+    held = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add(os.readlink(entry))
+    return {
+        (each.protocol, each.address, each.port)
+        for each in every
+        if f"socket:[{each.inode}]" in held
+    }
 
 
 def talk(address: str, port: int, words: bytes = b"", patience: float = PATIENCE) -> bytes:

@@ -175,7 +175,7 @@ def test_a_secret_of_another_session_opens_no_link() -> None:
         relay = SpliceRelay()
         pool = StreamPool(lambda: None, relay.readiness)
         link = AgentLink(MemoryTransport(door.admit), SECRET, pool, Owner())
-        with pytest.raises(Exception, match="hung up|closed the stream"):
+        with pytest.raises(Exception, match=r"hung up|closed the stream"):
             await link.open()
         door.close()
         pool.close()
