@@ -35,7 +35,7 @@ from desktop.machines.sandbox.record import RECORD_NAME, Record, load, save
 from desktop.machines.shell import ShellError
 from desktop.machines.ssh_config import way_to
 from desktop.machines.ssh_destination import SshDestination
-from desktop.paths import Paths
+from desktop.paths import Paths, PolicyPlace
 from desktop.settings.jsonfile import BrokenFileError, read_object
 from desktop.settings.keys import KEYS, parse_text
 from desktop.settings.policy import Policy
@@ -73,7 +73,7 @@ def _settings(data: bytes) -> None:
 
 def _policy(data: bytes) -> None:
     with _file(data) as path:
-        policy = Policy.load(path)
+        policy = Policy.load([PolicyPlace(path, may_be_users=True)])
         assert policy.entries.keys() <= KEYS.keys()
         assert bool(policy.broken) <= bool(policy.findings)
 
