@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
-            item.add_marker(pytest.mark.qt_log_ignore(*WITHOUT_A_SCREEN))
+            others = item.get_closest_marker("qt_log_ignore")  # of which only the closest counts
+            ignored = (*WITHOUT_A_SCREEN, *(others.args if others else ()))
+            item.add_marker(pytest.mark.qt_log_ignore(*ignored))
 
 
 @pytest.fixture(scope="session", autouse=True)
