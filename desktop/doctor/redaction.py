@@ -45,7 +45,7 @@ _SPOKEN_SECRET: Final = re.compile(
     r"""("[^"]*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;"']+)""",
     re.IGNORECASE,
 )
-_URL_LOGIN: Final = re.compile(r"(\w+://)[^\s/@]+@")
+_URL_LOGIN: Final = re.compile(r"(?<!\w)(\w+://)[^\s/@]+@")
 _HEXADECIMAL: Final = re.compile(
     r"(?<![\w-])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{12,}(?![\w-])", re.IGNORECASE
 )
