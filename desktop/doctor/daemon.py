@@ -79,4 +79,4 @@ def process_state(pid: int, proc: str = "/proc") -> str:
         text = Path(f"{proc}/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return text.rpartition(")")[2].split()[0]
+    return next(iter(text.rpartition(")")[2].split()), "")

@@ -165,3 +165,10 @@ def test_a_log_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path
     older.chmod(0o644)
     found = verdict(check_runtime_folder, patient)
     assert (found.state, found.remedy) == ("warning", f"chmod go-rwx {older}")
+
+
+def test_a_process_of_which_nothing_is_told_has_no_state(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    for text in ("", "7 (odd)"):
+        (tmp_path / "7" / "stat").write_text(text)
+        assert process_state(7, str(tmp_path)) == ""
