@@ -150,7 +150,7 @@ class _Config:
 
     def _hop(self, options: Mapping[str, str], host: str, user: str, port: int) -> Hop:
         named = [str(each) for each in options.get("identityfile", ())]
-        identities = [Path(each).expanduser() for each in named if each.lower() != "none"]
+        identities = [_path(each) for each in named if each.lower() != "none"]
         usual = [] if named else [self._folder / name for name in IDENTITIES]
         checks = options.get("stricthostkeychecking", "").lower()
         jumps = options.get("proxyjump", "none").lower() != "none"
@@ -199,7 +199,7 @@ def _expanded(file: Path, folder: Path, block: str, depth: int) -> Iterator[str]
             yield line
             continue
         for pattern in _words(rest):
-            for included in sorted(glob.glob(str(folder / Path(pattern).expanduser()))):
+            for included in sorted(glob.glob(str(folder / _path(pattern)))):
                 yield from _expanded(Path(included), folder, block, depth + 1)
                 yield block
 
@@ -244,7 +244,14 @@ def _is_yes(options: Mapping[str, str], name: str) -> bool:
 
 
 def _paths(text: str) -> list[Path]:
-    return [Path(word).expanduser() for word in _words(text) if word.lower() != "none"]
+    return [_path(word) for word in _words(text) if word.lower() != "none"]
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~ of a user whom nobody knows
+        raise _unusable(f"{text!r}: {error}") from error
 
 
 def _words(text: str) -> Sequence[str]:

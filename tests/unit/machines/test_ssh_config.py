@@ -92,7 +92,10 @@ def test_a_file_that_includes_itself_is_told(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Port many\n", "Host 'box\n", "Match nonsense\n", "ConnectTimeout soon\n", "Host\n", "Word\n"],
+    [
+        *("Port many\n", "Host 'box\n", "Match nonsense\n", "ConnectTimeout soon\n", "Host\n"),
+        *("Word\n", "UserKnownHostsFile ~nobody-at-all/x\n", "Include ~nobody-at-all/x\n"),
+    ],
 )
 def test_a_configuration_that_cannot_be_read_is_told(home: Path, text: str) -> None:
     with pytest.raises(ShellError, match="configuration cannot be used"):
