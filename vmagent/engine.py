@@ -102,8 +102,11 @@ class EngineWatcher:
         return next(named, known[0] if known else UNKNOWN)
 
     def states(self) -> list[EngineState]:
-        """The engines that are followed, and why one does not answer."""
-        return [EngineState(path, engine.trouble) for path, engine in self._engines.items()]
+        """The engines that are followed, by the machine's paths, and why one does not answer."""
+        return [
+            EngineState(path.removeprefix(self._root), engine.trouble)
+            for path, engine in self._engines.items()
+        ]
 
     @property
     def failures(self) -> int:

@@ -101,6 +101,28 @@ def test_nobody_knows_before_an_engine_answers(tmp_path: Path) -> None:
     follow(tmp_path, scenario)
 
 
+def test_it_tells_which_engines_answer_and_why_one_does_not(tmp_path: Path) -> None:
+    away = str(tmp_path / "away.sock")
+
+    async def scenario(engine: Engine, watcher: EngineWatcher, _calls: list[str]) -> None:
+        await engine.start()
+        await until(lambda: watcher.has_host_networked is not None and watcher.failures)
+        here, other = watcher.states()
+        assert (here.socket, here.trouble) == (engine.path, "")
+        assert other.socket == away
+        assert "No such file" in other.trouble
+        await engine.stop()
+        await until(lambda: watcher.states()[0].trouble)
+
+    follow(tmp_path, scenario, extra_paths=(away,))
+
+
+def test_engines_are_told_by_the_paths_of_the_machine(tmp_path: Path) -> None:
+    watcher = EngineWatcher(["/run/docker.sock"], lambda: None, (), root=str(tmp_path))
+    (state,) = watcher.states()
+    assert (state.socket, state.trouble) == ("/run/docker.sock", "it has not answered yet")
+
+
 def test_an_event_gives_the_name_at_once_and_asks_for_the_list(tmp_path: Path) -> None:
     async def scenario(engine: Engine, watcher: EngineWatcher, calls: list[str]) -> None:
         await engine.start()
