@@ -21,10 +21,14 @@ from PySide6.QtCore import QCoreApplication
 from desktop.api.types import MachineStatus, Status
 from gui.session import Link, Problem
 
-__all__ = ["EXAMPLE", "Action", "Known", "State", "action_text", "state_of"]
+__all__ = ["Action", "Known", "State", "action_text", "state_of"]
 
-EXAMPLE: Final = "docker run --rm -it --net=host samehost/netshoot nc -lkv 0.0.0.0 8000"
-"""The README's first command."""
+EXAMPLE: Final = "samehost docker run --rm -it --net=host {image} nc -lkv 0.0.0.0 8000"
+"""The README's first command, by whatever docker the machine has."""
+
+IMAGE: Final = "nicolaka/netshoot"
+SANDBOX_IMAGE: Final = "samehost/netshoot"
+"""What has `nc`: on Docker Hub, and in the demonstration's machine."""
 
 SHOWN_LINES: Final = 6
 """The last so many lines of progress."""
@@ -100,7 +104,7 @@ def state_of(known: Known) -> State | None:
         return _switched_off(status)
     state = _of_the_machine(status.machine)
     if state is None and known.rows == 0:
-        return _no_ports()
+        return _no_ports(status.machine)
     return state
 
 
@@ -312,7 +316,7 @@ def _not_attached() -> State:
     )
 
 
-def _no_ports() -> State:
+def _no_ports(machine: MachineStatus) -> State:
     return State(
         "no-ports",
         translate("states", "No ports yet"),
@@ -321,7 +325,7 @@ def _no_ports() -> State:
             "Start a container with --net=host that listens on a port, and it appears here at "
             "once. For example, this one, which then answers on localhost:8000:",
         ),
-        command=EXAMPLE,
+        command=EXAMPLE.format(image=SANDBOX_IMAGE if machine.kind == "sandbox" else IMAGE),
         icon="ports",
     )
 

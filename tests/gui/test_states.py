@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gui.session import Link, Problem
-from gui.states import EXAMPLE, Action, Known, action_text, state_of
+from gui.states import Action, Known, action_text, state_of
 from tests.gui.told import machine_status
 from tests.gui.told import status_of as status
 
@@ -156,8 +156,15 @@ def test_a_machines_name_is_one_word_of_a_command_whatever_it_is() -> None:
     assert state.command == "samehost machine doctor 'x; rm -rf ~'"
 
 
-def test_the_example_is_that_of_the_readme() -> None:
-    state = state_of(TABLE["no-ports"])
+@pytest.mark.parametrize(
+    ("kind", "image"), [("sandbox", "samehost/netshoot"), ("colima", "nicolaka/netshoot")]
+)
+def test_the_example_is_that_of_the_readme_with_an_image_that_the_machine_can_have(
+    kind: str, image: str
+) -> None:
+    machine = machine_status("connected", kind=kind)
+    state = state_of(Known(Link.READY, status=status(machine=machine, machines=[machine]), rows=0))
     assert state is not None
-    assert state.command == EXAMPLE
-    assert EXAMPLE.removeprefix("docker ") in (PROJECT / "README.md").read_text()
+    of_the_readme = state.command.replace(image, "samehost/netshoot")
+    assert image in state.command
+    assert of_the_readme in (PROJECT / "README.md").read_text()

@@ -27,9 +27,11 @@ from gui.session import Call, Link, Problem, Question, RowKey, Session, Starter
 __all__ = ["Asked", "ToldSession", "machine_status", "status_of"]
 
 
-def machine_status(state: str = "connected", name: str = "colima") -> MachineStatus:
+def machine_status(
+    state: str = "connected", name: str = "colima", kind: str = "colima"
+) -> MachineStatus:
     """A machine in that state."""
-    return MachineStatus(name, "colima", state, "6.1", "0.1.0", "unix", "eBPF")
+    return MachineStatus(name, kind, state, "6.1", "0.1.0", "unix", "eBPF")
 
 
 def status_of(state: str = "connected", *others: str, **changes: object) -> Status:
