@@ -20,7 +20,7 @@ from tests.gui.pictures import PALETTES
 PROJECT: Final = Path(__file__).parents[2]
 FOLDER: Final = PROJECT / "build" / "screenshots"
 SCALES: Final = (1, 2)
-PATIENCE: Final = 60.0
+PATIENCE: Final = 100.0
 
 MOST_OF_ONE_COLOUR: Final = 0.995
 """Of a picture on which there is something to see."""
