@@ -1,13 +1,16 @@
 """What a machine's agents have counted, over all agents that there were.
 
 Rules: pure. A new agent begins at 0, and what those before it counted is kept. An agent that is
-linked to anew goes on, and tells all again. Counterpart: `vmagent/counts.py`.
+linked to anew goes on, and tells all again. Names that nobody knows are not kept. Counterpart:
+`vmagent/counts.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+from desktop.api.counters import MACHINE_COUNTERS
 
 __all__ = ["AgentCounts"]
 
@@ -29,7 +32,9 @@ class AgentCounts:
 
     def told(self, counts: Mapping[str, int]) -> None:
         """The agent's numbers now."""
-        self._now = dict(counts)
+        self._now = {
+            name: count for name, count in counts.items() if PREFIX + name in MACHINE_COUNTERS
+        }
 
     def values(self) -> dict[str, int]:
         """All of them, by the names that people know."""

@@ -56,9 +56,11 @@ _HOME: Final = re.compile(r"(?<![\w.~-])(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^\
 _LOG_IN: Final = re.compile(r"(?<![\w.<>-])([\w.-]+)@([\w.-]+|\[[0-9a-fA-F:.]+\])")
 _MAC: Final = re.compile(r"(?<![\w:])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:])", re.IGNORECASE)
 _ADDRESS_4: Final = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
-_ADDRESS_6: Final = re.compile(r"(?<![\w:.])[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?:%\w+)?")
+_ADDRESS_6: Final = re.compile(
+    r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?:\.[0-9]{1,3}){0,3}(?:%\w{1,15})?(?![\w])"
+)
 _DOMAIN: Final = re.compile(
-    r"(?<![\w.-])(?<![^/:]/)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+"
+    r"(?<![\w.-])(?<![^/:]/)(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.){1,10}"
     r"(?:com|org|net|edu|gov|io|dev|app|cloud|de|uk|fr|eu|nl|ch|at|jp|cn|us|info|biz"
     r"|local|lan|internal|intranet|corp|home|arpa|test|example|invalid)(?![\w-])",
     re.IGNORECASE,

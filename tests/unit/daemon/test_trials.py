@@ -11,6 +11,7 @@ import pytest
 from desktop.daemon import inquiries, trials
 from desktop.errors import MachineUnreachableError
 from link import one_byte
+from link.messages import TrialOpened, TrialResults
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
 
@@ -97,5 +98,21 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path, machines: FakeRegistry)
         both = await asyncio.gather(world.daemon.self_test(None), world.daemon.self_test(None))
         assert [each.problem for found in both for each in found] == [""] * 8
         assert nothing_is_left(world)
+
+    tell(tmp_path, machines, story)
+
+
+def test_an_agent_that_speaks_of_a_test_that_nobody_asked_for_opens_nothing(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story(world: DaemonWorld) -> None:
+        ports = world.daemon._mirroring.machine("sandbox")
+        for number in range(1, 4):
+            ports.message(TrialOpened(number, 22, 53, ""))
+            ports.message(TrialResults(number, "", "", 1, 1))
+        assert nothing_is_left(world)
+        assert world.daemon.ports()[1] == []
+        found = await world.daemon.self_test(None)
+        assert [each.problem for each in found] == [""] * 4
 
     tell(tmp_path, machines, story)
