@@ -18,6 +18,8 @@ from unittest.mock import patch
 from desktop.api import messages
 from desktop.api.connection import Connection, Limits
 from desktop.api.fake import FakeBackend
+from desktop.doctor.daemon import process_state
+from desktop.doctor.redaction import Redactor
 from desktop.errors import SamehostError, UsageError
 from desktop.machines.facts import MARK, Facts
 from desktop.machines.found.colima import ssh_port
@@ -243,6 +245,17 @@ def _record(data: bytes) -> None:
             assert load(path.parent) == record
 
 
+def _redacted(data: bytes) -> None:
+    redactor = Redactor({"container": ["web", "a.b"], "host": ["build"]}, "/home/ada")
+    once = redactor.text(data.decode("utf-8", "replace"))
+    redactor.value({"said": once, "password": once, "container": {"name": once}})
+
+
+def _states(data: bytes) -> None:
+    with _file(data, "7/stat") as path:
+        assert len(process_state(7, str(path.parents[1])).split()) <= 1
+
+
 def _lima_config(data: bytes) -> None:
     with _file(data) as path:
         assert 0 <= ssh_port(path) < 100_000
@@ -372,6 +385,18 @@ OF_DESKTOP: Final = (
         (),
         (b"HTTP/1.0 200 OK\r\n\r\n" + docker.INFO["engine"],),
     ),
+    Parser(
+        "desktop.doctor.redaction.Redactor",
+        _redacted,
+        (),
+        (
+            b"web at https://ada:pw@build.example.org/x /home/ada /home/bob 10.0.0.7 fe80::1%eth0",
+            b"password: x token=y authorization: Bearer Zm9vYmFyMTIzNDU2Nzg5MEFCQ0R= 0123abcdef01",
+            b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY----- ada@[::1] 00:11",
+        ),
+        longest=60_000,
+    ),
+    Parser("desktop.doctor.daemon.process_state", _states, (), (b"7 (a) b) S 1 2 3",)),
     Parser("desktop.machines.found.colima.ssh_port", _lima_config, (), (lima.SSH_CONFIG,)),
     Parser(
         "desktop.machines.found.model.one_line",

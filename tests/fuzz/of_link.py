@@ -32,7 +32,11 @@ from link.listener import Container, Listener
 from link.messages import (
     Beat,
     Bye,
+    Condition,
+    Counts,
     Delta,
+    EngineState,
+    Inquiry,
     Message,
     Resync,
     Snapshot,
@@ -40,6 +44,10 @@ from link.messages import (
     StubResult,
     StubResults,
     Stubs,
+    Trial,
+    TrialEnd,
+    TrialOpened,
+    TrialResults,
     UdpLimits,
     Wanted,
     Watching,
@@ -57,13 +65,13 @@ from link.sockdiag_wire import SockDiagError, parse_batch
 from link.wire import FrameReader, OpenRequest, WireError, encode_frame
 from tests.fuzz.parser import Parser, pieces
 
-__all__ = ["OF_LINK"]
+__all__ = ["MESSAGES", "OF_LINK"]
 
 _CONTAINER: Final = Container("ab" * 32, "web", "docker", "nginx:1", (("tier", "é"),))
 _LISTENER: Final = Listener(
     7, "tcp", "0.0.0.0", 80, inode=9, container=_CONTAINER, process="nginx", pid=5
 )
-_MESSAGES: Final[tuple[Message, ...]] = (
+MESSAGES: Final[tuple[Message, ...]] = (
     Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag"),
     Snapshot(1, first=True, last=True, listeners=(_LISTENER,), containers=(_CONTAINER,)),
     Delta(1, 2, (Listener(8, "udp", "::", 81, v6only=False),), (3, 2**64 - 1)),
@@ -75,7 +83,15 @@ _MESSAGES: Final[tuple[Message, ...]] = (
     UdpLimits(90, 1024),
     Bye(),
     Watching("eBPF"),
+    Inquiry(1),
+    Condition(1, 1_795_000_000_000, 0, 2**41 - 1, 20_000, 60, (EngineState("/run/d.sock", ""),)),
+    Counts({"refused": 3}),
+    Trial(1, 40_000, 40_001),
+    TrialOpened(1, 40_000, 0, "no UDP"),
+    TrialResults(1, "", "no answer", 120, 0),
+    TrialEnd(),
 )
+"""One of each kind."""
 _WHOLE_PIECE: Final = b"\0"
 """Before a seed: it comes in one piece."""
 
@@ -250,13 +266,13 @@ OF_LINK: Final = (
         "link.session.ControlSession.receive",
         _control,
         WireError,
-        tuple(_WHOLE_PIECE + encode_frame(encode(each)) for each in _MESSAGES),
+        tuple(_WHOLE_PIECE + encode_frame(encode(each)) for each in MESSAGES),
     ),
     Parser(
         "link.wire.FrameReader.feed",
         _json_message,
         WireError,
-        tuple(json.dumps(encode(each)).encode() for each in _MESSAGES),
+        tuple(json.dumps(encode(each)).encode() for each in MESSAGES),
     ),
     Parser(
         "link.wire.OpenRequest.decode",

@@ -265,7 +265,7 @@ OF_MACHINE: Final = (
         (_ENVELOPE + grpc.frame(grpc.HEADERS, b"\x88", grpc.END_STREAM), _ENVELOPE * 3),
         refuses=True,
     ),
-    Parser("vmagent.engines.protobuf.fields", _protobuf, ValueError, (_CONTAINER,)),
+    Parser("vmagent.engines.protobuf.fields", _protobuf, ValueError, (_CONTAINER,), longest=60_000),
     Parser(
         "vmagent.desktop_ports.loopback_route.check_answer",
         check_answer,
@@ -291,7 +291,7 @@ OF_MACHINE: Final = (
             + (struct.pack("=II", EVENT.size, 0) + EVENT.pack(7, 53, 17, 3)) * 2,
         ),
     ),
-    Parser("vmagent.watch.vantage.process_cgroups", _cgroup_file, (), (_CGROUPS,), longest=8000),
+    Parser("vmagent.watch.vantage.process_cgroups", _cgroup_file, (), (_CGROUPS,), longest=4096),
     Parser("vmagent.watch.cgroups.find_mounts", _mountinfo, (), (_MOUNTS,)),
     Parser("vmagent.watch.cgroups.CgroupTree", _machines_mounts, OSError, (_MOUNTS,)),
     Parser("vmagent.watch.cgroups.CgroupTree.process_ids", _cgroup_procs, (), (b"1\n0\n4711\n",)),

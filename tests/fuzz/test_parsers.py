@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from link.messages import Message
 from tests.effort import EFFORT
+from tests.fuzz.of_link import MESSAGES
 from tests.fuzz.parser import Parser, check, check_bounds, inputs
 from tests.fuzz.table import PARSERS
 
@@ -16,6 +20,10 @@ every_parser = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: par
 @every_parser
 def test_what_the_other_end_really_says_is_understood(parser: Parser) -> None:
     assert any(check(parser, seed) for seed in parser.seeds) is not parser.refuses
+
+
+def test_every_kind_of_message_of_the_link_is_damaged() -> None:
+    assert {type(each) for each in MESSAGES} == set(get_args(Message))
 
 
 @every_parser
