@@ -6,8 +6,9 @@
           {"ready": false, "error": words, "code": word of `link.outcome`}
 
 Standard input stays open; its end is the end of the agent. Logs go to standard error. The
-secret never leaves this process: it is in no argument, environment or file. Counterparts:
-`vmagent/doors/` are the doors, `desktop/machines/launch.py` gives the order.
+secret never leaves this process: it is in no argument, environment or file. Once the door is open,
+root's power is given up but for what is used (`capabilities.py`). Counterparts: `vmagent/doors/`
+are the doors, `desktop/machines/launch.py` gives the order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import asyncio
 import gc
 import json
 import logging
+import os
+import re
 import resource
 import signal
 import sys
@@ -26,13 +29,18 @@ from link.handshake import SECRET_SIZE
 from link.loop import run
 from link.outcome import Outcome
 from vmagent.agent import Agent, AgentConfig
+from vmagent.capabilities import NET_RAW, SYS_ADMIN, keep_only
 from vmagent.doors.select import UnknownDoorError, open_entrance
+from vmagent.watch.cgroups import CgroupTree
 from vmagent.watch.vantage import join_machines_cgroups
 
 __all__ = ["configuration", "main"]
 
 MAX_CONFIG: Final = 1 << 16
 """Bytes of the configuration line."""
+
+DEVICES_FOR_ALL: Final = (5, 7)
+"""The Linux from which a socket may be bound to a device without CAP_NET_RAW."""
 
 
 def main() -> int:
@@ -75,6 +83,7 @@ async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:
     except OSError as error:
         return _refuse(error, Outcome.NO_DOOR)
     try:
+        keep_only(entrance.capabilities + _needed_here(config.may_use_ebpf))
         agent = Agent(config, carries_reset=entrance.carries_reset)
         _answer({"ready": True, "door": entrance.answer})
         entrance.begin(agent.adopt, agent.finish)
@@ -86,6 +95,18 @@ async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:
     finally:
         entrance.close()
     return 0
+
+
+def _needed_here(may_use_ebpf: bool) -> tuple[int, ...]:
+    """What it takes besides, by this kernel and its mounts, now and at any later try."""
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    is_old = release is not None and tuple(map(int, release.groups())) < DEVICES_FOR_ALL
+    for_stubs = (NET_RAW,) if is_old else ()
+    try:
+        mounts = may_use_ebpf and CgroupTree().mount is None
+    except OSError:
+        mounts = False  # hidden by our container: nothing is attached
+    return for_stubs + ((SYS_ADMIN,) if mounts else ())
 
 
 def _raise_file_limit() -> None:

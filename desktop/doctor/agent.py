@@ -22,13 +22,14 @@ __all__ = [
 ]
 
 NEEDED: Final = {
+    1: ("CAP_DAC_OVERRIDE", "other users' processes and engines"),
     10: ("CAP_NET_BIND_SERVICE", "this computer's ports below 1024"),
     12: ("CAP_NET_ADMIN", "news of sockets that close, and eBPF"),
     19: ("CAP_SYS_PTRACE", "telling whose a socket is"),
 }
 """By bit (linux/capability.h): its name, and what is lost without it."""
 SYS_ADMIN: Final = 1 << 21
-PERFMON_AND_BPF: Final = 1 << 38 | 1 << 39
+BPF: Final = 1 << 39
 """Either of these two is needed for eBPF."""
 
 MOST_CLOCK_SECONDS: Final = 2.0
@@ -80,8 +81,8 @@ def judge_capabilities(condition: dict[str, Any]) -> Verdict:
     """By the bits of its effective capabilities."""
     bits = condition["capabilities"]
     lost = [f"{name} ({use})" for bit, (name, use) in NEEDED.items() if not bits >> bit & 1]
-    if not bits & SYS_ADMIN and bits & PERFMON_AND_BPF != PERFMON_AND_BPF:
-        lost.append("CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON (eBPF)")
+    if not bits & (SYS_ADMIN | BPF):
+        lost.append("CAP_BPF or CAP_SYS_ADMIN (eBPF)")
     if not lost:
         return ok(f"user {condition['uid']} with all that the agent needs")
     return warning(

@@ -32,6 +32,8 @@ class Entrance(abc.ABC):
 
     carries_reset: bool = True
     """False where a reset of a stream is seen as its end."""
+    capabilities: tuple[int, ...] = ()
+    """What `close` needs beyond what the agent keeps anyway."""
 
     @property
     @abc.abstractmethod

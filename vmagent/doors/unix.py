@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from link.acceptor import BACKLOG, Acceptor
 from link.dial import grow_send_buffer
+from vmagent.capabilities import FOWNER
 from vmagent.doors.entrance import Admit, Entrance, Finish, watch_input
 
 __all__ = ["UnixEntrance"]
@@ -37,6 +38,8 @@ class UnixEntrance(Entrance):
     def __init__(self, owner: int | None = None, buffer_bytes: int = 0) -> None:
         self._buffer_bytes = buffer_bytes
         self._folder = _make_folder()
+        if os.path.dirname(self._folder) != FOLDERS[0]:
+            self.capabilities = (FOWNER,)  # what is somebody else's in /tmp only its owner removes
         self._path = os.path.join(self._folder, SOCKET_NAME)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._acceptor: Acceptor | None = None
