@@ -62,6 +62,7 @@ from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.condition import condition
 from vmagent.counts import Counts
+from vmagent.desktop_ports.by_loopback import by_loopback
 from vmagent.desktop_ports.redirect import Redirect
 from vmagent.desktop_ports.stubs import Stubs as OpenStubs
 from vmagent.door import Door
@@ -102,7 +103,7 @@ class Agent:
         self._relay = SpliceRelay()
         self._pool = StreamPool(self._say_wanted, self._relay.readiness)
         self._forwarder = Forwarder(self._pool, self._relay)
-        self._sockets = LinuxDatagramSockets()
+        self._sockets = LinuxDatagramSockets(by_loopback())
         self._limits = Limits()
         self._backs: dict[Back, int] = {}
         self._last_words = LastWords(self._backs.items, self._tell)

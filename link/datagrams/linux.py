@@ -98,11 +98,12 @@ log = logging.getLogger(__name__)
 
 
 class LinuxDatagramSockets(DatagramSockets):
-    """See `DatagramSockets`. Make it inside the running loop."""
+    """See `DatagramSockets`. Make it inside the running loop. `options`: of all that listen."""
 
     name = "linux"
 
-    def __init__(self) -> None:
+    def __init__(self, options: Iterable[Option] = ()) -> None:
+        self._options = tuple(options)
         self.loop = asyncio.get_running_loop()
         self.readiness, self._close_readiness = open_epoll_readiness()
         self.refuser = Refuser()
@@ -115,7 +116,7 @@ class LinuxDatagramSockets(DatagramSockets):
 
     def listen(self, address: str, port: int, on_trains: OnTrains) -> Listening:
         """See `DatagramSockets.listen`."""
-        return self.listen_with((), address, port, on_trains)
+        return self.listen_with(self._options, address, port, on_trains)
 
     def listen_with(
         self, options: Iterable[Option], address: str, port: int, on_trains: OnTrains

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Any, Final
 
 from desktop.machines.sandbox.addresses import choose, taken_networks
@@ -46,6 +47,15 @@ class OtherHost:
     def socket(self, family: int, kind: int) -> socket.socket:
         """A socket of the other computer."""
         return self._executor.submit(socket.socket, family, kind).result()
+
+    def ip(self, *arguments: str) -> None:
+        """ip(8) on the other computer."""
+        self._executor.submit(_ip, *arguments).result()
+
+    def allow_loopback_routes(self) -> None:
+        """Let it send packets for 127.0.0.0/8 over the cable (ip-sysctl, route_localnet)."""
+        path = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
+        self._executor.submit(path.write_text, "1").result()
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from link.messages import StubKey, StubResult
 from link.relay.relay import reset_socket
 from link.sockdiag import ListeningSocket, SockDiag
 from vmagent.bpf.redirection import Redirection
+from vmagent.desktop_ports.by_loopback import LOOPBACK
 from vmagent.desktop_ports.encoded import PREFIX6, asked_for
 from vmagent.desktop_ports.loopback_route import EXPIRES_SECONDS, keep_local
 from vmagent.desktop_ports.shared_datagrams import SharedDatagramSockets
@@ -159,7 +160,7 @@ class Redirect:
     def _listen(self, port: int, stack: ExitStack) -> int:
         self._acceptors: list[Acceptor] = []
         for each in self._addresses:
-            sock = listen_tcp(_WILDCARDS[each], port, is_local=True, device="lo")
+            sock = listen_tcp(_WILDCARDS[each], port, is_local=True, device=LOOPBACK)
             self._acceptors.append(Acceptor(sock, self._accepted))
             stack.callback(self._acceptors[-1].close)
             port = self._acceptors[-1].address[1]

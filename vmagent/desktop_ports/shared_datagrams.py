@@ -21,6 +21,7 @@ from link.datagrams.clients import local_address
 from link.datagrams.linux import LinuxDatagramSockets, Option
 from link.datagrams.sockets import Connected, DatagramSockets, Listening, OnTrains, Peer, Train
 from link.messages import StubKey
+from vmagent.desktop_ports.by_loopback import BY_LOOPBACK
 from vmagent.desktop_ports.encoded import asked_for
 
 __all__ = ["SharedDatagramSockets"]
@@ -28,10 +29,9 @@ __all__ = ["SharedDatagramSockets"]
 _IPV6_FREEBIND: Final = 78
 """linux/in6.h; lets replies leave from an address that is local by a route only."""
 
-_DEVICE: Final[Option] = (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
 _OPTIONS: Final[dict[str, tuple[Option, ...]]] = {
-    "127.0.0.1": (_DEVICE,),
-    "::1": (_DEVICE, (socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)),
+    "127.0.0.1": (BY_LOOPBACK,),
+    "::1": (BY_LOOPBACK, (socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)),
 }
 _WILDCARDS: Final = {"127.0.0.1": "0.0.0.0", "::1": "::"}
 

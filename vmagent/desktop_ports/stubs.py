@@ -1,10 +1,10 @@
 """Stubs: where containers reach the desktop's ports on the machine's loopback.
 
-Rules: only `127.0.0.1` and `::1`, whatever is asked; a stub for a port that something in the
-machine holds fails with EADDRINUSE and is reported, never fought for. Closing a stub leaves its
-TCP flows alone; UDP flows end with it, since replies need its port. Counterpart: the desktop
-wishes stubs (`desktop.mirror`), and decides on each flow anew. `redirect` does the same without
-sockets.
+Rules: only `127.0.0.1` and `::1`, whatever is asked, and by `lo` only (`by_loopback`); a stub for a
+port that something in the machine holds fails with EADDRINUSE and is reported, never fought for.
+Closing a stub leaves its TCP flows alone; UDP flows end with it, since replies need its port.
+Counterpart: the desktop wishes stubs (`desktop.mirror`), and decides on each flow anew. `redirect`
+does the same without sockets.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 from link.acceptor import Acceptor, listen_tcp
 from link.datagrams.front import Front
 from link.messages import StubKey, StubResult
+from vmagent.desktop_ports.by_loopback import LOOPBACK, by_loopback
 
 __all__ = ["Stubs", "failed"]
 
@@ -38,6 +39,7 @@ class Stubs:
     ) -> None:
         self._on_client = on_client
         self._make_front = make_front
+        self._device = LOOPBACK if by_loopback() else ""
         self._open: dict[StubKey, Acceptor | Front] = {}
 
     @property
@@ -70,7 +72,7 @@ class Stubs:
             if key.protocol == "udp":
                 self._open[key] = self._make_front(key)
             else:
-                sock = listen_tcp(key.address, key.port)
+                sock = listen_tcp(key.address, key.port, device=self._device)
                 self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
         except OSError as error:
             return failed(key, error.errno or errno.EIO)
