@@ -35,10 +35,23 @@ class ClientCounts:
     Attributes:
         refused: not served: another user's, or too many.
         dropped: they did not read what they were sent.
+        evicted: they asked for nothing, and made room for others.
+        faulty: they broke the rules of the dialogue.
     """
 
     refused: int = 0
     dropped: int = 0
+    evicted: int = 0
+    faulty: int = 0
+
+    def counters(self) -> dict[str, int]:
+        """Under the names of `counters.COUNTERS`."""
+        return {
+            "api_clients_refused": self.refused,
+            "api_clients_dropped": self.dropped,
+            "api_clients_evicted": self.evicted,
+            "api_clients_faulty": self.faulty,
+        }
 
 
 Progress = Callable[[str], None]

@@ -172,7 +172,6 @@ class Connection:
 
     async def refuse(self, error: SamehostError) -> None:
         """Tell the client why it is not served, and hang up."""
-        self._backend.clients.refused += 1
         with contextlib.suppress(_HangUpError, ConnectionError):
             await self._send({"error": error_to_wire(error)})
         await self._hang_up()
@@ -415,6 +414,7 @@ class Connection:
 
     async def _end(self, error: SamehostError) -> NoReturn:
         """Tell the client what is wrong with it, and be done with it."""
+        self._backend.clients.faulty += 1
         await self._write(_line({"error": error_to_wire(error)}))
         raise _HangUpError
 

@@ -23,6 +23,8 @@ COUNTERS: Final[Mapping[str, str]] = {
     "listener_scans_failed": "Looks at this computer's listeners that failed",
     "api_clients_refused": "Programs that the control socket did not serve",
     "api_clients_dropped": "Programs on the control socket that did not read and were dropped",
+    "api_clients_evicted": "Programs on the control socket that asked for nothing and made room",
+    "api_clients_faulty": "Programs on the control socket that broke its rules",
     "api_subscribers_dropped": "Subscriptions to the port table that were too slow",
 }
 """Of this computer, and what they mean."""

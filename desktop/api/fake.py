@@ -178,8 +178,7 @@ class FakeBackend:
 
     def _counters(self) -> dict[str, int]:
         counted = {
-            "api_clients_refused": self.clients.refused,
-            "api_clients_dropped": self.clients.dropped,
+            **self.clients.counters(),
             "api_subscribers_dropped": self.feed.dropped,
         }
         return all_counters(counted, map(self._machine_counters, self.machine_states))

@@ -90,6 +90,7 @@ class ApiServer:
             return
         connection = Connection(reader, writer, self._backend, self._shut_down, self._limits)
         refusal = self._refusal(writer)
+        self._backend.clients.refused += refusal is not None
         if refusal is None:
             task = asyncio.create_task(connection.serve(), name="api client")
             self._clients[task] = connection
@@ -130,6 +131,7 @@ class ApiServer:
         task = max(idle, key=lambda each: idle[each])
         if idle[task] < self._limits.idle_seconds:
             return False
+        self._backend.clients.evicted += 1
         self._turned_away.add(task)
         del self._clients[task]
         task.cancel()

@@ -126,8 +126,7 @@ class Daemon:
     def _counters(self) -> dict[str, int]:
         counted = {
             **self._mirroring.counters(),
-            "api_clients_refused": self.clients.refused,
-            "api_clients_dropped": self.clients.dropped,
+            **self.clients.counters(),
             "api_subscribers_dropped": self._table.feed.dropped,
         }
         return all_counters(counted, self._attachments.counters())

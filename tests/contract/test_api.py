@@ -216,6 +216,11 @@ def test_no_bytes_harm_the_daemon(served: ServedBackend, data: bytes) -> None:
     assert_still_serves(served)
 
 
+def test_a_client_that_breaks_the_rules_is_counted(served: ServedBackend) -> None:
+    talk(served, HELLO + b"nonsense\n\n")
+    assert served.do(served.backend.status).counters["api_clients_faulty"] == 1
+
+
 def test_too_many_clients_are_turned_away_until_one_leaves(serve: Serve) -> None:
     served = serve(clients=2)
     with connect(served), connect(served) as second:

@@ -227,6 +227,7 @@ def test_a_client_that_asks_for_nothing_makes_room_and_one_that_waits_does_not(
             served.run(asyncio.sleep(2 * SLOW))
         assert_still_serves(served)
         assert first.recv(1) == b""
+        assert served.do(served.backend.status).counters["api_clients_evicted"] == 1
         second.sendall(b'{"id":1,"method":"status"}\n')
         assert b'"result"' in second.recv(1 << 16)
         served.do(lambda: served.backend.change([]))
