@@ -259,11 +259,12 @@ def test_who_takes_the_port_of_an_agent_that_died_is_not_taken_for_it(scene: Sce
         until(scene.is_served, "the mirror through the new agent")
         until(lambda: scene.agent_place()[1] != ports, "other ports")
     (told,) = last
+    assert set(told["taken"]) == set(ports), "it did not get the ports: nothing was tested"
     assert not set(told["taken"]) & set(scene.agent_place()[1])
     for heard in told["heard"]:
         assert len(heard) // 2 <= 39 + 32, "the desktop went on with an impostor"
     address, ports = scene.agent_place()
-    for heard in told["heard"]:
+    for heard in told["heard"][:3]:
         answers = scene.hostile("replay", address, ports[:1], [heard])["answers"]
         assert all(len(answer) <= 2 * HELLO_SIZE for answer in answers)
 
