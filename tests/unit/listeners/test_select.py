@@ -54,6 +54,7 @@ def test_a_kernel_that_does_not_tell_of_udp_tells_of_tcp_and_says_so_once(
     assert "CONFIG_INET_UDP_DIAG" in record.getMessage()
 
 
+@private_network
 def test_without_events_a_source_still_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise SockDiagError(1, "not permitted")
