@@ -20,7 +20,7 @@ from typing import Final, Self
 from desktop.api.backend import Backend, Progress
 from desktop.api.connection import Connection, Limits
 from desktop.api.messages import MAX_LINE
-from desktop.api.socketfile import bind, peer_of, unlink_if_same
+from desktop.api.socketfile import bind, is_same, peer_of, unlink_if_same
 from desktop.errors import PermissionDeniedError, SamehostError
 
 __all__ = ["ApiServer"]
@@ -65,6 +65,18 @@ class ApiServer:
             sock=sock,
             limit=MAX_LINE - 2,  # a line less its first byte
         )
+
+    async def renew(self) -> bool:
+        """Listen anew if somebody removed the socket file; True if so. Raises as `start`.
+
+        Whoever is connected stays so.
+        """
+        before = self._server
+        if before is None or is_same(self._path, self._inode):
+            return False
+        await self.start()
+        before.close()
+        return True
 
     async def close(self) -> None:
         """Answer a shutdown that is over, end all connections, remove the socket file.

@@ -7,7 +7,6 @@ after nobody answered on it. Who connected is asked of the kernel (SO_PEERCRED, 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import stat
@@ -24,6 +23,7 @@ __all__ = [
     "bind",
     "check_length",
     "check_private",
+    "is_same",
     "peer_of",
     "private_folder",
     "remove_stale",
@@ -139,8 +139,15 @@ def bind(path: Path) -> socket.socket:
     return sock
 
 
+def is_same(path: Path, inode: int) -> bool:
+    """True if the socket file is still the one with that inode."""
+    try:
+        return os.lstat(path).st_ino == inode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def unlink_if_same(path: Path, inode: int) -> None:
     """Remove the socket file if it is still the one with that inode."""
-    with contextlib.suppress(FileNotFoundError):
-        if os.lstat(path).st_ino == inode:
-            path.unlink()
+    if is_same(path, inode):
+        path.unlink(missing_ok=True)

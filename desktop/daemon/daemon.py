@@ -262,6 +262,12 @@ class Daemon:
         finally:
             self._stopped.set()
 
+    def leave(self) -> None:
+        """End, and leave machines as they are for another daemon."""
+        self._is_ending = True
+        self._mirroring.configure(None)
+        self._stopped.set()
+
     def _registry(self) -> Registry:
         return Registry(self._paths, self._store.settings)
 

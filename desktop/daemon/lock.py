@@ -55,6 +55,23 @@ class DaemonLock:
                 if self._descriptor is None:
                     os.close(descriptor)
 
+    def renew(self) -> bool:
+        """Take the lock again if somebody removed its file; True if so.
+
+        Raises as `acquire`, a ConflictError if another daemon has it now.
+        """
+        lost = self._descriptor
+        if lost is None or self._is_still(lost):
+            return False
+        self._descriptor = None
+        try:
+            self.acquire()
+        except BaseException:
+            self._descriptor = lost
+            raise
+        os.close(lost)
+        return True
+
     def release(self) -> None:
         """Give the lock back and remove its file. May be called twice."""
         if self._descriptor is None:
@@ -69,5 +86,5 @@ class DaemonLock:
     def _is_still(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False

@@ -6,6 +6,7 @@ Counterparts: `desktop.cli.up` starts it; `__main__.py` is its process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -13,7 +14,7 @@ import logging.handlers
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import Any, Final
@@ -24,6 +25,7 @@ from desktop.daemon.daemon import Daemon
 from desktop.daemon.files import raise_file_limit
 from desktop.daemon.lock import DaemonLock
 from desktop.daemon.loops import new_event_loop
+from desktop.daemon.place import keep_place
 from desktop.datagrams.select import open_datagram_sockets
 from desktop.errors import SamehostError
 from desktop.listeners.select import open_listener_source
@@ -93,18 +95,20 @@ def run(
     # Until the loop takes signals, a termination unwinds what has been begun, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with DaemonLock(paths.lock_file):
+        with DaemonLock(paths.lock_file) as lock:
             _log_to(paths)
             if finding := raise_file_limit():
                 log.warning("%s", finding)
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(_serve(paths, ready or _nothing, foreground))
+                runner.run(_serve(paths, lock, ready or _nothing, foreground))
     finally:
         _remove_empty(paths)
     return 0
 
 
-async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground | None) -> None:
+async def _serve(
+    paths: Paths, lock: DaemonLock, ready: Callable[[], None], foreground: Foreground | None
+) -> None:
     store = SettingsStore(paths)
     sockets = open_datagram_sockets(store.settings.udp_path)
     daemon = Daemon(paths, open_relay(), sockets, open_listener_source(), store)
@@ -120,7 +124,7 @@ async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, shut_down, number.name)
-    async with ApiServer(paths.api_socket, daemon):
+    async with ApiServer(paths.api_socket, daemon) as server, _kept(lock, server, daemon):
         ready()
         gc.collect()
         gc.freeze()
@@ -132,6 +136,23 @@ async def _serve(paths: Paths, ready: Callable[[], None], foreground: Foreground
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+@contextlib.asynccontextmanager
+async def _kept(lock: DaemonLock, server: ApiServer, daemon: Daemon) -> AsyncIterator[None]:
+    """Lock and socket stay in their place, or the daemon leaves it to another."""
+
+    async def keep() -> None:
+        other = await keep_place(lock, server)
+        log.warning("the runtime folder was removed, and then: %s; this daemon ends", other)
+        daemon.leave()
+
+    keeper = asyncio.get_running_loop().create_task(keep(), name="lock and socket")
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.wait([keeper])
 
 
 async def _attach(daemon: Daemon, foreground: Foreground) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -106,6 +107,26 @@ def test_down_after_a_killed_daemon_cleans_the_machine(samehost: Samehost) -> No
     samehost.run("up")
     assert leftovers(samehost)
     os.kill(daemon_of(samehost), signal.SIGKILL)
+    samehost.run("down")
+    until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
+
+
+def test_a_removed_runtime_folder_is_made_anew_and_mirrors_do_not_notice(
+    samehost: Samehost,
+) -> None:
+    samehost.run("up")
+    samehost.run("enable")
+    samehost.load_image()
+    port = free_port()
+    with samehost.python(GREETER, "0.0.0.0", str(port), "v6only", "still me"):
+        until(lambda: says(port) == b"still me", "the mirror")
+        daemon = samehost.daemon()
+        shutil.rmtree(samehost.paths.runtime)
+        assert says(port) == b"still me"
+        until(lambda: samehost.try_run("status").returncode == 0, "the status")
+        samehost.run("up")
+        assert samehost.daemon() == daemon
+        assert samehost.states(port) == ["active"]
     samehost.run("down")
     until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")
 
