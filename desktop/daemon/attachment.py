@@ -24,7 +24,7 @@ from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.machine import AgentHandle, Machine, Progress, end_agent
 from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
-from desktop.transports.transport import TransportError
+from desktop.transports.transport import TransportError, WayGoneError
 from link.handshake import SECRET_SIZE, HandshakeError
 from link.messages import Bye
 from link.pool import StreamPool
@@ -228,6 +228,8 @@ class Attachment:
             except (TransportError, HandshakeError) as error:
                 self.failed += 1
                 self._set("reconnecting" if self._connected.is_set() else "connecting", str(error))
+                if isinstance(error, WayGoneError):
+                    return
             await asyncio.sleep(BACKOFF_SECONDS[0] * random.uniform(0.5, 1))
 
     async def _serve_link(self, link: AgentLink) -> None:

@@ -18,7 +18,7 @@ import socket
 from typing import Any, Final, Protocol
 
 from desktop.daemon.files import is_reserved
-from desktop.transports.transport import Transport, TransportError
+from desktop.transports.transport import Transport, TransportError, WayGoneError
 from link.control import ControlConnection
 from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
 from link.messages import Message, Wanted
@@ -187,6 +187,8 @@ class AgentLink:
                 log.warning("a stream to the agent could not be opened: %s", error)
                 self.retried += 1
                 self._tickets.put_nowait(role)
+                if isinstance(error, WayGoneError):
+                    self._end(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._on_their_way[role] -= 1

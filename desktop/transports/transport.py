@@ -11,11 +11,15 @@ from __future__ import annotations
 import abc
 import socket
 
-__all__ = ["Transport", "TransportError"]
+__all__ = ["Transport", "TransportError", "WayGoneError"]
 
 
 class TransportError(Exception):
     """The agent could not be reached: nobody there, refused, or timed out."""
+
+
+class WayGoneError(TransportError):
+    """The transport will open no stream any more, however often it is asked."""
 
 
 class Transport(abc.ABC):
@@ -37,7 +41,7 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     async def open(self) -> socket.socket:
-        """A new stream. Raises TransportError. Cancelled, it leaves no socket."""
+        """A new stream. Raises TransportError, WayGoneError. Cancelled, it leaves no socket."""
 
     @abc.abstractmethod
     async def aclose(self) -> None:

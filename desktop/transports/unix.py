@@ -11,7 +11,7 @@ import os
 import socket
 from typing import Final
 
-from desktop.transports.transport import Transport, TransportError
+from desktop.transports.transport import Transport, TransportError, WayGoneError
 from link.dial import grow_send_buffer
 
 __all__ = ["UnixTransport"]
@@ -50,6 +50,9 @@ class UnixTransport(Transport):
         except TimeoutError as error:
             sock.close()
             raise TransportError(f"{self.path} does not answer") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            sock.close()
+            raise WayGoneError(f"{self.path} was removed") from error
         except OSError as error:
             sock.close()
             raise TransportError(f"{self.path}: {error.strerror or error}") from error

@@ -14,7 +14,7 @@ from desktop.transports.hyperv import HypervTransport, service_id
 from desktop.transports.memory import MemoryTransport
 from desktop.transports.stdio import StdioTransport
 from desktop.transports.tcp import TcpTransport
-from desktop.transports.transport import Transport, TransportError
+from desktop.transports.transport import Transport, TransportError, WayGoneError
 from desktop.transports.unix import UnixTransport
 from desktop.transports.vsock import MonitoredVsockTransport
 from link.relay.relay import reset_socket
@@ -215,6 +215,15 @@ def test_nobody_there_is_a_transport_error(tmp_path: Path) -> None:
         for transport in transports:
             with pytest.raises(TransportError):
                 await transport.open()
+
+    run(story)
+
+
+def test_a_socket_that_was_removed_is_a_way_that_is_gone_for_good(tmp_path: Path) -> None:
+    async def story() -> None:
+        for place in (tmp_path / "removed", tmp_path / "with its folder" / "removed"):
+            with pytest.raises(WayGoneError, match="was removed"):
+                await UnixTransport(place).open()
 
     run(story)
 

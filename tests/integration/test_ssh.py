@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -261,6 +262,30 @@ def test_a_connection_that_hangs_is_given_up_and_replaced(samehost: SshSamehost)
 
 def says_so(port: int) -> bool:
     return says("127.0.0.1", port) == b"still me"
+
+
+def test_a_removed_runtime_folder_costs_a_new_connection_and_no_more(
+    samehost: SshSamehost,
+) -> None:
+    with serving(samehost, ECHO) as port, contextlib.ExitStack() as stack:
+        before = samehost.connections()
+        shutil.rmtree(samehost.paths.runtime)
+        # As many as cannot be served by the streams that were dialled ahead.
+        for _ in range(2 * OpenSshTransport.most_idle):
+            client = socket.create_connection(("localhost", port), timeout=PATIENCE)
+            stack.enter_context(client)
+            until(lambda: is_answered(port), "an answer")
+        until(lambda: samehost.try_run("status").returncode == 0, "the status")
+        assert samehost.status()["machine"]["state"] == "connected"
+        assert not set(before) & set(samehost.connections())
+        until(lambda: len(samehost.agents()) == 1, "the old agent to end")
+
+
+def is_answered(port: int) -> bool:
+    try:
+        return talk("localhost", port, b"words") == b"words"
+    except OSError:
+        return False
 
 
 def test_a_killed_agent_is_replaced(samehost: SshSamehost) -> None:

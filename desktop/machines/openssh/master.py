@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Final
 
 from desktop.machines.launch import read_line
@@ -73,8 +74,8 @@ class Master:
 
     @property
     def is_alive(self) -> bool:
-        """False once the connection is gone."""
-        return self._process.returncode is None
+        """False once the connection is gone, or nobody can use it any more."""
+        return self._process.returncode is None and os.path.lexists(self.control)
 
     @property
     def control(self) -> str:
