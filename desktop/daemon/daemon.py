@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -37,6 +36,7 @@ from desktop.daemon.attachments import Attachments
 from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
+from desktop.daemon.wall_clock import WallClock
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import WindowsContainersError
@@ -77,7 +77,7 @@ class Daemon:
         self._started = loop.time()
         self._stopped = asyncio.Event()
         self._mirroring = Mirroring(relay, sockets, source, self._rows_changed)
-        self._table = PortTable(self._mirroring.traffic, time.time() - loop.time())
+        self._table = PortTable(self._mirroring.traffic, WallClock(loop.time))
         self._attachments = Attachments(self._mirroring)
         self.clients = ClientCounts()
         self._choosing = asyncio.Lock()

@@ -1,13 +1,15 @@
 """The port table as front-ends see it: rows with their counts, a revision, and its changes.
 
 Rules: rows come from the reconciler, counts from the traffic; every difference that is published
-makes one revision. Counts are looked at once a second, not per flow. Counterpart: `desktop.api`.
+makes one revision. Counts, and whether the clock jumped, are looked at once a second, not per flow.
+Counterpart: `desktop.api`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from desktop.api.subscription import PortFeed
 from desktop.api.types import (
@@ -20,45 +22,56 @@ from desktop.api.types import (
     row_order,
 )
 from desktop.daemon.traffic import Counts, Traffic
+from desktop.daemon.wall_clock import WallClock
 from desktop.mirror.model import Binding, Origin, Row
 from link.listener import Container
 
 __all__ = ["PortTable"]
 
 
-class PortTable:
-    """The rows by binding. `clock_offset` turns the loop's time into UNIX time, in seconds."""
+class _Known(NamedTuple):
+    """A row, as it is shown, and when it came into its state (`WallClock.moment`)."""
 
-    def __init__(self, traffic: Traffic, clock_offset: float) -> None:
+    row: Row
+    shown: PortRow
+    moment: float
+
+
+class PortTable:
+    """The rows by binding. `clock` knows when their states began."""
+
+    def __init__(self, traffic: Traffic, clock: WallClock) -> None:
         self.feed = PortFeed()
         self.revision = 0
         self._traffic = traffic
-        self._clock_offset = clock_offset
-        self._rows: dict[Binding, tuple[Row, PortRow]] = {}
+        self._clock = clock
+        self._rows: dict[Binding, _Known] = {}
 
     def rows(self) -> list[PortRow]:
         """All rows, sorted."""
         self.count()
-        return sorted((shown for _, shown in self._rows.values()), key=row_order)
+        return sorted((known.shown for known in self._rows.values()), key=row_order)
 
     def containers(self) -> list[ContainerDetails]:
         """The containers of the rows, each once."""
-        return _containers_of(row for row, _ in self._rows.values())
+        return _containers_of(known.row for known in self._rows.values())
 
     def states(self) -> PortCounts:
         """Rows by state."""
-        counts = Counter(str(row.state) for row, _ in self._rows.values())
+        counts = Counter(str(known.row.state) for known in self._rows.values())
         return PortCounts(**counts)
 
     def update(self, added: list[Row], changed: list[Row], removed: list[Row]) -> None:
         """Take the reconciler's changes, and publish them."""
         gone = [
-            self._rows.pop(row.wish.binding)[1] for row in removed if row.wish.binding in self._rows
+            self._rows.pop(row.wish.binding).shown
+            for row in removed
+            if row.wish.binding in self._rows
         ]
         new = [self._put(row) for row in added]
         same = []
         for row in changed:
-            before = self._rows[row.wish.binding][1]
+            before = self._rows[row.wish.binding].shown
             after = self._put(row)
             if row_key(before) == row_key(after):
                 same.append(after)
@@ -68,18 +81,27 @@ class PortTable:
         self._publish(new, same, gone, _containers_of([*removed, *changed, *added]))
 
     def count(self) -> None:
-        """Look at the counts, and publish the rows whose counts changed."""
+        """Look at the counts and the clock, and publish the rows that they changed."""
+        busy = self._traffic.take_busy()
+        if self._clock.has_jumped():
+            busy = set(self._rows)
         changed, counted = [], []
-        for binding in self._traffic.take_busy():
+        for binding in busy:
             known = self._rows.get(binding)
-            if known is not None and self._put(known[0]) != known[1]:
-                changed.append(self._rows[binding][1])
-                counted.append(known[0])
+            if known is not None and self._put(known.row) != known.shown:
+                changed.append(self._rows[binding].shown)
+                counted.append(known.row)
         self._publish([], changed, [], _containers_of(counted))
 
     def _put(self, row: Row) -> PortRow:
-        shown = _shown(row, self._traffic.of(row.wish.binding), self._clock_offset)
-        self._rows[row.wish.binding] = (row, shown)
+        binding = row.wish.binding
+        known = self._rows.get(binding)
+        if known is None or known.row.since != row.since:
+            moment = self._clock.moment(row.since)
+        else:
+            moment = known.moment
+        shown = _shown(row, self._traffic.of(binding), self._clock.shown(moment))
+        self._rows[binding] = _Known(row, shown, moment)
         return shown
 
     def _publish(
@@ -95,7 +117,7 @@ class PortTable:
             self.feed.publish(delta)
 
 
-def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
+def _shown(row: Row, counts: Counts, since: float) -> PortRow:
     binding, listener = row.wish.binding, row.wish.listener
     reason = row.reason or _losses(counts)
     real, mirror = (listener.address, listener.port), (binding.address, binding.port)
@@ -115,7 +137,7 @@ def _shown(row: Row, counts: Counts, clock_offset: float) -> PortRow:
         flows=counts.flows,
         bytes_in=counts.bytes_in,
         bytes_out=counts.bytes_out,
-        since=round(row.since + clock_offset, 3),
+        since=since,
         machine=binding.machine,
     )
 

@@ -96,6 +96,14 @@ PURE_LIBRARIES: Final = frozenset(
 INPUT_AND_OUTPUT: Final = frozenset({"open", "print", "input", "breakpoint", "exec", "eval"})
 DYNAMIC_IMPORTS: Final = frozenset({"__import__", "import_module"})
 
+TIMES_OF_DAY: Final = frozenset(
+    {"time.time", "time.time_ns", "time.CLOCK_REALTIME", "datetime.now", "datetime.datetime.now"}
+)
+MAY_SHOW_THE_TIME: Final = frozenset(
+    {"desktop.daemon.wall_clock", "desktop.daemon.inquiries", "vmagent.condition"}
+)
+"""To people, and to the doctor that compares clocks."""
+
 LONGEST_FUNCTION: Final = 80
 SHORT_FUNCTION: Final = 25
 SHORT_SHARE: Final = 0.9
@@ -462,6 +470,20 @@ def starts_orphan(node: ast.expr) -> bool:
         return False
     owner = ast.unparse(node.func.value)
     return node.func.attr == "create_task" and (owner == "asyncio" or "loop" in owner)
+
+
+def test_nothing_waits_by_a_clock_that_somebody_may_set() -> None:
+    """People and doctors are shown the time; all that waits goes by one that cannot jump."""
+    expect_none(
+        [
+            f"{module.at(node)}: {module.name} may not ask for the time of day"
+            for room in ("desktop", "link", "vmagent")
+            for module in modules_of(room)
+            if module.name not in MAY_SHOW_THE_TIME
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in TIMES_OF_DAY
+        ]
+    )
 
 
 @pytest.mark.parametrize("room", STANDARD_LIBRARY_ONLY)

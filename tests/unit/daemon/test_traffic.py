@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from desktop.api.types import ContainerDetails
 from desktop.daemon.table import PortTable
 from desktop.daemon.traffic import Counts, Traffic
+from desktop.daemon.wall_clock import WallClock
 from desktop.mirror.model import Binding, Origin, Row, State, Target, Wish
 from link.listener import Container, Listener
 from link.relay.relay import Flow
@@ -39,6 +41,7 @@ def row(binding: Binding, listener: Listener, state: State = State.ACTIVE) -> Ro
     return Row(Wish(binding, Target("127.0.0.1", 80), listener), state, "", since=5.0)
 
 
+STOPPED = WallClock(lambda: 0.0, lambda: 0.0, lambda: 1000.0)
 WEB = Listener(1, "tcp", "0.0.0.0", 80, container=Container("ab", "web", "docker"), process="nc")
 
 
@@ -75,7 +78,7 @@ def test_a_flow_that_came_and_went_between_two_looks_is_not_missed() -> None:
 
 
 def test_the_containers_of_all_rows_and_of_each_change_are_known_once() -> None:
-    table = PortTable(Traffic(), clock_offset=0.0)
+    table = PortTable(Traffic(), STOPPED)
     labels = (("a", "1"), ("b", "\x1b[31m"))
     container = Container("ab", "web", "docker", "nginx", labels)
     web = replace(WEB, container=container)
@@ -100,7 +103,7 @@ def test_the_containers_of_all_rows_and_of_each_change_are_known_once() -> None:
 
 def test_counts_that_changed_come_with_their_container() -> None:
     traffic = Traffic()
-    table = PortTable(traffic, clock_offset=0.0)
+    table = PortTable(traffic, STOPPED)
     table.update([row(MIRROR, WEB)], [], [])
     subscription = table.feed.subscribe()
     traffic.started(MIRROR, Counted(1, 2))
@@ -110,7 +113,7 @@ def test_counts_that_changed_come_with_their_container() -> None:
 
 
 def test_a_row_tells_both_ends_whichever_is_the_real_one() -> None:
-    table = PortTable(Traffic(), clock_offset=1000.0)
+    table = PortTable(Traffic(), STOPPED)
     desktop = Listener(2, "tcp", "0.0.0.0", 81, process="nginx")
     remapped = Binding(Origin.MACHINE, "tcp", "127.0.0.1", 18080, "vm")
     table.update([row(remapped, WEB), row(STUB, desktop)], [], [])
@@ -127,7 +130,7 @@ def test_a_row_tells_both_ends_whichever_is_the_real_one() -> None:
 
 def test_each_difference_is_one_revision_and_none_is_no_revision() -> None:
     traffic = Traffic()
-    table = PortTable(traffic, clock_offset=0.0)
+    table = PortTable(traffic, STOPPED)
     table.update([row(MIRROR, WEB)], [], [])
     assert table.revision == 1
     table.count()
@@ -142,7 +145,7 @@ def test_each_difference_is_one_revision_and_none_is_no_revision() -> None:
 
 
 def test_a_row_whose_real_listener_moved_is_another_row() -> None:
-    table = PortTable(Traffic(), clock_offset=0.0)
+    table = PortTable(Traffic(), STOPPED)
     table.update([row(MIRROR, WEB)], [], [])
     moved = Listener(3, "tcp", "::", 80, v6only=False)
     subscription = table.feed.subscribe()
@@ -155,7 +158,7 @@ def test_a_row_whose_real_listener_moved_is_another_row() -> None:
 
 
 def test_rows_are_counted_by_state() -> None:
-    table = PortTable(Traffic(), clock_offset=0.0)
+    table = PortTable(Traffic(), STOPPED)
     table.update([row(MIRROR, WEB), row(STUB, WEB, State.CONFLICT)], [], [])
     assert (table.states().active, table.states().conflict, table.states().denied) == (1, 1, 0)
 
@@ -178,7 +181,7 @@ def test_flows_are_counted_by_protocol() -> None:
 
 def test_what_a_udp_mirror_drops_or_evicts_is_said_in_its_row() -> None:
     traffic = Traffic()
-    table = PortTable(traffic, clock_offset=0.0)
+    table = PortTable(traffic, STOPPED)
     dns = Listener(1, "udp", "0.0.0.0", 53)
     table.update([row(UDP, dns)], [], [])
     assert table.rows()[0].reason == ""
@@ -228,3 +231,40 @@ def test_a_meter_that_is_named_again_is_counted_once() -> None:
     for _ in range(3):
         traffic.meter(UDP, losses.__len__)
     assert traffic.total().dropped == 1
+
+
+def test_the_time_of_a_state_is_right_though_the_clock_jumps_and_the_computer_sleeps() -> None:
+    loop, boot, wall = 5.0, 5.0, 1005.0
+    clock = WallClock(lambda: loop, lambda: boot, lambda: wall)
+    table = PortTable(Traffic(), clock)
+    table.update([row(MIRROR, WEB)], [], [])  # at 5.0 of the loop: just now
+    subscription = table.feed.subscribe()
+    ages = []
+    for seconds, asleep, jump in ((1, 0, 0), (1, 0, 86400), (1, 0, -172800), (1, 28800, 0)):
+        loop += seconds
+        boot += seconds + asleep
+        wall += seconds + asleep + jump
+        (shown,) = table.rows()
+        ages.append(wall - shown.since)
+    assert ages == pytest.approx([1, 2, 3, 28804])
+    # What was shown is put right for whoever watches, and only when the clock was set.
+    assert [delta.changed[0].since for delta in subscription._queue] == [87405, -85395]
+
+
+def test_what_begins_after_a_sleep_began_then() -> None:
+    loop, boot, wall = 5.0, 5.0, 1005.0
+    table = PortTable(Traffic(), WallClock(lambda: loop, lambda: boot, lambda: wall))
+    boot, wall = boot + 3600, wall + 3600
+    table.update([row(MIRROR, WEB)], [], [])
+    assert table.rows()[0].since == wall
+
+
+def test_a_wall_clock_that_drifts_changes_nothing_for_each_millisecond() -> None:
+    wall = 1000.0
+    clock = WallClock(lambda: 0.0, lambda: 0.0, lambda: wall)
+    for _ in range(9):
+        wall += 0.1
+        assert not clock.has_jumped()
+    wall += 0.2
+    assert clock.has_jumped()
+    assert not clock.has_jumped()

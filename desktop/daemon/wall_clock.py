@@ -1,0 +1,54 @@
+"""When something happened, in the time that people's clocks show, though that jumps.
+
+    loop's time ─ moment() ─▶ seconds since the boot, asleep or not ─ shown() ─▶ UNIX time
+
+Rules: nothing waits by this clock; it is for showing only. The loop's time stands still while the
+computer sleeps (Linux, macOS), the wall clock may be set forwards and backwards; the time since the
+boot does neither. Slow drift of the wall clock is followed once it is JUMP_SECONDS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["JUMP_SECONDS", "WallClock", "since_boot"]
+
+JUMP_SECONDS: Final = 1.0
+
+
+def since_boot() -> float:
+    """Seconds that go on while the computer sleeps, where the system has them."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class WallClock:
+    """See the module. All three times are in seconds."""
+
+    def __init__(
+        self,
+        of_loop: Callable[[], float],
+        of_boot: Callable[[], float] = since_boot,
+        of_wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._of_loop, self._of_boot, self._of_wall = of_loop, of_boot, of_wall
+        self._offset = of_wall() - of_boot()
+
+    def moment(self, at: float) -> float:
+        """A time of the loop that was just now, as one that stays true."""
+        return self._of_boot() - (self._of_loop() - at)
+
+    def shown(self, moment: float) -> float:
+        """Such a moment as UNIX time."""
+        return round(moment + self._offset, 3)
+
+    def has_jumped(self) -> bool:
+        """True once after the wall clock was set: what is shown is then another time."""
+        offset = self._of_wall() - self._of_boot()
+        if abs(offset - self._offset) < JUMP_SECONDS:
+            return False
+        self._offset = offset
+        return True
