@@ -4,7 +4,8 @@ Rules: one writer, the holder of the daemon's lock. Only choices that differ fro
 force are stored; what this version does not know is kept. Every write begins with a fresh
 read, so an edit by hand is not lost. What cannot be understood in the file is reported in
 `findings`, the default is in force for it, and it is kept: a wrong value stays in the file until
-its key is set, a file that is no JSON object gets a second name before a new one is written.
+its key is set, a file that is no JSON object gets a second name before a new one is written. Such a
+file changes nothing for a store that has read a good one: what that said stays in force.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class SettingsStore:
         self._path = paths.settings_file
         self._policy_places = paths.policy_places
         self._engine = ""
+        self._content: dict[str, Any] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -61,7 +63,6 @@ class SettingsStore:
             self._content = read_object(self._path)
         except BrokenFileError as error:
             self._is_broken = True
-            self._content = {}
             findings.append(error.finding)
         chosen, wrong = self._good(self._content)
         self.policy = Policy.load(self._policy_places)

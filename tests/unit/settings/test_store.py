@@ -166,6 +166,27 @@ def test_whatever_the_file_holds_is_a_finding_and_stays(paths: Paths, data: byte
     assert paths.settings_file.read_bytes() == data
 
 
+@pytest.mark.parametrize("data", [b"", b'{"reachHost": fal', b"[]", b"\xff" * 9])
+def test_a_file_that_breaks_changes_nothing_for_whoever_has_read_a_good_one(
+    paths: Paths, data: bytes
+) -> None:
+    write(paths, '{"hostNetworkingEnabled": true, "ignore": ["tcp:7000"], "later": 1}')
+    store = SettingsStore(paths)
+    before = store.settings
+    paths.settings_file.write_bytes(data)
+    store.reload()
+    assert store.settings == before
+    assert str(paths.settings_file) in store.findings[0].message
+    store.set("reachHost", False)
+    assert stored(paths) == {
+        "hostNetworkingEnabled": True,
+        "ignore": ["tcp:7000"],
+        "later": 1,
+        "reachHost": False,
+    }
+    assert (paths.config / "settings.json.broken").read_bytes() == data
+
+
 def test_a_broken_file_is_kept_aside_before_it_is_replaced(paths: Paths) -> None:
     for number, name in ((1, "settings.json.broken"), (2, "settings.json.broken.2")):
         broken = f'{{"reachHost": {number}'
