@@ -423,6 +423,7 @@ def sockets_seen(command: list[str], first: int) -> list[Place]:
         protocol, _state, _received, _sent, local, *_ = line.split()
         address, _, port = local.rpartition(":")
         if first <= int(port) < first + PORTS:
+            address, _, _device = address.partition("%")
             seen.append((address.strip("[]"), int(port), protocol))
     return sorted(seen)
 
