@@ -27,6 +27,7 @@ READ_ELSEWHERE: Final = {
     "vmagent.bpf.programs": "our own programs",
     "vmagent.bpf.redirection": "a map of our own programs",
     "vmagent.bpf.system": "a system call's answer, of a size that was asked for",
+    "vmagent.capabilities": "a system call's answer, of a size that was asked for",
     "gui.machine.findings": "needs Qt: tests/gui/machine",
     "gui.network.rules": "needs Qt: tests/gui/network",
     "gui.preferences": "needs Qt: tests/gui",
