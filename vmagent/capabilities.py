@@ -3,10 +3,11 @@
     DAC_OVERRIDE      descriptors of other users' processes, sockets of other users' engines
     NET_BIND_SERVICE  this computer's ports below 1024
     NET_ADMIN, BPF    news of sockets that close, eBPF programs, the route of redirected IPv6
+    PERFMON           eBPF programs, which some kernels' verifiers refuse without (seen with 6.1)
     SYS_PTRACE        whose a socket is, and the machine as its process 1 sees it
     SYS_RESOURCE      large pipes, also if root's containers have many (pipe(7)); locked memory
     NET_RAW           only before Linux 5.7: stubs that are reached by `lo` only
-    SYS_ADMIN         only where cgroup v2 has to be mounted for eBPF, or instead of BPF
+    SYS_ADMIN         only where cgroup v2 has to be mounted for eBPF, or instead of BPF, PERFMON
 
 Rules: for the calling thread and those that it starts, so before any is. No program that the agent
 might start gets more, whoever owns it. Never raises; a failure is logged, and `samehost doctor`
@@ -34,10 +35,11 @@ NET_RAW: Final = 13
 SYS_PTRACE: Final = 19
 SYS_ADMIN: Final = 21
 SYS_RESOURCE: Final = 24
+PERFMON: Final = 38
 BPF: Final = 39
-"""Bits, linux/capability.h; BPF since Linux 5.8."""
+"""Bits, linux/capability.h; the last two since Linux 5.8."""
 
-KEPT: Final = (DAC_OVERRIDE, NET_BIND_SERVICE, NET_ADMIN, SYS_PTRACE, SYS_RESOURCE, BPF)
+KEPT: Final = (DAC_OVERRIDE, NET_BIND_SERVICE, NET_ADMIN, SYS_PTRACE, SYS_RESOURCE, PERFMON, BPF)
 """What is kept everywhere."""
 
 MOST: Final = 64
@@ -62,7 +64,7 @@ def kept(had: int, also: Iterable[int] = ()) -> int:
     if not had >> SYS_PTRACE & 1:
         return had
     wanted = {*KEPT, *also}
-    if not had >> BPF & 1:  # an old engine's privileged container does not know it
+    if not had >> BPF & had >> PERFMON & 1:  # an old engine's privileged container knows neither
         wanted.add(SYS_ADMIN)
     return had & sum(1 << bit for bit in wanted)
 

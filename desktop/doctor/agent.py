@@ -29,7 +29,7 @@ NEEDED: Final = {
 }
 """By bit (linux/capability.h): its name, and what is lost without it."""
 SYS_ADMIN: Final = 1 << 21
-BPF: Final = 1 << 39
+PERFMON_AND_BPF: Final = 1 << 38 | 1 << 39
 """Either of these two is needed for eBPF."""
 
 MOST_CLOCK_SECONDS: Final = 2.0
@@ -81,8 +81,8 @@ def judge_capabilities(condition: dict[str, Any]) -> Verdict:
     """By the bits of its effective capabilities."""
     bits = condition["capabilities"]
     lost = [f"{name} ({use})" for bit, (name, use) in NEEDED.items() if not bits >> bit & 1]
-    if not bits & (SYS_ADMIN | BPF):
-        lost.append("CAP_BPF or CAP_SYS_ADMIN (eBPF)")
+    if not bits & SYS_ADMIN and bits & PERFMON_AND_BPF != PERFMON_AND_BPF:
+        lost.append("CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON (eBPF)")
     if not lost:
         return ok(f"user {condition['uid']} with all that the agent needs")
     return warning(

@@ -8,6 +8,7 @@ Counterparts: `bpf_stage.py`, `bpf_links.py`; `vmagent/bpf/events.py` and `vmage
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import struct
@@ -38,7 +39,9 @@ from vmagent.bpf.bytecode import PROGRAMS
 from vmagent.bpf.events import ALWAYS, BindEvents
 from vmagent.bpf.hierarchy import open_cgroup
 from vmagent.bpf.programs import HOOKS
+from vmagent.bpf.redirection import Redirection
 from vmagent.bpf.system import BpfError
+from vmagent.capabilities import keep_only
 
 PROJECT: Final = Path(__file__).parents[2]
 
@@ -153,6 +156,27 @@ def test_who_may_not_is_told_what_is_needed() -> None:
     with new_cgroup() as cgroup, ThreadPoolExecutor(1) as executor:
         reason = executor.submit(refused_without_capabilities, str(cgroup)).result()
     assert "CAP_BPF and CAP_NET_ADMIN" in reason
+
+
+@private_network
+def test_what_the_agent_keeps_is_enough_for_its_programs() -> None:
+    require_bpf()
+
+    def attach_with_what_is_kept(cgroup: str) -> tuple[bool, bool]:
+        # Those of a thread, which ends here.
+        keep_only()
+        with contextlib.closing(BindEvents(cgroup)) as events:
+            try:
+                with contextlib.closing(Redirection(cgroup, 1)) as redirection:
+                    return events.attached, redirection.attached
+            except BpfError as error:
+                if "older than Linux" in str(error):
+                    return events.attached, True
+                raise
+
+    with new_cgroup() as cgroup, ThreadPoolExecutor(1) as executor:
+        attached = executor.submit(attach_with_what_is_kept, str(cgroup)).result()
+    assert attached == (True, True)
 
 
 @private_network

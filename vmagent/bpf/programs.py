@@ -6,8 +6,8 @@ programs for one hook, tried in order; that a program is refused is then no erro
 
 Limits: Linux 5.9 (ring buffer 5.8, the hook of closing sockets 5.9), for redirection 5.18. Needs
 CAP_BPF and CAP_NET_ADMIN, before Linux 5.8 CAP_SYS_ADMIN; a container's seccomp profile may forbid
-bpf(2) even so. No BTF, no CAP_PERFMON, no permission for tracing: `lockdown=integrity` is no
-hindrance.
+bpf(2) even so. Verifiers of some kernels refuse programs without CAP_PERFMON (seen with Debian's
+6.1), though they trace nothing: no BTF is needed, and `lockdown=integrity` is no hindrance.
 
 Cost: 2 to 4 ms to load and attach six programs.
 
