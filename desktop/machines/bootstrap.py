@@ -2,9 +2,12 @@
 
     START_SCRIPT ─▶ which Python, root how ─▶ loader ─▶ takes the feed into a memfd(2) ─▶ the agent
 
-Nothing is written to the machine's disk. Every reason why it does not start has its exit status
-(`link.outcome`). The order follows on the same standard input (`launch.py`). With the agent comes
-its hash: what a log-in's own scripts have eaten, or added, is noticed.
+Nothing is written to the machine's disk. Where systemd runs the machine, the agent is a transient
+unit of it (systemd-run(1)), on the same standard input and output, with less to break: see
+UNIT_PROPERTIES; where such a unit cannot be had, as is tried first, it is a program of the log-in.
+Every reason why it does not start has its exit status (`link.outcome`). The order follows on the
+same standard input (`launch.py`). With the agent comes its hash: what a log-in's own scripts have
+eaten, or added, is noticed.
 
 Limits: Linux 3.17 for memfd_create(2), or a /tmp that knows O_TMPFILE (open(2)); root by a root
 log-in, or by sudo(8) without a password.
@@ -21,7 +24,15 @@ from typing import Final
 
 from desktop.machines.agent_bundle import build_agent
 
-__all__ = ["AGENT_WORD", "LOADER", "PYTHONS", "START_SCRIPT", "agent_feed", "own_agent"]
+__all__ = [
+    "AGENT_WORD",
+    "LOADER",
+    "PYTHONS",
+    "START_SCRIPT",
+    "UNIT_PROPERTIES",
+    "agent_feed",
+    "own_agent",
+]
 
 AGENT_WORD: Final = "samehost-agent"
 """Stands on the agent's command line, for whoever looks at the machine's processes."""
@@ -74,6 +85,30 @@ The second flag is MFD_NOEXEC_SEAL, which a machine may demand (kernel documenta
 userspace-api/mfd_noexec).
 """
 
+UNIT_PROPERTIES: Final = (
+    "ProtectSystem=strict",
+    "ReadWritePaths=/run",
+    "ProtectHome=read-only",
+    "TemporaryFileSystem=/tmp",
+    "TemporaryFileSystem=/var/tmp",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    "LockPersonality=yes",
+    "NoNewPrivileges=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "SystemCallArchitectures=native",
+    "MemoryMax=50%",
+    "TasksMax=64",
+    "LimitNOFILE=524288",
+    "LimitMEMLOCK=infinity",
+    "TimeoutStopSec=5",
+)
+"""systemd.exec(5), systemd.resource-control(5). What the agent looks at stays in sight: processes,
+network and cgroups of the machine. /run is where its socket is."""
+
 _SCRIPT: Final = """\
 LC_ALL=C
 export LC_ALL
@@ -84,14 +119,21 @@ if [ "$(id -u)" != 0 ]; then
     root='sudo -n --'
     sudo -n true || exit 83
 fi
+unit=
+if [ -d /run/systemd/system ]; then
+    unit='systemd-run --pipe --quiet --collect --description=samehost-agent @PROPERTIES@'
+    owner=${SUDO_UID:-$(id -u)}
+    unit="$unit --setenv=SUDO_UID=$owner"
+    $root $unit true </dev/null >/dev/null 2>&1 || unit=
+fi
 found=81
 for python in @PYTHONS@; do
     python=$(command -v "$python") || continue
-    $root "$python" -I -c @LOADER@
+    $root $unit "$python" -I -c @LOADER@
     status=$?
     case $status in
         82) found=82; echo "$python is older than Python 3.9" >&2 ;;
-        126|127) ;;
+        126|127|203) ;;
         *) exit $status ;;
     esac
 done
@@ -99,8 +141,10 @@ done
 exit $found
 """
 
-START_SCRIPT: Final = _SCRIPT.replace("@PYTHONS@", " ".join(PYTHONS)).replace(
-    "@LOADER@", shlex.quote(LOADER)
+START_SCRIPT: Final = (
+    _SCRIPT.replace("@PYTHONS@", " ".join(PYTHONS))
+    .replace("@PROPERTIES@", " ".join(f"--property={each}" for each in UNIT_PROPERTIES))
+    .replace("@LOADER@", shlex.quote(LOADER))
 )
 """Becomes the agent; for a POSIX sh(1), with `agent_feed` and the order on standard input."""
 

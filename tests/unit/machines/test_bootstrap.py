@@ -25,6 +25,10 @@ print(json.dumps({"order": sys.stdin.readline(), "argv": sys.argv, "uid": os.get
 """
 
 
+WITHOUT_SYSTEMD = START_SCRIPT.replace("/run/systemd/system", "/no/systemd")
+"""As on a machine that something else runs, whatever runs this computer."""
+
+
 def zipapp(source: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as bundle:
@@ -32,13 +36,13 @@ def zipapp(source: str) -> bytes:
     return packed.getvalue()
 
 
-def run(feed: bytes, script: str = START_SCRIPT) -> Completed:
+def run(feed: bytes, script: str = WITHOUT_SYSTEMD) -> Completed:
     return asyncio.run(LocalShell().run(script, feed))
 
 
 def as_user(number: int) -> str:
     """The script, for whom `id` says that."""
-    return f"id() {{ echo {number}; }}; {START_SCRIPT}"
+    return f"id() {{ echo {number}; }}; {WITHOUT_SYSTEMD}"
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="others need sudo here")
@@ -86,7 +90,7 @@ def test_the_exit_status_is_the_agents_own() -> None:
 
 
 def test_another_system_than_linux_is_told() -> None:
-    assert run(b"", "uname() { echo Darwin; }; " + START_SCRIPT).status == Outcome.NOT_LINUX
+    assert run(b"", "uname() { echo Darwin; }; " + WITHOUT_SYSTEMD).status == Outcome.NOT_LINUX
 
 
 def test_who_is_not_root_and_may_not_become_it_is_told() -> None:
@@ -105,7 +109,7 @@ def test_sudo_is_asked_for_nothing_but_to_be_quiet() -> None:
 def script_with_pythons(*pythons: str) -> str:
     usual = " ".join(bootstrap.PYTHONS)
     assert usual in START_SCRIPT
-    return START_SCRIPT.replace(usual, " ".join(map(shlex.quote, pythons)))
+    return WITHOUT_SYSTEMD.replace(usual, " ".join(map(shlex.quote, pythons)))
 
 
 def python_that_ends(folder: Path, status: int) -> str:
@@ -137,3 +141,59 @@ def test_the_numbers_in_the_script_are_those_of_the_vocabulary() -> None:
     assert [Outcome(number).word for number in (81, 82, 83, 84, 87)] == [
         *("no_python", "old_python", "no_permission", "not_linux", "damaged")
     ]
+
+
+# Where systemd runs the machine
+
+
+SYSTEMD_RUN = """#!/bin/sh
+echo "$@" >> "$0.log"
+while [ "${1#--}" != "$1" ]; do shift; done
+[ "$1" != true ] || exit @TRIAL@
+exec "$@"
+"""
+
+
+def with_systemd(folder: Path, trial: int) -> str:
+    """The script, on a machine that systemd runs, whose trial of a unit ends so."""
+    program = folder / "systemd-run"
+    program.write_text(SYSTEMD_RUN.replace("@TRIAL@", str(trial)))
+    program.chmod(0o755)
+    assert "/run/systemd/system" in START_SCRIPT
+    script = START_SCRIPT.replace("/run/systemd/system", str(folder))
+    return f"PATH={shlex.quote(str(folder))}:$PATH; {script}"
+
+
+@needs_root
+def test_where_systemd_can_the_agent_is_a_unit_with_less_to_break(tmp_path: Path) -> None:
+    done = run(agent_feed(zipapp(STAND_IN)) + b"the order\n", with_systemd(tmp_path, 0))
+    assert json.loads(done.output)["order"] == "the order\n"
+    trial, real = (tmp_path / "systemd-run.log").read_text().split("\n", 1)
+    properties = [f"--property={each}" for each in bootstrap.UNIT_PROPERTIES]
+    first = ["--pipe", "--quiet", "--collect", f"--description={bootstrap.AGENT_WORD}"]
+    options = [*first, *properties, "--setenv=SUDO_UID=0"]
+    assert trial.split() == [*options, "true"]
+    assert real.split()[: len(options)] == options
+    assert "the order" not in real
+
+
+@needs_root
+@pytest.mark.parametrize("trial", [1, 127])
+def test_where_such_a_unit_cannot_be_had_the_agent_is_a_program_of_the_log_in(
+    tmp_path: Path, trial: int
+) -> None:
+    done = run(agent_feed(zipapp(STAND_IN)) + b"the order\n", with_systemd(tmp_path, trial))
+    assert json.loads(done.output)["order"] == "the order\n"
+    assert len((tmp_path / "systemd-run.log").read_text().splitlines()) == 1
+
+
+@needs_root
+def test_without_systemd_run_the_agent_is_a_program_of_the_log_in(tmp_path: Path) -> None:
+    script = with_systemd(tmp_path, 0).replace("systemd-run --pipe", "no-systemd-run --pipe")
+    assert run(agent_feed(zipapp("print('ran')")), script).output == b"ran\n"
+
+
+@needs_root
+def test_the_exit_status_of_a_unit_is_the_agents_own(tmp_path: Path) -> None:
+    done = run(agent_feed(zipapp("raise SystemExit(5)")), with_systemd(tmp_path, 0))
+    assert done.status == 5
