@@ -23,7 +23,7 @@ from typing import Any, Final
 __all__ = ["judge_installed", "judge_known", "judge_lock", "main"]
 
 ROOT: Final = Path(__file__).parents[1]
-LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-audit.lock")
+LOCKS: Final = tuple(sorted(path.name for path in ROOT.glob("requirements*.lock")))
 AUDITOR: Final = ROOT / "build/audit/bin/pip-audit"
 SECONDS: Final = 300.0
 
