@@ -487,7 +487,7 @@ def test_a_change_longer_than_a_line_arrives_whole(served: ServedBackend) -> Non
 
 
 def test_a_subscriber_that_does_not_read_is_dropped_and_others_are_served(serve: Serve) -> None:
-    served = serve(slow_client_seconds=0.2)
+    served = serve(slow_client_seconds=1.0)
     with connect(served) as quick, raw(served) as slow:
         lines = quick.watch()
         next(lines)

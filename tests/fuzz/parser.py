@@ -24,8 +24,8 @@ SPARE_MEMORY: Final = 4 << 20
 """Bytes that any parser may take: buffers, and what it remembers."""
 MEMORY_PER_BYTE: Final = 200
 """Bytes for each one given: `{"":{"":…` in JSON makes a dictionary of four letters."""
-SPARE_SECONDS: Final = 0.5
-SECONDS_PER_BYTE: Final = 40e-6
+SPARE_SECONDS: Final = 2.0
+SECONDS_PER_BYTE: Final = 100e-6
 
 LONGEST_INPUT: Final = 400
 MOST_CHANGES: Final = 6
