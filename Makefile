@@ -6,7 +6,7 @@ SECONDS ?= 300
 EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fuzz audit bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm auditor
+.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm auditor
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -33,6 +33,9 @@ fuzz: ## search for inputs that break a parser, for SECONDS=300 each, and try EF
 	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
 	@SAMEHOST_FUZZ_EFFORT=$(EFFORT) $(PYTHON) -m pytest -q --timeout 3600 tests/fuzz \
 		$$(grep --recursive --include='*.py' --files-with-matches tests.effort tests/unit)
+
+soak: setup ## random load and random faults, for SECONDS=300, from a seed that is printed; needs root
+	@$(PYTHON) -m tests.soak --seconds $(SECONDS)
 
 audit: environment auditor ## see that dependencies are locked, and that none is known to be vulnerable
 	@$(PYTHON) -m scripts.audit

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ __all__ = [
     "free_ports",
     "ports_of",
     "quiet_ports",
+    "resume",
     "running_samehost",
     "talk",
     "until",
@@ -237,6 +239,14 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -
             pytest.fail(f"waited {patience} s for: {what}\n{evidence}")
         time.sleep(0.02)
     return value
+
+
+def resume(agent: int) -> None:
+    """Let a stopped agent go on, and its parent, nsenter(1), which stops when its child does."""
+    status = Path(f"/proc/{agent}/status").read_text()
+    (parent,) = (line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    os.kill(int(parent), signal.SIGCONT)
+    os.kill(agent, signal.SIGCONT)
 
 
 def free_port() -> int:

@@ -9,12 +9,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.integration import udp
-from tests.integration.samehost import Samehost, quiet_ports, running_samehost, until
+from tests.integration.samehost import Samehost, quiet_ports, resume, running_samehost, until
 from tests.integration.servers import UDP_CLIENT, UDP_ECHO, UDP_STEADY, UDP_TELLER
 
 RECOVERY_SECONDS = 2.0
@@ -111,14 +110,6 @@ def test_a_link_that_was_cut_and_mended_serves_the_sockets_there_were(
                 wait_for_answers(samehost, asking)
     assert state(samehost) == "connected"
     assert samehost.agent() == agent
-
-
-def resume(agent: int) -> None:
-    """Let it go on, and its parent, nsenter(1), which stops when its child does."""
-    status = Path(f"/proc/{agent}/status").read_text()
-    (parent,) = (line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
-    os.kill(int(parent), signal.SIGCONT)
-    os.kill(agent, signal.SIGCONT)
 
 
 def state(samehost: Samehost) -> str:

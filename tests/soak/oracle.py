@@ -1,0 +1,91 @@
+"""What must be true at every moment of a soak, and what was not.
+
+Rules: a byte that is wrong, or one too many, is never excused. A client that is cut off is, if a
+fault was going on at some time of its life; so is one that was refused. Times are monotonic, and
+the same in containers. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+__all__ = ["Oracle", "Told"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """How one exchange of one client went: `outcome` is whole, wrong, or why it broke off."""
+
+    kind: str
+    begin: float
+    end: float
+    outcome: str
+    size: int = 0
+
+
+@dataclass
+class Oracle:
+    """Collects what clients tell, and the times of faults; judges at the end."""
+
+    told: list[Told] = field(default_factory=list)
+    faults: list[tuple[float, float, str]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tell(self, told: Told) -> None:
+        """An exchange has ended."""
+        with self._lock:
+            self.told.append(told)
+
+    def fault(self, begin: float, name: str) -> None:
+        """A fault that began then is healed now."""
+        self.faults.append((begin, time.monotonic(), name))
+
+    def require(self, condition: bool, words: str) -> None:
+        """Something that must be so whatever happens."""
+        if not condition:
+            self.broken.append(words)
+
+    def judge(self) -> list[str]:
+        """What was not as it must be, one line each; nothing if all was well."""
+        found = list(self.broken)
+        for told in self.told:
+            if told.outcome == "wrong":
+                found.append(f"{told.kind}: wrong bytes of {told.size} at {told.end:.1f}")
+            elif told.outcome != "whole" and not self._excuse(told):
+                seconds = told.end - told.begin
+                found.append(f"{told.kind}: {told.outcome} after {seconds:.2f} s without a fault")
+        kinds = {told.kind for told in self.told if told.outcome == "whole"}
+        found += [f"no exchange of {kind} succeeded" for kind in sorted(KINDS - kinds)]
+        return found
+
+    def summary(self) -> str:
+        """How many exchanges went how, in words."""
+        counts = Counter((told.kind, told.outcome) for told in self.told)
+        size = sum(told.size for told in self.told if told.outcome == "whole")
+        parts = [f"{kind} {what} {count}" for (kind, what), count in sorted(counts.items())]
+        faults = Counter(name for _, _, name in self.faults)
+        lines = [f"{name}: {count}" for name, count in sorted(faults.items())]
+        excused = Counter(
+            f"{told.kind}: {told.outcome} while {self._excuse(told)}"
+            for told in self.told
+            if told.outcome not in ("whole", "wrong") and self._excuse(told)
+        )
+        losses = [f"{what}: {count}" for what, count in sorted(excused.items())]
+        return "\n".join(
+            [f"{'; '.join(parts)}; {size >> 20} MiB", f"faults: {', '.join(lines)}", *losses]
+        )
+
+    def _excuse(self, told: Told) -> str:
+        """The fault that was going on; "" if there was none."""
+        return next(
+            (name for begin, end, name in self.faults if begin <= told.end and told.begin <= end),
+            "",
+        )
+
+
+KINDS = frozenset({"tcp here", "udp here", "tcp there", "udp there"})
+"""Clients on this computer, and in a container; each with TCP and UDP."""
