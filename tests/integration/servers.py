@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "CROWD_ECHO",
     "ECHO",
     "GREETER",
     "HEIR",
@@ -127,6 +128,33 @@ while True:
     os.wait()
 """
 """tcp|udp port: the parent listens, its child serves; after the first client the parent is dead."""
+
+CROWD_ECHO: Final = (
+    _LISTEN
+    + """
+import resource, selectors
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+server = listen("127.0.0.1", int(sys.argv[1]))
+server.listen(4096)
+ready = selectors.DefaultSelector()
+ready.register(server, selectors.EVENT_READ)
+while True:
+    for key, mask in ready.select():
+        if key.fileobj is server:
+            ready.register(server.accept()[0], selectors.EVENT_READ)
+            continue
+        try:
+            data = key.fileobj.recv(65536)
+            key.fileobj.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            ready.unregister(key.fileobj)
+            key.fileobj.close()
+"""
+)
+"""port: echoes on 127.0.0.1, to thousands of clients at once."""
 
 _BIND: Final = """
 import socket, struct, sys, time

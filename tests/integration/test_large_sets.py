@@ -17,7 +17,7 @@ import pytest
 from desktop.daemon.files import RESERVED_FILES
 from tests.integration import udp
 from tests.integration.samehost import PATIENCE, Samehost, running_samehost, until
-from tests.integration.servers import ECHO, MIXED, UDP_ECHO
+from tests.integration.servers import CROWD_ECHO, ECHO, MIXED, UDP_ECHO
 from tests.private_network import private_network
 
 MANY = 5000
@@ -97,6 +97,46 @@ def protocol_of(port: int) -> str:
 def address_of(port: int) -> str:
     """As MIXED has it."""
     return ("127.0.0.1", "0.0.0.0")[(port - FIRST) // 2 % 2]
+
+
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+SILENT = min(10_000, FILES[1] * 2 // 5)
+"""Ten thousand, or as many as the limit of files bears: two for each flow, and some to spare."""
+AT_ONCE = 1000
+MOST_BYTES_A_SILENT_FLOW = 16 << 10
+"""Resident memory of the daemon, and of the agent, for a flow that says nothing."""
+
+
+@private_network
+def test_thousands_of_clients_that_say_nothing_cost_little_and_hinder_nobody(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with running_samehost() as samehost, contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES[1], FILES[1]))
+        stack.enter_context(samehost.python(CROWD_ECHO, str(FIRST)))
+        until(lambda: samehost.states(FIRST) == ["active"], "the mirror")
+        slow = stack.enter_context(connect(FIRST))
+        before = {who: resident_bytes(pid) for who, pid in processes(samehost).items()}
+        for number in range(1, SILENT + 1):
+            stack.enter_context(socket.create_connection(("127.0.0.1", FIRST), timeout=PATIENCE))
+            if number % AT_ONCE == 0:  # more would wait for streams until their time is over
+                until(lambda: flows(samehost) > number, "flows", MOST_SECONDS)  # noqa: B023
+        started = time.monotonic()
+        assert is_served(FIRST)
+        assert echoes(slow)
+        took = time.monotonic() - started
+        after = {who: resident_bytes(pid) for who, pid in processes(samehost).items()}
+        grown = {who: (after[who] - before[who]) // SILENT for who in after}
+        say(capsys, f"{SILENT} silent flows: {grown} bytes each; another one's turn {took:.3f} s")
+        assert all(size < MOST_BYTES_A_SILENT_FLOW for size in grown.values())
+        stack.close()
+        until(lambda: flows(samehost) == 0, "all to go", MOST_SECONDS)
+
+
+def flows(samehost: Samehost) -> int:
+    """TCP flows through all mirrors."""
+    return int(samehost.status()["flows"]["tcp"])
 
 
 class Short:
