@@ -17,8 +17,6 @@ import asyncio
 import gc
 import json
 import logging
-import os
-import re
 import resource
 import signal
 import sys
@@ -29,7 +27,7 @@ from link.handshake import SECRET_SIZE
 from link.loop import run
 from link.outcome import Outcome
 from vmagent.agent import Agent, AgentConfig
-from vmagent.capabilities import NET_RAW, SYS_ADMIN, keep_only
+from vmagent.capabilities import SYS_ADMIN, keep_only
 from vmagent.doors.select import UnknownDoorError, open_entrance
 from vmagent.watch.cgroups import CgroupTree
 from vmagent.watch.vantage import join_machines_cgroups
@@ -38,9 +36,6 @@ __all__ = ["configuration", "main"]
 
 MAX_CONFIG: Final = 1 << 16
 """Bytes of the configuration line."""
-
-DEVICES_FOR_ALL: Final = (5, 7)
-"""The Linux from which a socket may be bound to a device without CAP_NET_RAW."""
 
 
 def main() -> int:
@@ -98,15 +93,12 @@ async def _run(config: AgentConfig, door: Mapping[str, Any]) -> int:
 
 
 def _needed_here(may_use_ebpf: bool) -> tuple[int, ...]:
-    """What it takes besides, by this kernel and its mounts, now and at any later try."""
-    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
-    is_old = release is not None and tuple(map(int, release.groups())) < DEVICES_FOR_ALL
-    for_stubs = (NET_RAW,) if is_old else ()
+    """What it takes besides, by this machine's mounts, now and at any later try."""
     try:
         mounts = may_use_ebpf and CgroupTree().mount is None
     except OSError:
         mounts = False  # hidden by our container: nothing is attached
-    return for_stubs + ((SYS_ADMIN,) if mounts else ())
+    return (SYS_ADMIN,) if mounts else ()
 
 
 def _raise_file_limit() -> None:

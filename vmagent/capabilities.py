@@ -6,7 +6,7 @@
     PERFMON           eBPF programs, which some kernels' verifiers refuse without (seen with 6.1)
     SYS_PTRACE        whose a socket is, and the machine as its process 1 sees it
     SYS_RESOURCE      large pipes, also if root's containers have many (pipe(7)); locked memory
-    NET_RAW           only before Linux 5.7: stubs that are reached by `lo` only
+    NET_RAW           telling a UDP client that nobody is there; `lo` only, before Linux 5.7
     SYS_ADMIN         only where cgroup v2 has to be mounted for eBPF, or instead of BPF, PERFMON
 
 Rules: for the calling thread and those that it starts, so before any is. No program that the agent
@@ -25,7 +25,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["FOWNER", "KEPT", "NET_RAW", "SYS_ADMIN", "keep_only", "kept"]
+__all__ = ["FOWNER", "KEPT", "SYS_ADMIN", "keep_only", "kept"]
 
 DAC_OVERRIDE: Final = 1
 FOWNER: Final = 3
@@ -39,7 +39,10 @@ PERFMON: Final = 38
 BPF: Final = 39
 """Bits, linux/capability.h; the last two since Linux 5.8."""
 
-KEPT: Final = (DAC_OVERRIDE, NET_BIND_SERVICE, NET_ADMIN, SYS_PTRACE, SYS_RESOURCE, PERFMON, BPF)
+KEPT: Final = (
+    *(DAC_OVERRIDE, NET_BIND_SERVICE, NET_ADMIN, NET_RAW),
+    *(SYS_PTRACE, SYS_RESOURCE, PERFMON, BPF),
+)
 """What is kept everywhere."""
 
 MOST: Final = 64
