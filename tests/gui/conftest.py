@@ -46,9 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.qt_log_ignore(*ignored))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def own_folders() -> Iterator[Path]:
-    """Where Qt keeps settings and looks for sockets during the run."""
+    """Where Qt keeps settings and looks for sockets; other tests have the environment as it was."""
     folder = Path(tempfile.mkdtemp(prefix="samehost-gui-"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
@@ -66,7 +66,7 @@ def qapp_args() -> list[str]:
     return list(ARGUMENTS)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def same_look_everywhere(qapp: QApplication, own_folders: Path) -> None:
     """See `dress.py`."""
     assert own_folders.is_dir()

@@ -7,6 +7,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from link.acceptor import shortages
 from link.messages import Counts, Delta, StubKey, StubResult, StubResults
 from link.wire import OpenRequest
 from tests.daemon_world import DaemonWorld, machines, say_nothing
@@ -14,6 +17,13 @@ from tests.fake_machine import FakeRegistry
 from tests.integration.samehost import quiet_ports
 
 __all__ = ["machines"]
+
+
+@pytest.fixture(autouse=True)
+def no_shortages_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are of the process, and other tests have had some."""
+    for name in ("refused", "pauses"):
+        monkeypatch.setattr(shortages, name, 0)
 
 
 def tell(
