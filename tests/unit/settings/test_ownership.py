@@ -79,6 +79,17 @@ def test_a_file_that_others_may_write_is_refused(paths: Paths, mode: int) -> Non
     assert_refused(SettingsStore(paths), str(paths.policy_file), f"{mode:04o}")
 
 
+@as_root
+@pytest.mark.parametrize("mode", [0o646, 0o664])
+def test_a_file_of_the_system_is_writable_by_nobody_but_root(paths: Paths, mode: int) -> None:
+    system = paths.config / "etc"
+    write_policy(system / "admin-settings.json", IGNORED)
+    (system / "admin-settings.json").chmod(mode)
+    paths.policy_file.unlink()
+    store = SettingsStore(replace(paths, system_admin=system))
+    assert_refused(store, str(system / "admin-settings.json"), f"{mode:04o}")
+
+
 @pytest.mark.parametrize("mode", [0o757, 0o777, 0o1777])
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_folder_that_others_may_write_is_refused_with_a_file_and_without(
