@@ -26,6 +26,7 @@ from link.processes import Process
 __all__ = [
     "FAMILIES",
     "FILTER_STEP",
+    "MOST_ERRNO",
     "MOST_PORTS_IN_FILTER",
     "PROTOCOLS",
     "Batch",

@@ -297,6 +297,7 @@ class Agent:
         self._session = session
         self._orphan.cancel()
         self._stop_lease()
+        self._trials.end()
         self._stubs.close_all()
         session.described = self.description
         self._counts.forget()

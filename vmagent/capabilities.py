@@ -6,7 +6,7 @@
     PERFMON           eBPF programs, which some kernels' verifiers refuse without (seen with 6.1)
     SYS_PTRACE        whose a socket is, and the machine as its process 1 sees it
     SYS_RESOURCE      large pipes, also if root's containers have many (pipe(7)); locked memory
-    NET_RAW           telling a UDP client that nobody is there; `lo` only, before Linux 5.7
+    NET_RAW           refusals for UDP clients; before Linux 5.7 also keeping ports to `lo`
     SYS_ADMIN         only where cgroup v2 has to be mounted for eBPF, or instead of BPF, PERFMON
 
 Rules: for the calling thread and those that it starts, so before any is. No program that the agent

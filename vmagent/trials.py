@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from link.acceptor import Acceptor, listen_tcp
+from link.acceptor import Acceptor
 from link.datagrams.front import Front
 from link.messages import MAX_TEXT, Message, StubKey, Trial, TrialOpened, TrialResults
 from link.one_byte import HERE, Answerer, ask_byte, free_port
+from vmagent.desktop_ports.by_loopback import listen_by_loopback
 
 __all__ = ["TRIAL_SECONDS", "Trials"]
 
@@ -113,7 +114,9 @@ class Trials:
         if protocol == "udp":
             stub = self._make_front(key, place)
         else:
-            stub = Acceptor(listen_tcp(HERE, place), lambda client: self._on_client(key, client))
+            stub = Acceptor(
+                listen_by_loopback(HERE, place), lambda client: self._on_client(key, client)
+            )
         self._stubs[protocol] = stub
         try:
             yield place

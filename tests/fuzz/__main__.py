@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no target {', '.join(sorted(unknown))}")
     if options.within:
         _fuzz(targets[0], Path(options.within), options.seconds)
-    return int(any(_run(target, options.seconds) for target in targets))
+    broken = [target for target in targets if _run(target, options.seconds)]
+    return int(bool(broken))
 
 
 def _run(target: str, seconds: int) -> bool:
@@ -59,10 +60,11 @@ def _run(target: str, seconds: int) -> bool:
     )
     (folder / "log").write_text(done.stdout + done.stderr)
     executed = _EXECUTED.search(done.stderr)
-    kept = smallest(TARGETS[target], [path.read_bytes() for path in inputs.iterdir()])
+    verdict = f"BROKEN, see {folder}/log"
     if not done.returncode:
+        kept = smallest(TARGETS[target], [path.read_bytes() for path in inputs.iterdir()])
         save(target, kept)
-    verdict = f"BROKEN, see {folder}/log" if done.returncode else f"{len(kept)} inputs kept"
+        verdict = f"{len(kept)} inputs kept"
     print(f"{target}: {executed[1] if executed else '?'} inputs in {seconds} s; {verdict}")  # noqa: T201
     return bool(done.returncode)
 

@@ -33,5 +33,4 @@ def test_the_corpus_is_small_and_its_inputs_differ(target: str) -> None:
 def test_an_input_that_reaches_nothing_new_is_not_kept() -> None:
     parser = TARGETS["relay"]
     good = parser.seeds[0]
-    assert smallest(parser, [good, good, b"\x01" + good[1:] + b"\0"]) != [good, good]
-    assert smallest(parser, [good, good]) == [good]
+    assert smallest(parser, [good, good.replace(b"abc", b"abd")]) == [good]

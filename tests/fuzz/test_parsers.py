@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from link.messages import Message
 from tests.effort import EFFORT
 from tests.fuzz.of_link import MESSAGES
-from tests.fuzz.parser import Parser, check, check_bounds, inputs
+from tests.fuzz.parser import SPARE_LINES, Parser, check, check_bounds, inputs, lines_run
 from tests.fuzz.table import PARSERS
 
 every_parser = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
@@ -37,9 +37,8 @@ def test_anything_is_understood_or_refused_within_bounds(
     check_bounds(parser, data.draw(inputs(parser)))
 
 
-def dear(parser: Parser) -> list[bytes]:
+def dear(parser: Parser, size: int) -> list[bytes]:
     """What is long, deep, or claims to be."""
-    size = parser.longest
     general = [
         b"[" * size,
         b'{"a":' * (size // 5),
@@ -59,5 +58,16 @@ def dear(parser: Parser) -> list[bytes]:
 
 @every_parser
 def test_what_is_long_or_deep_costs_in_proportion(parser: Parser) -> None:
-    for data in dear(parser):
+    for data in dear(parser, parser.longest):
         check_bounds(parser, data)
+
+
+GROWTH = 2.1
+"""By how much more work twice as much is: a square makes it four times as much."""
+
+
+@every_parser
+def test_twice_as_much_is_twice_as_much_work(parser: Parser) -> None:
+    size = min(parser.longest, 40_000)
+    for half, whole in zip(dear(parser, size // 2), dear(parser, size), strict=True):
+        assert lines_run(parser, whole) <= SPARE_LINES + GROWTH * lines_run(parser, half)

@@ -9,13 +9,15 @@ without. Counterparts: `stubs`, `shared_datagrams`, `redirect`.
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 from typing import Final
 
+from link.acceptor import listen_tcp
 from link.datagrams.linux import Option
 
-__all__ = ["BY_LOOPBACK", "LOOPBACK", "by_loopback"]
+__all__ = ["BY_LOOPBACK", "LOOPBACK", "by_loopback", "listen_by_loopback"]
 
 LOOPBACK: Final = "lo"
 BY_LOOPBACK: Final[Option] = (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, LOOPBACK.encode() + b"\0")
@@ -24,6 +26,7 @@ BY_LOOPBACK: Final[Option] = (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, LOOPBAC
 _log = logging.getLogger(__name__)
 
 
+@functools.cache
 def by_loopback() -> tuple[Option, ...]:
     """The options of such a socket; none where the system does not allow it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -33,3 +36,8 @@ def by_loopback() -> tuple[Option, ...]:
             _log.warning("the desktop's ports cannot be kept to `lo`: %s", error)
             return ()
     return (BY_LOOPBACK,)
+
+
+def listen_by_loopback(address: str, port: int) -> socket.socket:
+    """A TCP listener that takes only what comes by `lo`, where that can be had. Raises OSError."""
+    return listen_tcp(address, port, device=LOOPBACK if by_loopback() else "")

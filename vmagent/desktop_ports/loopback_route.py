@@ -16,6 +16,8 @@ import socket
 import struct
 from typing import Final
 
+from link.sockdiag_wire import MOST_ERRNO
+
 __all__ = ["EXPIRES_SECONDS", "check_answer", "keep_local"]
 
 EXPIRES_SECONDS: Final = 90
@@ -35,8 +37,6 @@ _RTA_PREFSRC: Final = 7
 _RTA_EXPIRES: Final = 23
 """linux/netlink.h and linux/rtnetlink.h."""
 
-_MOST_ERRNO: Final = 4095
-"""MAX_ERRNO, linux/err.h."""
 
 _HEADER: Final = struct.Struct("=IHHII")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
@@ -78,7 +78,7 @@ def check_answer(answer: bytes) -> None:
     if len(answer) < _HEADER.size + _STATUS.size:
         raise OSError(errno.EBADMSG, f"no route for redirected IPv6: {len(answer)} bytes of answer")
     number = -_STATUS.unpack_from(answer, _HEADER.size)[0]
-    if not 0 <= number <= _MOST_ERRNO:
+    if not 0 <= number <= MOST_ERRNO:
         raise OSError(errno.EBADMSG, f"no route for redirected IPv6: no error is {number}")
     # One that is there is renewed all the same (net/ipv6/ip6_fib.c, fib6_add_rt2node).
     if _HEADER.unpack_from(answer)[1] != _NLMSG_ERROR or number not in (0, errno.EEXIST):

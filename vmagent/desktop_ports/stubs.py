@@ -15,10 +15,10 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from link.acceptor import Acceptor, listen_tcp
+from link.acceptor import Acceptor
 from link.datagrams.front import Front
 from link.messages import StubKey, StubResult
-from vmagent.desktop_ports.by_loopback import LOOPBACK, by_loopback
+from vmagent.desktop_ports.by_loopback import listen_by_loopback
 
 __all__ = ["Stubs", "failed"]
 
@@ -39,7 +39,6 @@ class Stubs:
     ) -> None:
         self._on_client = on_client
         self._make_front = make_front
-        self._device = LOOPBACK if by_loopback() else ""
         self._open: dict[StubKey, Acceptor | Front] = {}
 
     @property
@@ -72,7 +71,7 @@ class Stubs:
             if key.protocol == "udp":
                 self._open[key] = self._make_front(key)
             else:
-                sock = listen_tcp(key.address, key.port, device=self._device)
+                sock = listen_by_loopback(key.address, key.port)
                 self._open[key] = Acceptor(sock, lambda client: self._on_client(key, client))
         except OSError as error:
             return failed(key, error.errno or errno.EIO)

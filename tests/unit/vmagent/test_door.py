@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -18,6 +19,15 @@ SECRET = bytes(range(SECRET_SIZE))
 HELLO_SIZE = 38
 """Bytes of the agent's hello: magic, protocol, nonce."""
 PATIENCE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Some hold more sockets than a usual limit lets be open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @contextlib.contextmanager
