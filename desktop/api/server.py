@@ -66,13 +66,18 @@ class ApiServer:
             limit=MAX_LINE - 2,  # a line less its first byte
         )
 
+    @property
+    def is_in_place(self) -> bool:
+        """True while its socket file is where clients look for it."""
+        return self._server is not None and is_same(self._path, self._inode)
+
     async def renew(self) -> bool:
         """Listen anew if somebody removed the socket file; True if so. Raises as `start`.
 
         Whoever is connected stays so.
         """
         before = self._server
-        if before is None or is_same(self._path, self._inode):
+        if before is None or self.is_in_place:
             return False
         await self.start()
         before.close()

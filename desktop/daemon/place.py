@@ -25,13 +25,18 @@ log = logging.getLogger(__name__)
 
 
 async def keep_place(lock: DaemonLock, server: ApiServer) -> str:
-    """Keep both where they are; returns once another daemon has the lock, with who that is."""
+    """Keep both where they are.
+
+    Returns once another daemon has the lock and we are not reached, with who that is.
+    """
     told = ""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             is_new = lock.renew()
         except ConflictError as error:
+            if server.is_in_place:
+                continue  # whoever has the lock finds us there, and ends
             return error.message
         except (SamehostError, OSError) as error:
             told = _tell(told, error)

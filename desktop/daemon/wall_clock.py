@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["JUMP_SECONDS", "WallClock", "since_boot"]
+__all__ = ["WallClock", "since_boot"]
 
 JUMP_SECONDS: Final = 1.0
 

@@ -76,7 +76,7 @@ async def gather(patient: Patient, findings: Sequence[Finding]) -> Report:
     status = await _or_reason(patient.status)
     wide = await _or_reason(lambda: patient.ask("ports", wide=True))
     settings = await in_thread(lambda: _settings(patient.paths))
-    redactor = Redactor(_names(status, wide, settings), str(Path.home()))
+    redactor = Redactor(_names(status, wide, settings), _home())
     checks = [
         {"check": each.step, "state": each.state, "evidence": each.evidence, "remedy": each.remedy}
         for each in findings
@@ -144,6 +144,13 @@ def _names(
             *(name.rpartition("@")[2].partition(":")[0] for name in log_ins),
         },
     }
+
+
+def _home() -> str:
+    try:
+        return str(Path.home())
+    except RuntimeError:
+        return ""  # nobody by that number
 
 
 def _user() -> str:

@@ -83,7 +83,8 @@ async def check_privileged_ports(patient: Patient) -> Verdict:
         rows = await patient.rows()
     except NotSeenError:
         rows = []
-    denied = {row["host_port"] for row in rows if row["state"] == "denied"}
+    here = [row for row in rows if row["origin"] == "machine"]  # others' mirrors stand there
+    denied = {row["host_port"] for row in here if row["state"] == "denied"}
     return judge_ports(await patient.daemon_pid(), sorted(denied))
 
 

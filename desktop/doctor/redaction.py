@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-__all__ = ["KEPT_FIELDS", "Redactor"]
+__all__ = ["Redactor"]
 
 SHORTEST_WORD: Final = 2
 """Letters: a shorter name is replaced only in the fields that hold names."""
@@ -42,7 +42,7 @@ _KEY_BLOCK: Final = re.compile(
 )
 _SPOKEN_SECRET: Final = re.compile(
     r"""((?:pass(?:word|phrase|wd)|secret|token|api[_-]?key|authorization)["']?\s*[:=]\s*)"""
-    r"""("[^"]*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;"']+)""",
+    r"""("(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;"']+)""",
     re.IGNORECASE,
 )
 _URL_LOGIN: Final = re.compile(r"(?<!\w)(\w+://)[^\s/@]+@")

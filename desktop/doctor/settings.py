@@ -5,9 +5,11 @@ Counterpart: `desktop/settings/`, which says what is wrong with the files.
 
 from __future__ import annotations
 
+import contextlib
+
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.patient import Patient
-from desktop.doctor.verdict import Verdict, error, note, ok, warning
+from desktop.doctor.verdict import NotSeenError, Verdict, error, note, ok, warning
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
 from desktop.settings.store import SettingsStore
@@ -20,6 +22,10 @@ TURN_ON = "turn it on: samehost enable"
 async def check_switch(patient: Patient) -> Verdict:
     """Host networking is on."""
     store = await in_thread(lambda: SettingsStore(patient.paths))
+    with contextlib.suppress(NotSeenError):
+        status = await patient.status()
+        if status["enabled_locked"] and not store.switch.locked:
+            store.restrict(status["enabled_reason"])  # only a daemon knows the machine's engine
     switch = store.switch
     if switch.enabled:
         return ok("host networking is on")

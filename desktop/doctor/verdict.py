@@ -15,7 +15,6 @@ from desktop.errors import SamehostError
 from desktop.machines.examination import State
 
 __all__ = [
-    "BY_WEIGHT",
     "NotSeenError",
     "Verdict",
     "error",

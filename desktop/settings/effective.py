@@ -17,8 +17,6 @@ from desktop.settings.values import Settings, Switch
 
 __all__ = [
     "BY_ADMINISTRATOR",
-    "BY_ENGINE",
-    "BY_ISOLATION",
     "Entry",
     "resolve",
     "settings_of",

@@ -54,7 +54,7 @@ def _check(path: Path, status: os.stat_result, may_be_users: bool) -> None:
         raise BrokenFileError(
             Finding(
                 f"{path} belongs to the user with id {status.st_uid}, so it is not heeded: only"
-                f" {' or '.join(dict.fromkeys(trusted.values()))} may own it",
+                f" {' or '.join(trusted.values())} may own it",
                 f"look at what it says, then: sudo chown root {path}",
             )
         )

@@ -189,7 +189,7 @@ def test_the_control_api_does_not_change_a_locked_key(served: Served, key: str) 
 
 @each_key
 @pytest.mark.usefixtures("unchanged")
-def test_a_modified_program_does_not_change_a_locked_key(served: Served, key: str) -> None:
+def test_a_modified_client_does_not_change_a_locked_key(served: Served, key: str) -> None:
     wanted = {"key": key, "value": VALUES[key][1], "locked": "", "lock": "", "force": True}
     answer = raw(
         served,

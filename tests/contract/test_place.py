@@ -25,12 +25,28 @@ from desktop.paths import Paths
 PATIENCE = 10.0
 
 
+class CountingLock(DaemonLock):
+    """Counts how often somebody looks whether it is still there."""
+
+    looks = 0
+
+    def renew(self) -> bool:
+        self.looks += 1
+        return super().renew()
+
+
 @dataclass(frozen=True)
 class Place:
     """A server, and what keeps it and its lock where they are."""
 
     paths: Paths
+    lock: CountingLock
     keeper: asyncio.Task[str]
+
+    async def looks(self, count: int) -> None:
+        """Wait for so many more looks."""
+        before = self.lock.looks
+        await self.until(lambda: self.lock.looks >= before + count)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -49,10 +65,10 @@ class Place:
         if not self.paths.lock_file.exists():
             return False
         try:
-            DaemonLock(self.paths.lock_file).acquire()
+            with DaemonLock(self.paths.lock_file):
+                return False
         except ConflictError:
             return True
-        return False
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -78,10 +94,10 @@ async def _tell(home: Path, story: Callable[[Place], Awaitable[None]]) -> None:
 
 @contextlib.asynccontextmanager
 async def _place(paths: Paths) -> AsyncIterator[Place]:
-    with DaemonLock(paths.lock_file) as lock:
+    with CountingLock(paths.lock_file) as lock:
         async with ApiServer(paths.api_socket, FakeBackend()) as server:
             keeper = asyncio.create_task(keep_place(lock, server))
-            yield Place(paths, keeper)
+            yield Place(paths, lock, keeper)
             keeper.cancel()
             await asyncio.wait([keeper])
 
@@ -125,6 +141,22 @@ def test_a_daemon_that_began_meanwhile_stays_and_the_first_says_so(run: Run) -> 
     run(story)
 
 
+def test_whoever_takes_the_lock_alone_finds_the_daemon_and_ends_nothing(run: Run) -> None:
+    """A daemon takes the lock first; then it finds who answers, and goes."""
+
+    async def story(place: Place) -> None:
+        place.paths.lock_file.unlink()
+        other = DaemonLock(place.paths.lock_file)
+        other.acquire()
+        await place.looks(3)
+        assert await asyncio.to_thread(place.is_reached)
+        other.release()
+        await place.until(place.is_locked)
+        assert not place.keeper.done()
+
+    run(story)
+
+
 def test_what_is_in_its_place_is_told_once_and_gone_the_daemon_is_reached(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,7 +164,7 @@ def test_what_is_in_its_place_is_told_once_and_gone_the_daemon_is_reached(
         shutil.rmtree(place.paths.runtime)
         place.paths.runtime.write_text("a file")
         await place.until(lambda: "no command can reach this daemon" in caplog.text)
-        await asyncio.sleep(0.1)  # several looks
+        await place.looks(3)
         place.paths.runtime.unlink()
         await place.until(place.is_reached)
 

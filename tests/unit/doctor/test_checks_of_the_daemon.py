@@ -13,10 +13,12 @@ import pytest
 from desktop.api.client import NoAnswerError
 from desktop.doctor.daemon import check_daemon, check_protocol, process_state
 from desktop.doctor.folders import check_runtime_folder
-from desktop.doctor.limits import judge_files, judge_ports
+from desktop.doctor.limits import check_privileged_ports, judge_files, judge_ports
+from desktop.doctor.settings import check_switch
+from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from link.version import VERSION
-from tests.unit.doctor.worlds import Words, status, verdict
+from tests.unit.doctor.worlds import Words, row, status, verdict
 
 SLEEPER = "import time; time.sleep(60)"
 
@@ -131,6 +133,37 @@ def test_privileged_ports_are_judged_by_privilege_setting_and_wish(
     assert (found.state, words in found.evidence) == (state, True)
     if state == "warning":
         assert "ip_unprivileged_port_start=81" in found.remedy
+
+
+@pytest.mark.parametrize(("origin", "is_wanted"), [("machine", True), ("host", False)])
+def test_a_port_that_is_denied_in_the_machine_is_not_this_computers(
+    monkeypatch: pytest.MonkeyPatch, origin: str, is_wanted: bool
+) -> None:
+    wanted: list[int] = []
+
+    def judge(_pid: int, denied: list[int]) -> Verdict:
+        wanted.extend(denied)
+        return ok("")
+
+    monkeypatch.setattr("desktop.doctor.limits.judge_ports", judge)
+    patient = Words()
+    patient.table = [row(80, origin=origin, state="denied")]
+    verdict(check_privileged_ports, patient)
+    assert wanted == ([80] if is_wanted else [])
+
+
+WINDOWS = "the engine of sandbox runs Windows containers; only Linux containers are supported"
+
+
+def test_what_only_the_daemon_knows_of_the_switch_is_told(tmp_path: Path) -> None:
+    patient = Words(tmp_path)
+    patient.paths.settings_file.write_text('{"hostNetworkingEnabled": true}')
+    assert verdict(check_switch, patient).state == "ok"
+    patient.said.update(enabled=False, enabled_locked=True, enabled_reason=WINDOWS)
+    found = verdict(check_switch, patient)
+    assert found.state == "warning"
+    assert WINDOWS in found.evidence
+    assert "Linux containers" in found.remedy
 
 
 def runtime(home: Path, mode: int) -> Words:

@@ -74,6 +74,11 @@ def test_what_tells_of_nobody_stays(text: str) -> None:
     assert redacted(text) == text
 
 
+def test_a_quoted_secret_goes_whole_though_there_is_a_quote_in_it() -> None:
+    text = redacted(r'{"password": "a\"b-tail", "port": 8000}')
+    assert text == '{"password": <secret>, "port": 8000}'
+
+
 def test_a_private_key_goes_as_a_whole_though_its_end_was_cut_off() -> None:
     key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1\nzZWNyZXQ=\n"
     whole = f"before {key}-----END OPENSSH PRIVATE KEY----- after"
