@@ -87,7 +87,7 @@ class Examining(QWidget):
         self._rows.show_findings([])
         self._activity.begin(title)
         self._button.setEnabled(False)
-        self._examination.start(command)
+        self._examination.run(command)
 
     def _cancel(self) -> None:
         self._examination.stop()

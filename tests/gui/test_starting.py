@@ -164,8 +164,8 @@ def test_stopped_it_takes_back_what_it_began(qtbot: QtBot, stub: Callable[[str],
     )
     processes = me.children(recursive=True)
     ended = [QSignalSpy(starter.started), QSignalSpy(starter.failed)]
-    starter.stop()
-    starter.stop()
+    starter.end_now()
+    starter.end_now()
     assert not starter.is_running
     assert [process for process in processes if is_alive(process)] == []
     assert [each.count() for each in ended] == [0, 0]

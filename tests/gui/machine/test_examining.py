@@ -13,7 +13,6 @@ import pytest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from gui.machine import examination
 from gui.machine.activity import Activity
 from gui.machine.examination import Examination
 from gui.machine.findings import Finding
@@ -67,9 +66,9 @@ def until_examined(stage: Stage) -> None:
 class Patient:
     """An examination, and what it told."""
 
-    def __init__(self, qtbot: QtBot) -> None:
+    def __init__(self, qtbot: QtBot, examination: Examination | None = None) -> None:
         self.qtbot = qtbot
-        self.examination = Examination()
+        self.examination = examination or Examination()
         self.told: list[str] = []
         self.found: list[list[Finding]] = []
         self.failed: list[Problem] = []
@@ -170,19 +169,17 @@ def test_an_examination_can_be_given_up(stage: Stage, tmp_path: Path) -> None:
 def test_a_new_examination_takes_the_place_of_the_one_under_way(
     patient: Patient, tmp_path: Path
 ) -> None:
-    patient.examination.start(python(HANGS, str(tmp_path / "left")))
+    patient.examination.run(python(HANGS, str(tmp_path / "left")))
     pid = patient.until_runs()
-    patient.examination.start(python(FOUND))
+    patient.examination.run(python(FOUND))
     patient.until_over()
     assert len(patient.found) == 1
     patient.qtbot.waitUntil(lambda: is_gone(pid))
 
 
-def test_one_that_does_not_end_when_asked_is_ended(
-    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(examination, "END_MS", 50)
-    patient.examination.start(python(DEAF, str(tmp_path / "left")))
+def test_one_that_does_not_end_when_asked_is_ended(qtbot: QtBot, tmp_path: Path) -> None:
+    patient = Patient(qtbot, Examination(patience_ms=50))
+    patient.examination.run(python(DEAF, str(tmp_path / "left")))
     pid = patient.until_runs()
     patient.examination.stop()
     assert not patient.examination.is_running
@@ -195,7 +192,7 @@ def test_none_outlives_its_owner(patient: Patient, tmp_path: Path) -> None:
     owner = Examination()
     told: list[str] = []
     owner.told.connect(told.append)
-    owner.start(python(HANGS, str(tmp_path / "left")))
+    owner.run(python(HANGS, str(tmp_path / "left")))
     patient.qtbot.waitUntil(lambda: bool(told))
     owner.deleteLater()
     patient.qtbot.waitUntil(lambda: is_gone(int(told[0])))
@@ -236,7 +233,7 @@ def test_none_outlives_the_program(tmp_path: Path) -> None:
 
 
 def test_one_that_prints_without_end_is_ended(patient: Patient) -> None:
-    patient.examination.start(python("while True: print('x' * 1000)"))
+    patient.examination.run(python("while True: print('x' * 1000)"))
     patient.until_over()
     (problem,) = patient.failed
     assert "without end" in problem.message
@@ -256,7 +253,7 @@ def test_one_that_prints_without_end_is_ended(patient: Patient) -> None:
 def test_one_that_ends_without_findings_is_a_failure_with_words(
     patient: Patient, code: str, message: str
 ) -> None:
-    patient.examination.start(python(code))
+    patient.examination.run(python(code))
     patient.until_over()
     (problem,) = patient.failed
     assert message in problem.message
@@ -266,7 +263,7 @@ def test_one_that_ends_without_findings_is_a_failure_with_words(
 def test_one_that_cannot_be_started_is_a_failure_with_words(
     patient: Patient, tmp_path: Path
 ) -> None:
-    patient.examination.start([str(tmp_path / "nothing")])
+    patient.examination.run([str(tmp_path / "nothing")])
     patient.until_over()
     (problem,) = patient.failed
     assert "cannot be started" in problem.message
