@@ -8,7 +8,9 @@ from typing import Final
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from desktop.api.types import PortRow, row_order
+from gui.machine.words import cut
 from gui.parts import plain
+from gui.ports.addresses import WILDCARDS, endpoint, owner_of
 
 __all__ = ["MOST_PORTS", "address", "busiest", "line"]
 
@@ -19,7 +21,7 @@ MOST_PORTS: Final = 5
 LONGEST_NAME: Final = 40
 """Letters of a container's name in a menu."""
 
-WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
+_LOCALHOST: Final = frozenset({*WILDCARDS, "127.0.0.1", "::1"})
 
 
 def busiest(rows: Iterable[PortRow]) -> list[PortRow]:
@@ -34,18 +36,15 @@ def busiest(rows: Iterable[PortRow]) -> list[PortRow]:
 
 def address(row: PortRow) -> str:
     """Where it is reached: on this computer, or from a container."""
-    port = row.host_port if row.origin == "machine" else row.machine_port
-    host = row.host_address if row.origin == "machine" else row.machine_address
-    if host in WILDCARDS or host in ("127.0.0.1", "::1"):
-        host = "localhost"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    is_here = row.origin == "machine"
+    host = row.host_address if is_here else row.machine_address
+    port = row.host_port if is_here else row.machine_port
+    return endpoint("localhost" if host in _LOCALHOST else host, port)
 
 
 def line(row: PortRow) -> str:
     """Address, owner and flows of a port, as one line. The owner's name is a stranger's word."""
-    owner = plain(row.container.name if row.container else row.process or "")
-    if len(owner) > LONGEST_NAME:
-        owner = owner[: LONGEST_NAME - 1] + "…"
+    owner = cut(plain(owner_of(row)), LONGEST_NAME)
     flows = row.flows
     if flows:
         rest = translate("busiest", "%n flow(s)", "", flows)

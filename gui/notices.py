@@ -18,6 +18,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QTimer
 
 from desktop.api.types import PortDelta, PortRow, row_key
 from gui.parts import plain
+from gui.ports.addresses import own_port, owner_of
 from gui.session import RowKey, Session
 
 __all__ = ["Notice", "Notices", "Notifier"]
@@ -119,8 +120,7 @@ def _summary(rows: list[PortRow]) -> Notice:
 
 def _port(row: PortRow) -> str:
     """The real listener's port, and whose it is: untrusted words."""
-    port = row.machine_port if row.origin == "machine" else row.host_port
-    owner = row.container.name if row.container else row.process or ""
+    port, owner = own_port(row), owner_of(row)
     words = (
         translate("notices", "{protocol} port {port} of {owner}")
         if owner

@@ -12,7 +12,15 @@ from typing import Final
 
 from desktop.api.types import PortRow
 
-__all__ = ["address_to_copy", "browser_url", "endpoint", "numeric", "own_port"]
+__all__ = [
+    "WILDCARDS",
+    "address_to_copy",
+    "browser_url",
+    "endpoint",
+    "numeric",
+    "own_port",
+    "owner_of",
+]
 
 WILDCARDS: Final = ("0.0.0.0", "::")
 USUAL: Final = "127.0.0.1"
@@ -38,6 +46,11 @@ def numeric(address: str) -> tuple[int, int, str]:
 def own_port(row: PortRow) -> int:
     """The port of the real listener: the one that rules name."""
     return row.machine_port if row.origin == "machine" else row.host_port
+
+
+def owner_of(row: PortRow) -> str:
+    """Whose the listener is, in a stranger's words; "" if that is not known."""
+    return row.container.name if row.container else row.process or ""
 
 
 def address_to_copy(row: PortRow) -> str:
