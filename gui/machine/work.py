@@ -6,6 +6,8 @@ question is left open. Counterparts: `activity.py` shows it, `question.py` asks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
@@ -26,33 +28,34 @@ translate = QCoreApplication.translate
 LONGEST_NAME: Final = 100
 
 
-def _under_way(action: Action) -> str:
+def _words(action: Action) -> tuple[str, str, str]:
+    """While it is under way, when it is done, when it has failed."""
     return {
-        Action.USE: translate("MachineWork", "Changing to {}…"),
-        Action.ATTACH: translate("MachineWork", "Attaching {}…"),
-        Action.DETACH: translate("MachineWork", "Detaching {}…"),
-        Action.START: translate("MachineWork", "Starting {}…"),
-        Action.STOP: translate("MachineWork", "Stopping {}…"),
-    }[action]
-
-
-def _done(action: Action) -> str:
-    return {
-        Action.USE: translate("MachineWork", "{} is the current machine."),
-        Action.ATTACH: translate("MachineWork", "{} is attached."),
-        Action.DETACH: translate("MachineWork", "{} is detached, and runs on."),
-        Action.START: translate("MachineWork", "{} runs."),
-        Action.STOP: translate("MachineWork", "{} is stopped."),
-    }[action]
-
-
-def _failed(action: Action) -> str:
-    return {
-        Action.USE: translate("MachineWork", "{} could not be made the current machine"),
-        Action.ATTACH: translate("MachineWork", "{} could not be attached"),
-        Action.DETACH: translate("MachineWork", "{} could not be detached"),
-        Action.START: translate("MachineWork", "{} could not be started"),
-        Action.STOP: translate("MachineWork", "{} could not be stopped"),
+        Action.USE: (
+            translate("MachineWork", "Changing to {}…"),
+            translate("MachineWork", "{} is the current machine."),
+            translate("MachineWork", "{} could not be made the current machine"),
+        ),
+        Action.ATTACH: (
+            translate("MachineWork", "Attaching {}…"),
+            translate("MachineWork", "{} is attached."),
+            translate("MachineWork", "{} could not be attached"),
+        ),
+        Action.DETACH: (
+            translate("MachineWork", "Detaching {}…"),
+            translate("MachineWork", "{} is detached, and runs on."),
+            translate("MachineWork", "{} could not be detached"),
+        ),
+        Action.START: (
+            translate("MachineWork", "Starting {}…"),
+            translate("MachineWork", "{} runs."),
+            translate("MachineWork", "{} could not be started"),
+        ),
+        Action.STOP: (
+            translate("MachineWork", "Stopping {}…"),
+            translate("MachineWork", "{} is stopped."),
+            translate("MachineWork", "{} could not be stopped"),
+        ),
     }[action]
 
 
@@ -85,17 +88,14 @@ class Work(QObject):
         if self.is_running or action is Action.EXAMINE:
             return
         self._name, shown = name, _shown(name)
-        self._activity.begin(_under_way(action).format(shown))
+        under_way, done, failed = (words.format(shown) for words in _words(action))
+        self._activity.begin(under_way)
 
         def then(_: Any) -> None:
-            self._over()
-            self._activity.end(_done(action).format(shown))
-            self.done.emit(name)
+            self._over(partial(self._activity.end, done))
 
         def fails(problem: Problem) -> None:
-            self._over()
-            self._activity.fail(_failed(action).format(shown), problem)
-            self.done.emit(name)
+            self._over(partial(self._activity.fail, failed, problem))
 
         call = self._session.call(
             action.value,
@@ -110,15 +110,14 @@ class Work(QObject):
 
     def cancel(self) -> None:
         """Give it up."""
-        if not self._call.cancel():
-            return
-        self._over()
-        words = self.tr("{}: given up. The table shows how it is now.")
-        self._activity.end(words.format(_shown(self._name)))
-        self._session.refresh()
-        self.done.emit(self._name)
+        if self._call.cancel():
+            words = self.tr("{}: given up. The table shows how it is now.")
+            self._over(partial(self._activity.end, words.format(_shown(self._name))))
+            self._session.refresh()
 
-    def _over(self) -> None:
+    def _over(self, say: Callable[[], None]) -> None:
         self._call.over()
         self._questions.withdraw()
         self.changed.emit()
+        say()
+        self.done.emit(self._name)
