@@ -41,6 +41,7 @@ class GeneralPage(QWidget):
         self._preferences = preferences
         self._question: QMessageBox | None = None
         self._is_stopping = False
+        self._trouble = ""
         self._values: dict[str, PlainLabel] = {}
         layout = scrolled(self)
         layout.addWidget(Heading(self.tr("General"), self))
@@ -179,7 +180,7 @@ class GeneralPage(QWidget):
             self._question = None
         if not is_meant or self._is_stopping:
             return
-        self._is_stopping = True
+        self._is_stopping, self._trouble = True, ""
         self._told(self.tr("Stopping…"))
         self._show()
         self._session.call(
@@ -192,9 +193,8 @@ class GeneralPage(QWidget):
 
     def _not_stopped(self, problem: Problem) -> None:
         self._is_stopping = False
+        self._trouble = "\n".join(filter(None, [problem.message, problem.remedy]))
         self._show()
-        if self._session.link is Link.READY:
-            self._state.setText("\n".join(filter(None, [problem.message, problem.remedy])))
 
     def _told(self, line: str) -> None:
         if self._is_stopping or self._session.link is Link.STARTING:
@@ -209,8 +209,10 @@ class GeneralPage(QWidget):
         self._start.setEnabled(link is Link.ABSENT)
         self._stop.setVisible(link not in (Link.ABSENT, Link.STARTING))
         self._stop.setEnabled(known is not None and not self._is_stopping)
+        if known is None:
+            self._trouble = ""
         if not self._is_stopping:
-            self._state.setText(look_of(link, status)[1] + ".")
+            self._state.setText(self._trouble or look_of(link, status)[1] + ".")
         self._counts.setVisible(known is not None)
         for key, text in (self._texts(known) if known is not None else {}).items():
             self._values[key].setText(text)
