@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from PySide6.QtCore import QObject, QRect, QSize, Signal
@@ -24,6 +24,11 @@ HANDLE: Final = 48
 
 LARGEST_FILE: Final = 1 << 16
 
+_FARTHEST: Final = 1 << 20
+
+Pixels = Annotated[int, msgspec.Meta(ge=-_FARTHEST, le=_FARTHEST)]
+"""What Qt can reckon with."""
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +39,7 @@ class Preferences(msgspec.Struct, frozen=True):
     """
 
     page: str = "network"
-    place: tuple[int, ...] = ()
+    place: tuple[Pixels, ...] = ()
     maximised: bool = False
     notifications: bool = True
     close_to_tray: bool = True
