@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
@@ -306,7 +307,8 @@ class Connection(QObject):
         try:
             number, line = self._wire.request(request.method, request.params)
         except ValueError as error:
-            request.fail(Problem(str(error), "", "USAGE"))
+            problem = Problem(str(error), "", "USAGE")
+            QTimer.singleShot(0, partial(request.fail, problem))
             return
         self._requests[number] = request
         seconds = self._limits.requests[request.method] + self._limits.extra

@@ -108,6 +108,10 @@ class Call:
         self._request.is_cancelled = True
         self.end()
 
+    def fail(self, problem: Problem) -> None:
+        """It has no answer any more."""
+        self._request.fail(problem)
+
     def end(self) -> None:
         """It is over: its own connection goes."""
         self._calls.discard(self)
@@ -203,12 +207,21 @@ class Session(QObject):
         """
         self._is_open = self._is_attach_due = False
         self.attaching = None
-        self._starter.stop()
+        self._starter.end_now()
         self._retry.stop()
         self._drop()
         self._feed.close()
         for call in list(self._calls):
             call.cancel()
+
+    def retry(self) -> None:
+        """Begin anew, at once. What is under way fails: nobody knows what becomes of it."""
+        under_way, problem = list(self._calls), self.problem or _not_running()
+        self._calls.clear()
+        self.close()
+        self.open()
+        for call in under_way:
+            call.fail(problem)
 
     def start_daemon(self) -> None:
         """Where no daemon is, start one, and let it attach to its machine as `samehost up` does."""
@@ -270,9 +283,9 @@ class Session(QObject):
         if own is not None:
             own.call(request)
             own.open()
-        elif self._main is not None:
+        elif self._main is not None and self._main.ending is None:
             self._main.call(request)
-        else:
+        else:  # also while the main connection tells its calls that it has ended
             QTimer.singleShot(0, self, lambda: request.fail(self.problem or _not_running()))
         return call
 
@@ -323,7 +336,7 @@ class Session(QObject):
         return Connection(self._path, self._limits, self)
 
     def _is_greeted(self) -> bool:
-        return self._main is not None and self._main.is_greeted
+        return self._main is not None and self._main.is_greeted and self._main.ending is None
 
     def _try(self) -> None:
         self._retry.stop()
