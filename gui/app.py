@@ -204,11 +204,16 @@ class Program(QObject):
 
             self._questions = Questions(self.window)
             self.session.linkChanged.connect(self._withdraw)
+            self.session.attachEnded.connect(lambda _: self._forget_questions())
         self.window.raise_it()
         self._questions.asker("")(question)
 
     def _withdraw(self) -> None:
-        if self._questions is not None and self.session.link is not Link.READY:
+        if self.session.link is not Link.READY:
+            self._forget_questions()
+
+    def _forget_questions(self) -> None:
+        if self._questions is not None:
             self._questions.withdraw()
 
     # The end.

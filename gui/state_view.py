@@ -10,6 +10,7 @@ answers is not worth a word: `connecting` is told after a moment only.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -196,8 +197,9 @@ class _Search(QObject):
             self._call = self._session.call("machines", then=self._found, fails=self._not_found)
 
     def _found(self, result: Any) -> None:
-        self.count = len(msgspec.convert(result, MachineList).machines)
-        self.ended.emit()
+        with contextlib.suppress(msgspec.ValidationError):  # the machine page tells of it
+            self.count = len(msgspec.convert(result, MachineList).machines)
+            self.ended.emit()
 
     def _not_found(self, _: Problem) -> None:
         """Nobody knows then; the machine page tells why."""
@@ -220,8 +222,7 @@ def perform(
         case Action.START:
             session.start_daemon()
         case Action.RETRY:
-            session.close()
-            session.open()
+            session.retry()
         case Action.ENABLE:
             return session.call("set_enabled", {"enabled": True}, then=then, fails=fails)
         case Action.ATTACH:

@@ -6,6 +6,7 @@ containers in it are only words. Counterparts: `app.py`, `busiest.py`, `tray_pla
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -23,6 +24,12 @@ from gui.session import Call, Link, Problem, Session
 __all__ = ["Tray", "look_of"]
 
 translate = QCoreApplication.translate
+
+
+class _Ports(msgspec.Struct):
+    """The result of `ports`."""
+
+    ports: list[PortRow]
 
 
 def look_of(link: Link, status: Status | None) -> tuple[str, str]:
@@ -156,7 +163,8 @@ class Tray(QObject):
 
     def _answered(self, result: Any) -> None:
         self._asking = None
-        self._show_ports(msgspec.convert(result["ports"], list[PortRow]))
+        with contextlib.suppress(msgspec.ValidationError):  # what was known before stays
+            self._show_ports(msgspec.convert(result, _Ports).ports)
 
     def _unanswered(self, _: Problem) -> None:
         """What was known before stays."""
