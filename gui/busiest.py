@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from PySide6.QtCore import QCoreApplication, QLocale
+from PySide6.QtCore import QCoreApplication
 
 from desktop.api.types import PortRow, row_order
 from gui.machine.words import cut
-from gui.parts import plain
+from gui.parts import data_size, plain
 from gui.ports.addresses import WILDCARDS, endpoint, owner_of
 
 __all__ = ["MOST_PORTS", "address", "busiest", "line"]
@@ -46,10 +46,7 @@ def line(row: PortRow) -> str:
     """Address, owner and flows of a port, as one line. The owner's name is a stranger's word."""
     owner = cut(plain(owner_of(row)), LONGEST_NAME)
     flows = row.flows
-    if flows:
-        rest = translate("busiest", "%n flow(s)", "", flows)
-    else:
-        rest = QLocale().formattedDataSize(_carried(row))
+    rest = translate("busiest", "%n flow(s)", "", flows) if flows else data_size(_carried(row))
     where = f"{row.protocol.upper()} {address(row)}"
     return "  ·  ".join(filter(None, [where, owner, rest]))
 

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from desktop.api.types import PortCounts, Status
 from gui.machine.words import duration
-from gui.parts import Heading, Hint, PlainLabel, describe_buttons, scrolled
+from gui.parts import Heading, Hint, PlainLabel, data_size, describe_buttons, scrolled
 from gui.preferences import PreferencesFile
 from gui.session import Link, Problem, Session
 from gui.tray import look_of
@@ -223,8 +223,8 @@ class GeneralPage(QWidget):
             tcp=locale.toString(status.flows.tcp), udp=locale.toString(status.flows.udp)
         )
         carried = self.tr("{incoming} to this computer's programs, {outgoing} from them").format(
-            incoming=locale.formattedDataSize(status.bytes.in_),
-            outgoing=locale.formattedDataSize(status.bytes.out),
+            incoming=data_size(status.bytes.in_),
+            outgoing=data_size(status.bytes.out),
         )
         return {
             "uptime": duration(status.uptime_s),

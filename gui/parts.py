@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QLocale, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -53,11 +53,16 @@ __all__ = [
     "PlainLabel",
     "announce",
     "copy_text",
+    "data_size",
     "describe_buttons",
     "plain",
+    "scroll_area",
     "scrolled",
     "without_markup",
 ]
+
+SMALLEST_KILOBYTE: Final = 1000
+"""Bytes."""
 
 WIDEST_TEXT: Final = 100
 """Letters of a line, which is more than one likes to read."""
@@ -103,8 +108,15 @@ def copy_text(text: str) -> None:
     QGuiApplication.clipboard().setText(text)
 
 
-def scrolled(page: QWidget) -> QVBoxLayout:
-    """Make room in a page that is scrolled where the window is small; returns its layout."""
+def data_size(count: float) -> str:
+    """A number of bytes, for people: the same words wherever it is shown."""
+    digits = 0 if count < SMALLEST_KILOBYTE else 1
+    kind = QLocale.DataSizeFormat.DataSizeSIFormat
+    return QLocale().formattedDataSize(round(count), digits, kind)
+
+
+def scroll_area(page: QWidget) -> tuple[QScrollArea, QWidget]:
+    """Room in a page that is scrolled where the window is small, and what is to be filled in it."""
     area = QScrollArea(page)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
@@ -112,6 +124,12 @@ def scrolled(page: QWidget) -> QVBoxLayout:
     content = QWidget(area)
     content.setMaximumWidth(WIDEST_TEXT * page.fontMetrics().averageCharWidth())
     area.setWidget(content)
+    return area, content
+
+
+def scrolled(page: QWidget) -> QVBoxLayout:
+    """Make a whole page such room; returns the layout of what is in it."""
+    area, content = scroll_area(page)
     around = QVBoxLayout(page)
     around.setContentsMargins(0, 0, 0, 0)
     around.addWidget(area)

@@ -53,11 +53,6 @@ class Draft:
         self._errors: dict[str, str] = {}
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """All that may be wanted."""
-        return self._keys
-
-    @property
     def unsaved(self) -> tuple[str, ...]:
         """What is wanted but not in force."""
         return tuple(key for key in self._keys if key in self._wanted)

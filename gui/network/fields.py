@@ -133,10 +133,8 @@ class Field(QWidget):
 
     def focus_error(self) -> None:
         """Put the focus where the error can be mended."""
-        control = self.control()
-        target = control if control.isEnabled() else self.notes.error
-        if target is control:
-            control.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self.control().isEnabled():
+            self.control().setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self.notes.error.take_focus()
 

@@ -8,29 +8,26 @@ is about. Counterparts: `draft.py` decides what is shown, `settings.py` has the 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.network.applying import Applier, Checker
 from gui.network.draft import ISOLATION, Draft, SettingState
+from gui.network.fields import Field
 from gui.network.settings import fields_of
-from gui.parts import Heading, Hint, PlainLabel, announce
+from gui.parts import Heading, Hint, PlainLabel, announce, scroll_area
 from gui.session import Link, Session
 
 __all__ = ["NetworkPage"]
-
-WIDEST: Final = 100
-"""Letters of a line, which is more than one likes to read."""
 
 
 class NetworkPage(QWidget):
@@ -44,14 +41,13 @@ class NetworkPage(QWidget):
         self._session = session
         self._had_unsaved = False
         self._news = ""
-        self._scroll = QScrollArea(self)
-        self._content = QWidget(self._scroll)
+        self._scroll, self._content = scroll_area(self)
         self._fields = {field.key: field for field in fields_of(self._content)}
         self._draft = Draft(tuple(self._fields))
         self._checker = Checker(session, self)
         self._applier = Applier(session, self)
         self._failed: list[str] = []
-        self._lost_focus: QWidget | None = None
+        self._lost_focus: Field | None = None
         self._lay_out()
         self._connect()
         self._learn()
@@ -100,6 +96,7 @@ class NetworkPage(QWidget):
         """Apply what can be; what cannot stays as it is, and is pointed at."""
         if not self._can_apply():
             return
+        self._news = ""
         impossible = [key for key, field in self._fields.items() if field.impossible()]
         self._failed = impossible
         self._checker.forget_all()
@@ -207,12 +204,18 @@ class NetworkPage(QWidget):
         if is_ready == self._content.isEnabled():
             return
         if not is_ready:
-            focused = [each for each in self._content.findChildren(QWidget) if each.hasFocus()]
-            self._lost_focus = focused[0] if focused else None
+            self._lost_focus = self._focused()
         self._content.setEnabled(is_ready)
         if is_ready and self._lost_focus is not None:
-            self._lost_focus.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._lost_focus.control().setFocus(Qt.FocusReason.OtherFocusReason)
             self._lost_focus = None
+
+    def _focused(self) -> Field | None:
+        """The setting that has the focus. What has it there may be a cell's editor, gone soon."""
+        widget = QApplication.focusWidget()
+        if widget is None:
+            return None
+        return next((each for each in self._fields.values() if each.isAncestorOf(widget)), None)
 
     def _status_words(self, unsaved: list[str]) -> str:
         if self._applier.is_busy:
@@ -265,12 +268,7 @@ class NetworkPage(QWidget):
             Hint(self.tr("All settings: samehost settings list, in a terminal."), self._content)
         )
         column.addStretch(1)
-        self._content.setMaximumWidth(WIDEST * self.fontMetrics().averageCharWidth())
         self._scroll.setObjectName("network-scroll")
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setWidget(self._content)
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.addWidget(self._scroll, 1)

@@ -102,10 +102,12 @@ class RuleTable(QTableView):
 
     def add(self) -> None:
         """A new row, with the cursor in its port."""
+        self._end_editing()
         self._edit(self._rules.add(), PORT_COLUMN)
 
     def edit_current(self) -> None:
         """Put the cursor into the current row."""
+        self._end_editing()
         current = self.currentIndex()
         if current.isValid():
             self._edit(current.row(), current.column())
@@ -204,8 +206,11 @@ class RuleTable(QTableView):
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit()
 
+    def _end_editing(self) -> None:
+        """Take the focus, which ends what is being edited, and an empty row with it."""
+        self.setFocus()
+
     def _edit(self, row: int, column: int) -> None:
-        self.setFocus()  # which ends what is being edited, and an empty row with it
         index = self._rules.index(row, column)
         self._select(index)
         self.edit(index)

@@ -88,9 +88,8 @@ class PortActions(QObject):
         self._refresh_copy()
         self._refresh_browse()
         self._refresh_ignore()
-        if self._setting():
-            tip = self.tr("Show where this is set, on the page Network")
-            _allow(self.setting, bool(self._rows), tip)
+        tip = self.tr("Show where this is set, on the page Network")
+        _allow(self.setting, bool(self._rows), tip)
 
     def _refresh_copy(self) -> None:
         nothing = self.tr("Select a port first")

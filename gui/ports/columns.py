@@ -15,7 +15,7 @@ from typing import Any, Final
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from desktop.api.types import PortRow, row_key
-from gui.parts import plain
+from gui.parts import data_size, plain
 from gui.ports.addresses import endpoint, numeric
 from gui.ports.rates import NO_RATE, Rate
 
@@ -201,13 +201,7 @@ class Words:
 
     def rate(self, rate: float) -> str:
         """Bytes a second."""
-        return QCoreApplication.translate("ports", "{size}/s").format(size=self.size(rate))
-
-    def size(self, count: float) -> str:
-        """A number of bytes."""
-        digits = 0 if count < 1000 else 1
-        kind = QLocale.DataSizeFormat.DataSizeSIFormat
-        return self._locale.formattedDataSize(round(count), digits, kind)
+        return QCoreApplication.translate("ports", "{size}/s").format(size=data_size(rate))
 
     def age(self, seconds: float) -> str:
         """How long, as roughly as people ask."""

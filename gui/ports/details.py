@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from desktop.api.types import ContainerDetails, PortRow
 from gui import icons
-from gui.parts import Heading, Hint, IconLabel, PlainLabel
+from gui.parts import Heading, Hint, IconLabel, PlainLabel, data_size
 from gui.ports.cells import DIRECTION_ICONS
 from gui.ports.columns import Entry, Words
 from gui.ports.flow import FlowLayout
@@ -154,7 +154,7 @@ class PortDetails(QScrollArea):
             age=words.age(wall - row.since),
         )
         total = self.tr("{into} in, {out} out").format(
-            into=words.size(row.bytes_in), out=words.size(row.bytes_out)
+            into=data_size(row.bytes_in), out=data_size(row.bytes_out)
         )
         self._say("since", since)
         self._say("total", total)

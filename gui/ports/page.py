@@ -66,8 +66,6 @@ class PortsPage(QWidget):
     tellsStateChanged = Signal()  # noqa: N815
     columnsChanged = Signal()  # noqa: N815
 
-    scrolls_itself = True
-
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
@@ -119,6 +117,8 @@ class PortsPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Become the table as it is by now, and go on."""
         super().showEvent(event)
+        if not self._is_seen:
+            self.details.sparkline.clear()
         self._is_seen = True
         self._take_all()
         self._tick()

@@ -64,8 +64,8 @@ class PortTable(QTableView):
         selection = self.selectionModel()
         selection.selectionChanged.connect(self.picked)
         selection.currentRowChanged.connect(self.picked)
-        model.counted.connect(self._show_machines)
-        self._show_machines()
+        model.counted.connect(self._show_columns)
+        self._show_columns()
 
     # What is selected and seen
 
@@ -143,6 +143,7 @@ class PortTable(QTableView):
         self._show_columns()
         self.sortByColumn(Column.HOST, Qt.SortOrder.AscendingOrder)
         self._set_widths()
+        self.columns_changed.emit()
 
     def show_column(self, column: Column, shown: bool) -> None:
         """Show or hide a column."""
@@ -218,9 +219,6 @@ class PortTable(QTableView):
     def _tell_columns(self) -> None:
         if not self._is_restoring:
             self.columns_changed.emit()
-
-    def _show_machines(self) -> None:
-        self._show_columns()
 
     def _show_columns(self) -> None:
         self._is_restoring = True

@@ -197,6 +197,15 @@ def test_a_question_of_a_machine_brings_the_window(stage: Stage, qtbot: QtBot) -
     qtbot.waitUntil(lambda: stage.program.window.findChild(QLineEdit, "answer") is None)
 
 
+def test_a_question_goes_when_what_it_is_for_has_ended(stage: Stage, qtbot: QtBot) -> None:
+    stage.session.tell(Link.READY, status_of("connecting"))
+    assert stage.session.questioner is not None
+    stage.session.questioner(Question("Password:", True, lambda _text: None))
+    qtbot.waitUntil(lambda: stage.program.window.findChild(QLineEdit, "answer") is not None)
+    stage.session.attachEnded.emit(None)
+    qtbot.waitUntil(lambda: stage.program.window.findChild(QLineEdit, "answer") is None)
+
+
 # A second start.
 
 

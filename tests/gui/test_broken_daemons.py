@@ -50,6 +50,15 @@ def session(path: Path) -> Iterator[Session]:
     session.close()
 
 
+@pytest.fixture
+def daemon(qtbot: QtBot, session: Session, path: Path) -> Iterator[Impostor]:
+    """One that is right, with the session ready before it."""
+    with Impostor(path) as daemon:
+        session.open()
+        qtbot.waitUntil(lambda: session.link is Link.READY)
+        yield daemon
+
+
 def links_of(session: Session) -> list[Link]:
     """The links from now on, as they are told."""
     links: list[Link] = []
@@ -228,20 +237,17 @@ def test_a_greeting_that_never_comes_is_awaited_anew_again_and_again(
 
 
 def test_one_that_stops_answering_hangs_until_it_answers_late(
-    qtbot: QtBot, session: Session, path: Path
+    qtbot: QtBot, session: Session, daemon: Impostor
 ) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        row = fake_row(8000)
-        daemon.answer = silence
-        qtbot.waitUntil(lambda: session.link is Link.HUNG)
-        assert session.status is not None
-        number = daemon.request("status")
-        for line in rightly({"id": number, "method": "status"}):
-            daemon.say(line, 0)
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        assert row_key(row) not in session.rows
+    links = links_of(session)
+    daemon.answer = silence
+    qtbot.waitUntil(lambda: session.link is Link.HUNG)
+    assert session.status is not None
+    number = daemon.request("status")
+    for line in rightly({"id": number, "method": "status"}):
+        daemon.say(line, 0)
+    qtbot.waitUntil(lambda: session.link is Link.READY)
+    assert links == [Link.HUNG, Link.READY]
 
 
 def test_a_request_that_takes_longer_than_the_daemon_allows_itself_fails(
@@ -304,36 +310,30 @@ def test_a_daemon_that_was_restarted_is_followed_without_help(
 
 
 def test_every_call_fails_once_when_the_daemon_ends(
-    qtbot: QtBot, session: Session, path: Path
+    qtbot: QtBot, session: Session, daemon: Impostor
 ) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        daemon.answer = greeting_only
-        problems: list[Problem] = []
-        for method in ("settings", "attach", "machines", "check_setting", "set_setting"):
-            session.call(method, then=unexpected, fails=problems.append)
-        qtbot.waitUntil(lambda: daemon.methods().count("attach") == 1)
-        daemon.stop()
-        qtbot.waitUntil(lambda: session.link is Link.ABSENT)
-        assert [problem.code for problem in problems] == ["NOT_RUNNING"] * 5
+    daemon.answer = greeting_only
+    problems: list[Problem] = []
+    for method in ("settings", "attach", "machines", "check_setting", "set_setting"):
+        session.call(method, then=unexpected, fails=problems.append)
+    qtbot.waitUntil(lambda: daemon.methods().count("attach") == 1)
+    daemon.stop()
+    qtbot.waitUntil(lambda: session.link is Link.ABSENT)
+    assert [problem.code for problem in problems] == ["NOT_RUNNING"] * 5
 
 
 def test_a_daemon_that_is_killed_in_the_middle_of_a_line_is_lost_and_found(
-    qtbot: QtBot, session: Session, path: Path
+    qtbot: QtBot, session: Session, daemon: Impostor
 ) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        links = links_of(session)
-        for client in range(len(daemon.clients)):
-            daemon.say(b'{"id": 1, "resu', client)
-        daemon.clients[0].waitForBytesWritten()
-        daemon.stop()
-        qtbot.waitUntil(lambda: session.link is Link.ABSENT)
-        daemon.start()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        assert links == [Link.CONNECTING, Link.ABSENT, Link.CONNECTING, Link.READY]
+    links = links_of(session)
+    for client in range(len(daemon.clients)):
+        daemon.say(b'{"id": 1, "resu', client)
+    daemon.clients[0].waitForBytesWritten()
+    daemon.stop()
+    qtbot.waitUntil(lambda: session.link is Link.ABSENT)
+    daemon.start()
+    qtbot.waitUntil(lambda: session.link is Link.READY)
+    assert links == [Link.CONNECTING, Link.ABSENT, Link.CONNECTING, Link.READY]
 
 
 def test_a_folder_may_have_any_name(qtbot: QtBot, tmp_path: Path) -> None:
@@ -416,17 +416,14 @@ def test_a_gap_in_the_revisions_is_closed_by_subscribing_anew(
 
 
 def test_a_subscription_that_is_dropped_is_made_anew_without_a_word(
-    qtbot: QtBot, session: Session, path: Path
+    qtbot: QtBot, session: Session, daemon: Impostor
 ) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        links = links_of(session)
-        resets = QSignalSpy(session.portsReset)
-        daemon.clients[-1].abort()
-        qtbot.waitUntil(lambda: daemon.methods().count("subscribe") == 2)
-        qtbot.waitUntil(lambda: session._feed.is_known and not session._feed._retry.isActive())
-        assert (links, resets.count()) == ([], 0)
+    links = links_of(session)
+    resets = QSignalSpy(session.portsReset)
+    daemon.clients[-1].abort()
+    qtbot.waitUntil(lambda: daemon.methods().count("subscribe") == 2)
+    qtbot.waitUntil(lambda: session._feed.is_known and not session._feed._retry.isActive())
+    assert (links, resets.count()) == ([], 0)
 
 
 def test_a_subscription_that_is_refused_is_said_and_tried_again(
@@ -452,34 +449,26 @@ def test_a_subscription_that_is_refused_is_said_and_tried_again(
 
 
 def test_a_flood_of_words_leaves_the_window_time_to_live(
-    qtbot: QtBot, session: Session, path: Path
+    qtbot: QtBot, session: Session, daemon: Impostor
 ) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        told: list[str] = []
-        turns: list[int] = []
-        idle = QTimer(interval=0)  # rings whenever the event loop comes by
-        idle.timeout.connect(lambda: turns.append(len(told)))
-        daemon.answer = greeting_only
-        call = session.call("attach", then=unexpected, fails=unexpected, progress=told.append)
-        qtbot.waitUntil(lambda: "attach" in daemon.methods())
-        line = b'{"id":%d,"progress":"%s"}\n' % (daemon.request("attach"), b"x" * 900)
-        idle.start()
-        daemon.say(line * 4000)
-        qtbot.waitUntil(lambda: len(told) == 4000, timeout=60_000)
-        idle.stop()
-        call.cancel()
-        steps = [after - before for before, after in itertools.pairwise([0, *turns, 4000])]
-        assert max(steps) < 400
-        assert session.link is Link.READY
+    told: list[str] = []
+    turns: list[int] = []
+    idle = QTimer(interval=0)  # rings whenever the event loop comes by
+    idle.timeout.connect(lambda: turns.append(len(told)))
+    daemon.answer = greeting_only
+    call = session.call("attach", then=unexpected, fails=unexpected, progress=told.append)
+    qtbot.waitUntil(lambda: "attach" in daemon.methods())
+    line = b'{"id":%d,"progress":"%s"}\n' % (daemon.request("attach"), b"x" * 900)
+    idle.start()
+    daemon.say(line * 4000)
+    qtbot.waitUntil(lambda: len(told) == 4000, timeout=60_000)
+    idle.stop()
+    call.cancel()
+    steps = [after - before for before, after in itertools.pairwise([0, *turns, 4000])]
+    assert max(steps) < 400
+    assert session.link is Link.READY
 
 
-def test_a_hello_is_the_first_thing_that_is_said(
-    qtbot: QtBot, session: Session, path: Path
-) -> None:
-    with Impostor(path) as daemon:
-        session.open()
-        qtbot.waitUntil(lambda: session.link is Link.READY)
-        assert daemon.heard[0] == hello()
-        assert len([each for each in daemon.heard if "hello" in each]) == 2
+def test_a_hello_is_the_first_thing_that_is_said(daemon: Impostor) -> None:
+    assert daemon.heard[0] == hello()
+    assert len([each for each in daemon.heard if "hello" in each]) == 2

@@ -51,7 +51,7 @@ def test_the_address_is_that_where_the_mirror_listens(
 
 def test_a_line_names_address_owner_and_flows() -> None:
     assert line(row(8000, 3)).startswith("TCP localhost:8000  ·  web  ·  3 ")
-    assert line(row(8000, 0, 2048)) == "TCP localhost:8000  ·  web  ·  2.00 KiB"
+    assert line(row(8000, 0, 2048)) == "TCP localhost:8000  ·  web  ·  2.0 kB"
 
 
 def test_a_strangers_name_is_cut_and_only_words() -> None:

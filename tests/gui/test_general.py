@@ -77,7 +77,7 @@ def test_it_says_what_was_counted(page: GeneralPage, told: ToldSession) -> None:
     assert words(page, "general-uptime") == "1 h 2 min"
     assert words(page, "general-ports") == "3 open, 1 in conflict, 2 left alone"
     assert words(page, "general-flows") == "4 TCP, 5 UDP"
-    assert words(page, "general-bytes").startswith("2.00 KiB to")
+    assert words(page, "general-bytes").startswith("2.0 kB to")
     assert words(page, "general-version") == "0.1.0"
     told.tell(Link.READY, status_of())
     assert words(page, "general-ports") == "none"
@@ -156,6 +156,8 @@ def test_what_the_daemon_says_on_its_way_out_is_shown(page: GeneralPage, told: T
     told.asked[0].fails(Problem("the sandbox stays", "samehost down", "FAILED"))
     assert words(page, "daemon-state") == "the sandbox stays\nsamehost down"
     assert button(page, "stop-daemon").isEnabled()
+    told.tell(Link.READY, status_of())
+    assert words(page, "daemon-state") == "the sandbox stays\nsamehost down"
 
 
 def test_the_windows_wishes_are_kept(page: GeneralPage, preferences: PreferencesFile) -> None:

@@ -100,3 +100,9 @@ def test_a_window_is_never_out_of_sight(
         # The sliver that it was cannot be caught, so it goes to the middle.
         expected.moveCenter(SCREEN.center())
     assert found == expected
+
+
+def test_a_place_that_no_screen_has_counts_as_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "window.json"
+    path.write_text('{"place": [1000000000000, 0, 1, 1], "page": "ports"}')
+    assert PreferencesFile(path).now == Preferences(page="ports")

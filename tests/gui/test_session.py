@@ -14,6 +14,8 @@ from pytestqt.qtbot import QtBot
 from desktop.api.fake import FakeMachine, fake_row
 from desktop.api.types import PortDelta, PortRow, row_key
 from gui.session import Link, Problem, Question, Session, Starter
+from gui.state_view import perform
+from gui.states import Action
 from tests.gui.impostor import Impostor, greeting_only, rightly, table
 from tests.served_backend import ServedBackend
 
@@ -452,3 +454,53 @@ def test_a_machine_that_is_chosen_is_in_the_status(
     qtbot.waitUntil(lambda: ready.settings["machine"].value == "colima")
     rows: list[PortRow] = []
     assert list(ready.rows.values()) == rows
+
+
+# Calls are answered, whatever comes between
+
+
+def test_a_call_that_is_made_as_its_connection_ends_is_answered(
+    qtbot: QtBot, ready: Session
+) -> None:
+    ended: list[str] = []
+
+    def again(_problem: Problem) -> None:
+        ended.append("first")
+        ready.call("status", then=lambda _: ended.append("then"), fails=note_failure)
+
+    def note_failure(_problem: Problem) -> None:
+        ended.append("failed")
+
+    ready.call("status", then=unexpected, fails=again)
+    assert ready._main is not None
+    ready._main._lost()
+    qtbot.waitUntil(lambda: len(ended) == 2)
+    assert ended[0] == "first"
+    qtbot.waitUntil(lambda: ready.link is Link.READY)
+    assert ready._calls == set()
+
+
+def test_trying_again_fails_what_is_under_way_once(
+    qtbot: QtBot, daemon: ServedBackend, ready: Session
+) -> None:
+    daemon.do(daemon.backend.gate.clear)
+    problems: list[Problem] = []
+    ready.call("start", {"name": "sandbox"}, then=unexpected, fails=problems.append)
+    qtbot.waitUntil(daemon.backend.waiting.is_set)
+    perform(Action.RETRY, ready, unexpected, unexpected)
+    assert len(problems) == 1
+    qtbot.waitUntil(lambda: ready.link is Link.READY)
+    qtbot.waitUntil(lambda: "cancelled sandbox" in daemon.backend.calls)
+    assert len(problems) == 1
+
+
+def test_a_call_too_long_to_send_fails_later_and_not_within_it(
+    qtbot: QtBot, ready: Session
+) -> None:
+    problems: list[Problem] = []
+    value = "x" * (1 << 21)
+    params = {"key": "ignore", "value": value}
+    ready.call("check_setting", params, then=unexpected, fails=problems.append)
+    assert problems == []
+    qtbot.waitUntil(lambda: len(problems) == 1)
+    assert ready.link is Link.READY

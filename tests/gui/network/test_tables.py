@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.network.table import RuleTable
+from gui.session import Link
 from tests.gui.network.conftest import Stage
+from tests.served_backend import ServedBackend
 
 Role = Qt.ItemDataRole
 RULES = ["udp:5353", "tcp:7000-7010", "machine:tcp:22"]
@@ -375,3 +377,31 @@ def test_the_sign_at_a_row_follows_the_palette(ignore: Typist) -> None:
     ignore.stage.page.setPalette(dark)
     QApplication.sendPostedEvents(None, QEvent.Type.PaletteChange.value)
     assert ink() > 200
+
+
+def test_a_cell_that_was_edited_when_the_daemon_went_hinders_nothing_when_it_is_back(
+    ignore: Typist, qtbot: QtBot
+) -> None:
+    stage = ignore.stage
+    stage.box("reachHost").click()
+    ignore.table.setFocus()
+    ignore.press(Qt.Key.Key_Insert)
+    ignore.type("9")
+    stage.served.do(stage.served.backend.stopped.set)
+    qtbot.waitUntil(lambda: stage.session.link is not Link.READY)
+    stage.served.join()
+    with ServedBackend(stage.served.paths.api_socket.parents[1]):
+        qtbot.waitUntil(lambda: stage.session.link is Link.READY)
+        assert stage.button("apply").isEnabled()
+        assert QApplication.focusWidget() is ignore.table
+        stage.session.close()
+
+
+def test_add_without_the_focus_leaves_no_empty_rule(ignore: Typist) -> None:
+    """As a screen reader presses it."""
+    before = ignore.stage.shown("ignore")
+    for _ in range(2):
+        ignore.table.add()
+    ignore.type("80")
+    ignore.press(Qt.Key.Key_Return)
+    assert ignore.stage.shown("ignore") == [*before, ["TCP", "80", "either side"]]

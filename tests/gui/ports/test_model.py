@@ -139,7 +139,7 @@ def test_whatever_happens_it_is_the_table_that_was_told(
         assert model.states == Counter(row.state for row in reference.rows.values())
         for key, index in held.items():
             place = model.place(key)
-            assert place is None or not index.isValid() or index.row() == place
+            assert place is None or (index.isValid() and index.row() == place)
         held = {
             key: QPersistentModelIndex(model.index(place, 1))
             for place, key in enumerate(keys_of(model))
