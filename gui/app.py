@@ -204,7 +204,7 @@ class Program(QObject):
 
             self._questions = Questions(self.window)
             self.session.linkChanged.connect(self._withdraw)
-            self.session.attachEnded.connect(lambda _: self._forget_questions())
+            self.session.askingEnded.connect(self._forget_questions)
         self.window.raise_it()
         self._questions.asker("")(question)
 

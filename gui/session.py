@@ -130,6 +130,7 @@ class Session(QObject):
         portsReset: `rows` is another table; portsChanged: what changed in it, a `PortDelta`.
         startTold: a line of progress of `start_daemon`, until the machine is attached.
         attachEnded: that attaching is over: None, or a `Problem`.
+        askingEnded: what `questioner` was asked for is over, and so are its questions.
 
     Attributes:
         link: how things stand; `problem` says why, None if there is nothing to say.
@@ -145,6 +146,7 @@ class Session(QObject):
     portsChanged = Signal(object)  # noqa: N815
     startTold = Signal(str)  # noqa: N815
     attachEnded = Signal(object)  # noqa: N815
+    askingEnded = Signal()  # noqa: N815
 
     def __init__(
         self,
@@ -266,8 +268,12 @@ class Session(QObject):
         request = Request(method, params or {}, then, fails, progress, ask)
         call = Call(request, own, self._calls)
 
+        asks_person = ask is not None and ask in (self._asked, self.questioner)
+
         def over() -> None:
             call.end()
+            if asks_person:
+                self.askingEnded.emit()
             if method not in READING:
                 self.refresh()
 

@@ -29,12 +29,10 @@ class TrayPlace(QObject):
     """See the module. `look` first; then `is_there` is kept true.
 
     Signals:
-        settled: `is_there` is known for the first time.
-        changed: it is known, or another.
+        changed: `is_there` is known for the first time, or another.
     """
 
     changed = Signal()
-    settled = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -47,7 +45,7 @@ class TrayPlace(QObject):
         self._patience.timeout.connect(self._out_of_patience)
 
     def look(self) -> None:
-        """Begin to look. `settled` follows, perhaps at once."""
+        """Begin to look. `changed` follows, perhaps at once."""
         bus = QDBusConnection.sessionBus() if _has_bus() else None
         if bus is None or not bus.isConnected():
             self._ask_qt()
@@ -75,10 +73,8 @@ class TrayPlace(QObject):
 
     def _settle(self, is_there: bool) -> None:
         is_new = not self.is_settled or is_there != self.is_there
-        was_settled, self.is_settled = self.is_settled, True
+        self.is_settled = True
         self.is_there = is_there
-        if not was_settled:
-            self.settled.emit()
         if is_new:
             self.changed.emit()
 

@@ -52,11 +52,9 @@ class Window(QWidget):
     """See the module.
 
     Signals:
-        watched: somebody can see it, or nobody can any more.
         quitted: the end is wanted.
     """
 
-    watched = Signal(bool)
     quitted = Signal()
 
     def __init__(
@@ -330,7 +328,6 @@ class Window(QWidget):
         if is_watched != self._is_watched:
             self._is_watched = is_watched
             self._session.set_watching(is_watched)
-            self.watched.emit(is_watched)
 
     def _take_place(self) -> None:
         letter = QSize(self.fontMetrics().averageCharWidth(), self.fontMetrics().height())

@@ -2,7 +2,7 @@
 
     activity.begin("Attaching lima")      it is shown, with a bar and Cancel
     activity.tell("starting the engine")  a line of progress
-    activity.end("Using lima.")           or .fail(title, problem), with the remedy; or .vanish()
+    activity.end("Using lima.")           or .fail(title, problem), with the remedy
 
 Rules: knows nothing of what is done. `cancelled` when the person wants it ended; whoever does it
 ends it and says so here. Lines are a stranger's words, and only the last are kept.
@@ -125,11 +125,6 @@ class Activity(QFrame):
         message, remedy = cut(problem.message), cut(problem.remedy)
         self._outcome.show_findings([Finding("", "failed", message, remedy)])
         announce(self, plain(f"{message} {remedy}".strip()))
-
-    def vanish(self) -> None:
-        """There is nothing to say any more."""
-        self.hide()
-        self._running.hide()
 
     def take_focus(self) -> None:
         """Give the keyboard to Cancel: what was pressed is disabled now."""

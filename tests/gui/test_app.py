@@ -202,7 +202,7 @@ def test_a_question_goes_when_what_it_is_for_has_ended(stage: Stage, qtbot: QtBo
     assert stage.session.questioner is not None
     stage.session.questioner(Question("Password:", True, lambda _text: None))
     qtbot.waitUntil(lambda: stage.program.window.findChild(QLineEdit, "answer") is not None)
-    stage.session.attachEnded.emit(None)
+    stage.session.askingEnded.emit()
     qtbot.waitUntil(lambda: stage.program.window.findChild(QLineEdit, "answer") is None)
 
 

@@ -504,3 +504,20 @@ def test_a_call_too_long_to_send_fails_later_and_not_within_it(
     assert problems == []
     qtbot.waitUntil(lambda: len(problems) == 1)
     assert ready.link is Link.READY
+
+
+@pytest.mark.parametrize("is_questioners", [True, False])
+def test_the_end_of_what_the_questioner_is_asked_for_is_told(
+    qtbot: QtBot, daemon: ServedBackend, ready: Session, is_questioners: bool
+) -> None:
+    def give_up(question: Question) -> None:
+        question.answer(None)
+
+    daemon.backend.question = "Password:"
+    ready.questioner = give_up
+    over = QSignalSpy(ready.askingEnded)
+    problems: list[Problem] = []
+    ask = give_up if is_questioners else lambda question: question.answer(None)
+    ready.call("attach", {"machine": None}, then=unexpected, fails=problems.append, ask=ask)
+    qtbot.waitUntil(lambda: len(problems) == 1)
+    assert over.count() == is_questioners

@@ -12,7 +12,7 @@ from gui.tray_place import TrayPlace
 
 def test_where_nothing_shows_icons_there_is_no_place_for_one(qtbot: QtBot) -> None:
     place = TrayPlace()
-    with qtbot.waitSignals([place.settled, place.changed]):
+    with qtbot.waitSignal(place.changed):
         place.look()
     assert not place.is_there
 
@@ -24,7 +24,7 @@ def test_a_place_that_comes_and_goes_is_told(qtbot: QtBot, monkeypatch: pytest.M
     with qtbot.waitSignal(place.changed):
         place._ask_qt()
     assert place.is_there
-    with qtbot.assertNotEmitted(place.settled):
+    with qtbot.waitSignal(place.changed):
         place._gone()
     assert not place.is_there
 
@@ -35,6 +35,6 @@ def test_a_panel_that_comes_late_is_waited_for_but_not_for_ever(
     """As in a session with a bus, on which nobody shows icons."""
     monkeypatch.setattr(module, "PATIENCE_MS", 1)
     place = TrayPlace()
-    with qtbot.waitSignal(place.settled):
+    with qtbot.waitSignal(place.changed):
         place._patience.start()
     assert not place.is_there
