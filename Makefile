@@ -6,7 +6,7 @@ SECONDS ?= 300
 EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations e2e clean setup environment compiler gui engines ssh peers kernels vm auditor
+.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -54,6 +54,9 @@ bytecode: environment compiler ## compile the eBPF programs into vmagent/bpf/byt
 
 translations: environment ## collect the texts of the window, and build what Qt reads (gui/text)
 	@$(PYTHON) -m scripts.translations
+
+reference: environment ## write the tables of docs/reference.md anew, from the code
+	@$(PYTHON) -m scripts.reference
 
 clean: ## remove what was built in this folder (after `make down`)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -25,14 +25,23 @@ class ExitCode(IntEnum):
     """Exit codes of `samehost`; documented in its help and manual."""
 
     DONE = 0
+    """Done."""
     FAILED = 1
+    """Failed for another reason than those below."""
     USAGE = 2
+    """What was asked for does not exist, or has the wrong form."""
     NOT_RUNNING = 3
+    """The daemon does not run, or host networking is off."""
     MACHINE_UNREACHABLE = 4
+    """The machine does not start, or its agent does not answer."""
     PERMISSION = 5
+    """The operating system or the administrator does not allow it."""
     CONFLICT = 6
+    """Something else holds what is needed: a port, a file, a running daemon."""
     VERSION_MISMATCH = 7
+    """Two parts of different versions met."""
     INTERRUPTED = 130
+    """Interrupted by Ctrl-C."""
 
 
 class SamehostError(Exception):

@@ -71,14 +71,15 @@ class Backend(Protocol):
         """What `samehost status` shows."""
 
     def ports(self) -> tuple[int, list[PortRow]]:
-        """The revision of the port table and its rows, sorted by `types.row_order`."""
+        """The port table: its revision, and its rows in the order of `types.row_order`."""
 
     def containers(self) -> list[ContainerDetails]:
         """The containers of those rows, each once."""
 
     def subscribe(self) -> Subscription:
-        """The changes after this call (`subscription.PortFeed.subscribe`).
+        """The port table, then its changes without end.
 
+        Those after this call (`subscription.PortFeed.subscribe`).
         A change with revision R leads from `ports()` of revision R - 1 to that of R.
         """
 
@@ -117,14 +118,15 @@ class Backend(Protocol):
         """How the agents of the connected machines are, the current one's first."""
 
     async def self_test(self, machine: str | None) -> list[TrialInfo]:
-        """Send a byte through temporary mirrors of a connected machine, None: the current one.
+        """Send a byte through temporary mirrors of a machine that is connected.
 
-        By TCP and UDP, to a port there and, unless `reachHost` is off, to one here. Raises
-        NotRunningError if host networking is off, UsageError, MachineUnreachableError.
+        None is the current one. By TCP and UDP, to a port there and, unless `reachHost` is off, to
+        one here. Raises NotRunningError if host networking is off, UsageError,
+        MachineUnreachableError.
         """
 
     async def current_machine(self) -> MachineInfo | None:
-        """The machine in use, None if there is none; the other machines are not looked for."""
+        """The machine in use, if there is one; the other machines are not looked for."""
 
     async def machines(self) -> MachineList:
         """All machines that were found; at most one is `current`."""

@@ -1,5 +1,6 @@
 """The values of the control API, and so of every `--json`: names and order as documented.
 
+The text below a field is its sentence in docs/reference.md, which `make reference` writes.
 Counterparts: `server.py` encodes them, `client.py` and the command line pass them on.
 """
 
@@ -30,151 +31,206 @@ __all__ = [
 
 
 class MachineStatus(msgspec.Struct, frozen=True):
-    """A machine in use. `state`: stopped starting connecting connected reconnecting failed.
-
-    `transport_limits` is what a person should know of the transport, "" for nothing; `python` is
-    the agent's; `problem` says why it is not connected. `docker_host` is its engine's address as
-    long as it is connected, `connected_s` the seconds since its link is up, 0 if it is not.
-    `counters` are those of `counters.MACHINE_COUNTERS`.
-    """
+    """A machine in use, and how the link with it is."""
 
     name: str
+    """Its name, as in `samehost machine list`."""
     kind: str
+    """Which tool's it is, such as `sandbox`, `lima` or `ssh`; empty: none yet."""
     state: str
+    """One of the states of a link."""
     kernel: str
+    """The machine's kernel release."""
     agent_version: str
+    """The version of the agent there."""
     transport: str
+    """How streams get to the agent: `unix`, `tcp`, `openssh`, `paramiko`, `stdio`, …."""
     watcher: str
+    """How containers' ports are found now, in words."""
     transport_limits: str = ""
+    """What a person should know of the transport; empty: nothing."""
     python: str = ""
+    """The version of the Python that runs the agent."""
     problem: str = ""
+    """Why it is not connected; empty if it is."""
     docker_host: str = ""
+    """Its engine's address, as long as it is connected."""
     connected_s: float = 0.0
+    """Seconds since its link is up; 0 if it is not."""
     counters: dict[str, int] = {}
+    """The counters of a machine by name."""
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """A container engine, as the agent sees it: `trouble` is why it does not answer, or ""."""
+    """A container engine, as the agent sees it."""
 
     socket: str
+    """Its socket in the machine."""
     trouble: str
+    """Why it does not answer; empty if it does."""
 
 
 class MachineCondition(msgspec.Struct, frozen=True):
-    """How the agent of a connected machine is, in its own words just now.
-
-    `problem` says why nothing else is known. `clock_difference_s` is the machine's clock minus this
-    computer's, give or take the uncertainty; `capabilities` are bits (capabilities(7)).
-    """
+    """How the agent of a connected machine is, in its own words just now."""
 
     name: str
+    """The machine's name."""
     problem: str = ""
+    """Why nothing else is known; empty if it is."""
     clock_difference_s: float = 0.0
+    """Seconds by which the machine's clock is before this computer's."""
     clock_uncertainty_s: float = 0.0
+    """Seconds by which that may be wrong."""
     uid: int = 0
+    """The user id that the agent has there."""
     capabilities: int = 0
+    """What the agent may do, as bits (capabilities(7))."""
     files_limit: int = 0
+    """How many files it may have open."""
     files_open: int = 0
+    """How many it has open."""
     engines: list[EngineInfo] = []
+    """The container engines that it looks for."""
 
 
 class TrialInfo(msgspec.Struct, frozen=True):
-    """A byte that was sent through a temporary mirror: `problem` is why no answer came, or "".
-
-    `origin` is the side on which the asked one listened, as of a port.
-    """
+    """A byte that was sent through a temporary mirror."""
 
     origin: str
+    """The side on which the asked one listened, as of a port."""
     protocol: str
+    """`tcp` or `udp`."""
     problem: str
+    """Why no answer came; empty if one did."""
     seconds: float
+    """How long it took."""
 
 
 class PortCounts(msgspec.Struct, frozen=True):
-    """Rows by state."""
+    """Rows of the port table by state."""
 
     active: int = 0
+    """Rows that are `active`."""
     conflict: int = 0
+    """Rows that are `conflict`."""
     denied: int = 0
+    """Rows that are `denied`."""
     ignored: int = 0
+    """Rows that are `ignored`."""
     pending: int = 0
+    """Rows that are `pending`."""
     paused: int = 0
+    """Rows that are `paused`."""
 
 
 class FlowCounts(msgspec.Struct, frozen=True):
     """Flows open now."""
 
     tcp: int = 0
+    """TCP connections."""
     udp: int = 0
+    """UDP clients."""
 
 
 class ByteCounts(msgspec.Struct, frozen=True):
-    """Bytes since the daemon's start: `in` to the desktop's programs, `out` from them."""
+    """Bytes since the daemon's start."""
 
     in_: int = msgspec.field(name="in", default=0)
+    """Bytes to this computer's programs."""
     out: int = 0
+    """Bytes from this computer's programs."""
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`samehost status --json`. `machines` begins with `machine`, the current one.
-
-    `counters` are those of `counters.COUNTERS`, and the machines' together.
-    """
+    """`samehost status --json`."""
 
     version: str
+    """The daemon's version."""
     protocol: int
+    """The version of its protocols."""
     enabled: bool
+    """True if host networking is on."""
     enabled_locked: bool
+    """True if the switch is locked."""
     enabled_reason: str
+    """Who or what locked it, or keeps it off; empty: nobody."""
     machine: MachineStatus
+    """The current machine."""
     ports: PortCounts
+    """Rows of the port table by state."""
     flows: FlowCounts
+    """Flows open now."""
     bytes: ByteCounts
+    """What has gone through."""
     uptime_s: float
+    """Seconds since the daemon's start; 0 without a daemon."""
     machines: list[MachineStatus]
+    """All attached machines, the current one first."""
     counters: dict[str, int] = {}
+    """This computer's counters, and the sums of the machines', by name."""
 
 
 class ContainerRef(msgspec.Struct, frozen=True):
     """The container of a row."""
 
     id: str
+    """Its id, in full."""
     name: str
+    """Its name; empty where no engine tells it."""
     runtime: str
+    """`docker`, `podman`, `containerd`, `cri-o`, `kubernetes`, `buildkit` or `container` (any)."""
 
 
 class ContainerDetails(msgspec.Struct, frozen=True):
-    """All that is known of the container of a row; `image` is "" if nobody tells it."""
+    """All that is known of the container of a row."""
 
     id: str
+    """Its id, in full."""
     name: str
+    """Its name; empty where no engine tells it."""
     runtime: str
+    """Whose it is, as in a row."""
     image: str
+    """Its image; empty where no engine tells it."""
     labels: dict[str, str]
+    """Its labels, bounded in number and length."""
     machine: str
+    """The name of its machine."""
 
 
 class PortRow(msgspec.Struct, frozen=True):
-    """One row of `samehost ports --json`. `since` is a UNIX time in seconds.
-
-    `machine` is the name of the machine whose port it is, or in which the desktop's port is open.
-    """
+    """One row of `samehost ports --json`: a real listener, and its mirror."""
 
     origin: str
+    """The side of the real listener: `machine` or `host`."""
     protocol: str
+    """`tcp` or `udp`."""
     machine_address: str
+    """Where it is in the machine."""
     machine_port: int
+    """Its port there."""
     host_address: str
+    """Where it is on this computer."""
     host_port: int
+    """Its port here."""
     state: str
+    """One of the states of a port."""
     reason: str
+    """Why it is in that state, and what to do; of an `active` UDP port, what was dropped."""
     container: ContainerRef | None
+    """The container that listens; null if none does."""
     process: str | None
+    """The program that listens; null if nobody knows."""
     flows: int
+    """Flows through it now."""
     bytes_in: int
+    """Bytes to this computer's programs through it."""
     bytes_out: int
+    """Bytes from this computer's programs through it."""
     since: float
+    """When it came into its state: UNIX time in seconds."""
     machine: str
+    """The machine whose port it is, or in which this computer's port is open."""
 
 
 def row_order(row: PortRow) -> tuple[str, str, int, str, str, str]:
@@ -200,57 +256,69 @@ def row_key(row: PortRow) -> tuple[str, str, str, str, int, str, int]:
 
 
 class PortDelta(msgspec.Struct, frozen=True):
-    """What changed in the table up to `revision` from the one before it; rows by `row_key`.
-
-    `containers` are those of the rows, each once.
-    """
+    """What changed in the port table from one revision to the next."""
 
     revision: int
+    """The revision that it leads to, one more than the one before."""
     added: list[PortRow]
+    """Rows that are new."""
     changed: list[PortRow]
+    """Rows that differ in more than their place (`row_key`)."""
     removed: list[PortRow]
+    """Rows that are gone."""
     containers: list[ContainerDetails] = []
+    """The containers of these rows, each once; only if asked for."""
 
 
 class SettingInfo(msgspec.Struct, frozen=True):
-    """One setting: its value in force, its default, and who locked it ("" if nobody).
-
-    `lock` is the kind of that: "administrator", "isolation" (Enhanced Container Isolation),
-    "engine" (it runs Windows containers), or "".
-    """
+    """One setting in force."""
 
     key: str
+    """Its name."""
     value: object
+    """Its value in force."""
     default: object
+    """Its value for those who never chose."""
     locked: str
+    """Who or what locked it; empty: nobody."""
     lock: str = ""
+    """The kind of that: `administrator`, `isolation`, `engine`; empty: not locked."""
 
 
 class MachineInfo(msgspec.Struct, frozen=True):
-    """One machine. `reached` says how its agent gets in; `note` why it is never attached.
-
-    `attached`: there is a link with it, or the daemon is about to have one.
-    """
+    """One machine of `samehost machine list --json`."""
 
     name: str
+    """Its name."""
     kind: str
+    """Which tool's it is."""
     state: str
+    """One of the states of a machine."""
     current: bool
+    """True for the one that commands mean."""
     docker_host: str
+    """Its engine's address, where it can be reached from here."""
     reached: str = ""
+    """How its agent gets in."""
     note: str = ""
+    """Why it is never attached; empty: it can be."""
     attached: bool = False
+    """True if there is a link with it, or the daemon is about to have one."""
 
 
 class FindingInfo(msgspec.Struct, frozen=True):
-    """Something that kept machines from being found, and what to do about it."""
+    """Something that kept machines from being found."""
 
     message: str
+    """What is wrong."""
     remedy: str
+    """What to do about it; may be empty."""
 
 
 class MachineList(msgspec.Struct, frozen=True):
     """All machines that were found."""
 
     machines: list[MachineInfo]
+    """Each once, by name."""
     findings: list[FindingInfo] = []
+    """What kept others from being found."""

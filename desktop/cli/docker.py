@@ -17,7 +17,7 @@ from desktop.paths import Paths
 __all__ = ["add_arguments", "run", "run_docker", "wants_host_network"]
 
 PROGRAM: Final = "docker"
-OTHER_WAYS: Final = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+OTHER_VARIABLES: Final = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 """Variables by which docker would go elsewhere than DOCKER_HOST says, or otherwise."""
 
 NETWORK_OPTIONS: Final = ("--net", "--network")
@@ -25,7 +25,9 @@ NETWORK_OPTIONS: Final = ("--net", "--network")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Only for the help; see `run_docker`."""
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARG")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="ARG", help="the docker command's own"
+    )
 
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
@@ -39,7 +41,7 @@ def run_docker(arguments: Sequence[str], paths: Paths) -> NoReturn:
     check_answers(engine)
     if not engine.enabled and wants_host_network(arguments):
         warn("host networking is off, so localhost will not be shared; turn it on: samehost enable")
-    environment = {name: text for name, text in os.environ.items() if name not in OTHER_WAYS}
+    environment = {name: text for name, text in os.environ.items() if name not in OTHER_VARIABLES}
     environment["DOCKER_HOST"] = engine.docker_host
     sys.stdout.flush()
     try:

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("start", "start a machine"),
         ("stop", "detach from a machine and stop it"),
     ):
-        actions.add_parser(action, help=text).add_argument("name", metavar="NAME")
+        chosen = actions.add_parser(action, help=text)
+        chosen.add_argument("name", metavar="NAME", help="which; `machine list` has all")
     doctor = actions.add_parser("doctor", help="look at the way to a machine, step by step")
     doctor.add_argument("name", metavar="NAME", nargs="?", help="the current one if missing")
     doctor.add_argument("--json", action="store_true", help="as JSON")

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="show all settings")
     get = actions.add_parser("get", help="show one setting")
-    get.add_argument("key", metavar="KEY")
+    get.add_argument("key", metavar="KEY", help="which; `settings list` has all")
     change = actions.add_parser("set", help="change a setting")
-    change.add_argument("key", metavar="KEY")
+    change.add_argument("key", metavar="KEY", help="which; `settings list` has all")
     change.add_argument("value", metavar="VALUE", help="JSON or plain text")
     for action in (listing, get, change):
         action.add_argument("--json", action="store_true", help="as JSON")

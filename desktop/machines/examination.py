@@ -34,17 +34,20 @@ class Step:
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a step or check has shown: `evidence`, or what is wrong and its remedy; in `seconds`.
-
-    `step` is its name.
-    """
+    """What a step or check has shown."""
 
     step: str
+    """The name of the step, or of the check."""
     state: State
+    """One of the states of a finding."""
     evidence: str = ""
+    """What was seen, or what is wrong."""
     remedy: str = ""
+    """What to do, in lines; empty: nothing."""
     seconds: float = 0.0
+    """How long it took to look."""
     is_way: bool = False
+    """True if the machine cannot be reached without it."""
 
 
 async def examine(steps: Iterable[Step]) -> AsyncIterator[Finding]:

@@ -39,8 +39,8 @@ GOODBYE_SECONDS: Final = 3.0
 log = logging.getLogger(__name__)
 
 MachineState = str
-"""One of "stopped", "starting", "running", "failed", and "unknown" for a machine that is some other
-computer's affair (the daemon adds the link's own states)."""
+"""One of `desktop.api.states.MACHINE_STATES`; "unknown" is a machine that is some other
+computer's affair."""
 
 Progress = Callable[[str], None]
 """Called with one short line for a person, such as "starting the Docker Engine"."""

@@ -41,18 +41,26 @@ class Origin(StrEnum):
     """The side on which the real listener lives."""
 
     MACHINE = "machine"
+    """A container of the machine listens; the mirror is on this computer."""
     HOST = "host"
+    """A program of this computer listens; containers reach it at their own `localhost`."""
 
 
 class State(StrEnum):
     """What became of a mirror (DESIGN 3)."""
 
     ACTIVE = "active"
+    """Open."""
     PENDING = "pending"
+    """Being opened."""
     CONFLICT = "conflict"
+    """Another program has the port; the reason says which, and it heals by itself."""
     DENIED = "denied"
+    """The system does not allow it; the reason has the remedy."""
     IGNORED = "ignored"
+    """A rule says so; the reason names it."""
     PAUSED = "paused"
+    """Its machine is not connected."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

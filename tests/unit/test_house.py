@@ -52,6 +52,7 @@ PURE: Final = (
     "desktop.errors",
     "desktop.api.counters",
     "desktop.api.metrics",
+    "desktop.api.states",
     "desktop.daemon.agent_counts",
     "desktop.doctor.redaction",
     "desktop.mirror",
