@@ -6,7 +6,7 @@ SECONDS ?= 300
 EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor
+.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor packages
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -17,7 +17,7 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler gui engines ssh kernels ## run all tests but those of e2e, or those of TARGET=tests/…
+test: setup compiler gui engines ssh kernels packages ## run all tests but those of e2e, or those of TARGET=tests/…
 	@$(PYTHON) -m pytest -q $(TARGET) --ignore=tests/e2e/vm
 
 e2e: setup vm ## the tests in a whole VM, emulated, that is reached over SSH
@@ -85,6 +85,9 @@ peers:
 
 kernels:
 	@scripts/setup kernels
+
+packages:
+	@scripts/setup dist
 
 auditor:
 	@scripts/setup audit

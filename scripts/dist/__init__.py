@@ -1,0 +1,1 @@
+"""Builds everything that people install, into `dist/`: `make dist`."""

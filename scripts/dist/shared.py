@@ -1,0 +1,10 @@
+"""What every package lays below share/: the manual page and the completions."""
+
+from __future__ import annotations
+
+__all__ = ["shared_files"]
+
+
+def shared_files() -> dict[str, str]:
+    """Text by path below share/."""
+    return {}

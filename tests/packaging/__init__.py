@@ -1,0 +1,1 @@
+"""What people install: built here, installed as they would, and looked at from outside."""
