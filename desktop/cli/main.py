@@ -11,7 +11,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib import import_module
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -19,7 +19,7 @@ from desktop.cli.output import print_error
 from desktop.errors import ExitCode, PermissionDeniedError, SamehostError
 from desktop.paths import HOME_VARIABLE, Paths
 
-__all__ = ["VERBS", "Verb", "VerbModule", "main"]
+__all__ = ["VERBS", "Verb", "VerbModule", "main", "make_parser"]
 
 
 class Verb(NamedTuple):
@@ -86,17 +86,19 @@ def _dispatch(argv: list[str]) -> int:
         run_docker(argv[1:], Paths.find())
     if argv[:1] == ["--version"]:
         argv[:1] = ["version"]
-    parser, module = _parser(argv)
+    chosen = next((word for word in argv if not word.startswith("-")), "")
+    parser, modules = make_parser({chosen})
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
-    if module is None:
-        raise RuntimeError("the parser let an unknown verb pass")
-    return module.run(arguments, Paths.find())
+    return modules[chosen].run(arguments, Paths.find())
 
 
-def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, VerbModule | None]:
+def make_parser(
+    loaded: Container[str],
+) -> tuple[argparse.ArgumentParser, Mapping[str, VerbModule]]:
+    """The parser, and the modules of the verbs that are `loaded`: others have no arguments yet."""
     parser = argparse.ArgumentParser(
         prog="samehost",
         description="Makes --net=host mean this computer.",
@@ -104,15 +106,15 @@ def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, VerbModule | 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="store_true", help="show the version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    module = None
+    modules: dict[str, VerbModule] = {}
     for name, verb in VERBS.items():
         below = verbs.add_parser(name, help=verb.help, description=verb.help, allow_abbrev=False)
-        if name == chosen:
-            module = cast("VerbModule", import_module(f"desktop.cli.{verb.module}"))
-            module.add_arguments(below)
-    return parser, module
+        if name in loaded:
+            modules[name] = cast("VerbModule", import_module(f"desktop.cli.{verb.module}"))
+            modules[name].add_arguments(below)
+    return parser, modules
 
 
 def _use_any_encoding() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from scripts.dist.completions import PLACES, completion
+
 __all__ = ["shared_files"]
 
 
 def shared_files() -> dict[str, str]:
     """Text by path below share/."""
-    return {}
+    return {place: completion(shell) for shell, place in PLACES.items()}
