@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.dist import manual
 from scripts.dist.completions import PLACES, completion
 
 __all__ = ["shared_files"]
@@ -9,4 +10,5 @@ __all__ = ["shared_files"]
 
 def shared_files() -> dict[str, str]:
     """Text by path below share/."""
-    return {place: completion(shell) for shell, place in PLACES.items()}
+    completions = {place: completion(shell) for shell, place in PLACES.items()}
+    return {manual.PLACE: manual.manual(), **completions}

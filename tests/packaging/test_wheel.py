@@ -188,6 +188,7 @@ def test_it_can_be_installed_as_a_tool(installer: str, built: Built, tmp_path: P
     said([tool(installer), *ways[installer]], tmp_path, {**variables, "PATH": path})
     out, _ = said([tmp_path / "bin/samehost", "--version"], tmp_path, variables)
     assert f"samehost {VERSION}" in out
+    assert (tmp_path / "man/man1/samehost.1").is_file() is (installer == "pipx")
     uninstall = {"pipx": ["uninstall", "samehost"], "uv": ["tool", "uninstall", "samehost"]}
     said([tool(installer), *uninstall[installer]], tmp_path, {**variables, "PATH": path})
     assert not (tmp_path / "bin/samehost").exists()
