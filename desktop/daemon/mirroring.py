@@ -21,11 +21,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from desktop.daemon.machine_ports import Common, MachinePorts
 from desktop.daemon.traffic import Traffic
-from desktop.listeners.source import ListenerSource
+from desktop.listeners.source import ListenerSource, Pace
 from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Failure, Row
 from desktop.mirror.reconcile import Reconciler
@@ -38,9 +37,6 @@ from link.polling import SETTLE, AdaptiveInterval
 from link.relay.relay import Relay
 
 __all__ = ["Mirroring"]
-
-HOST_SCAN_SECONDS: Final = (0.1, 0.5)
-"""Fast and slow interval of looking for this computer's listeners; a scan takes 0.1 ms."""
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +79,8 @@ class Mirroring:
         self._is_closed = False
         self._looked_at = 0.0
         self._scans_failed = 0
-        self._interval = AdaptiveInterval(
-            self._loop.time(), fast=HOST_SCAN_SECONDS[0], slow=HOST_SCAN_SECONDS[1]
-        )
+        self._pace = source.pace
+        self._interval = self._interval_of(source.pace)
         self._kicked = asyncio.Event()
 
     def machine(self, name: str) -> MachinePorts:
@@ -181,7 +176,13 @@ class Mirroring:
             self._reconciler.retry_conflicts(self._loop.time())
             self._replan()
         cost = time.thread_time() - begin
+        if self._source.pace != self._pace:
+            self._pace = self._source.pace
+            self._interval = self._interval_of(self._pace)
         self._interval.scanned(self._loop.time(), cost=cost, changed=changed)
+
+    def _interval_of(self, pace: Pace) -> AdaptiveInterval:
+        return AdaptiveInterval(self._loop.time(), fast=pace.fast, slow=pace.slow)
 
     def _own_inodes(self) -> frozenset[int]:
         """Socket inodes of the mirrors here, so that they are not mirrored back, or elsewhere."""

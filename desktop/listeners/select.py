@@ -14,8 +14,17 @@ from desktop.listeners.source import ListenerSource
 
 __all__ = ["open_listener_source"]
 
-_SOURCES: Final = {"linux": ("desktop.listeners.linux", "LinuxListenerSource")}
-"""Module and class by `sys.platform`."""
+_WITHOUT: Final = "set reachHost to false: containers' ports still reach this computer"
+_SOURCES: Final = {
+    "linux": (
+        "desktop.listeners.linux",
+        "LinuxListenerSource",
+        "load the kernel module tcp_diag, or set reachHost to false",
+    ),
+    "darwin": ("desktop.listeners.macos", "MacListenerSource", _WITHOUT),
+    "win32": ("desktop.listeners.windows", "WindowsListenerSource", _WITHOUT),
+}
+"""Module, class, and what to do if it fails, by `sys.platform`."""
 
 
 def open_listener_source(platform: str = sys.platform) -> ListenerSource:
@@ -23,13 +32,13 @@ def open_listener_source(platform: str = sys.platform) -> ListenerSource:
     if platform not in _SOURCES:
         raise SamehostError(
             f"this computer's listeners cannot be read yet on {platform}",
-            "set reachHost to false: containers' ports still reach this computer",
+            _WITHOUT,
         )
-    module, name = _SOURCES[platform]
+    module, name, remedy = _SOURCES[platform]
     try:
         return cast(ListenerSource, getattr(importlib.import_module(module), name)())
     except OSError as error:
         raise SamehostError(
             f"this computer's listeners cannot be read: {error.strerror or error}",
-            "load the kernel module tcp_diag, or set reachHost to false",
+            remedy,
         ) from error

@@ -10,21 +10,39 @@ choice of a port, the source waits until it knows better, and no longer than som
 from __future__ import annotations
 
 import abc
+from typing import Final, NamedTuple
 
 from link.listener import Listener
 
-__all__ = ["ListenerSource"]
+__all__ = ["ListenerSource", "Pace"]
+
+
+class Pace(NamedTuple):
+    """Seconds between two scans: while things happen, and when nothing does."""
+
+    fast: float
+    slow: float
+
+
+PACE: Final = Pace(0.1, 0.5)
+"""Of Linux, where a scan takes 0.1 ms."""
 
 
 class ListenerSource(abc.ABC):
-    """Lists listening sockets of this computer. Not thread-safe; close it when done."""
+    """Lists listening sockets of this computer. Not thread-safe; close it when done.
+
+    Attributes:
+        pace: how often to scan; it may change with a scan.
+    """
+
+    pace: Pace = PACE
 
     @abc.abstractmethod
     def scan(self, exclude: frozenset[int]) -> list[Listener]:
         """All TCP and UDP listeners now, sorted by (protocol, port, address, id).
 
-        Without those of `exclude`: socket inodes of our own. Raises OSError when the system
-        refuses.
+        Without those of `exclude`: socket inodes of our own; where sockets have no inodes,
+        without those of this process. Raises OSError when the system refuses.
         """
 
     @abc.abstractmethod

@@ -21,6 +21,12 @@ from desktop.api.fake import FakeBackend
 from desktop.doctor.daemon import process_state
 from desktop.doctor.redaction import Redactor
 from desktop.errors import SamehostError, UsageError
+from desktop.listeners.iphlpapi import LAYOUTS, TableCutShortError
+from desktop.listeners.iphlpapi import parse_table as parse_iphlpapi
+from desktop.listeners.netstat import NoTableError, parse_netstat
+from desktop.listeners.numbers import Numbers
+from desktop.listeners.pcblist import LayoutError, parse_pcblist
+from desktop.listeners.tables import Entry
 from desktop.machines.facts import MARK, Facts
 from desktop.machines.found.colima import ssh_port
 from desktop.machines.found.docker_contexts import DockerContextFinder, parse_ssh
@@ -45,7 +51,7 @@ from desktop.settings.store import SettingsStore
 from desktop.settings.values import RuleError, parse_remap_key, parse_rule
 from link.version import PROTOCOL
 from tests.fuzz.parser import Parser
-from tests.recordings import docker, lima, podman, rancher, wsl
+from tests.recordings import docker, iphlpapi, lima, netstat, pcblist, podman, rancher, wsl
 
 __all__ = ["OF_DESKTOP"]
 
@@ -225,6 +231,29 @@ def _known(data: bytes) -> None:
     hosts.kinds("vm")
 
 
+def _check_entries(entries: list[Entry]) -> None:
+    for entry in entries:
+        assert 0 < entry.port < 1 << 16
+        assert entry.v6only or entry.address == "::"
+    assert len({each.cookie for each in entries}) <= len(entries)
+
+
+def _pcblist(data: bytes) -> None:
+    for protocol in ("tcp", "udp"):
+        _check_entries(parse_pcblist(data, protocol))
+
+
+def _iphlpapi(data: bytes) -> None:
+    for layout in LAYOUTS:
+        with Numbers() as numbers:
+            _check_entries(parse_iphlpapi(data, layout, numbers))
+
+
+def _netstat(data: bytes) -> None:
+    with Numbers() as numbers:
+        _check_entries(parse_netstat(data.decode("utf-8", "replace"), numbers))
+
+
 def _destination(text: str) -> None:
     where = SshDestination.parse(text)
     assert not where.host.startswith("-")
@@ -272,6 +301,11 @@ def _shown(data: bytes) -> None:
     assert len(line) <= 200
 
 
+_MAC_ROWS: Final = [
+    pcblist.Row("127.0.0.1", 80),
+    pcblist.Row("::", 8080, v6only=False, is_chosen=True),
+    pcblist.Row("fe80:4::1", 1, foreign_port=443),
+]
 _RECORD: Final = Record(
     boot="b",
     pid=1,
@@ -341,6 +375,33 @@ OF_DESKTOP: Final = (
         _servers_line,
         ValueError,
         (b'{"id":1,"error":{"code":"USAGE","message":"m","remedy":"r"}}\n', b'{"id":1}\n'),
+    ),
+    Parser(
+        "desktop.listeners.pcblist.parse_pcblist",
+        _pcblist,
+        LayoutError,
+        (
+            pcblist.table("tcp", _MAC_ROWS),
+            pcblist.table("udp", _MAC_ROWS, pcblist.SHORT),
+            pcblist.table("udp", []),
+        ),
+    ),
+    Parser(
+        "desktop.listeners.iphlpapi.parse_table",
+        _iphlpapi,
+        TableCutShortError,
+        (
+            iphlpapi.table("tcp", 4, [iphlpapi.Row("0.0.0.0", 80)] * 4),
+            iphlpapi.table("tcp", 6, [iphlpapi.Row("::", 80)]),
+            iphlpapi.table("udp", 4, [iphlpapi.Row("127.0.0.1", 53)] * 20) + b"\0" * 2000,
+            iphlpapi.table("udp", 6, [iphlpapi.Row("::1", 5353)]),
+        ),
+    ),
+    Parser(
+        "desktop.listeners.netstat.parse_netstat",
+        _netstat,
+        NoTableError,
+        tuple(each.encode() for each in (netstat.OLD, netstat.WITH_BYTES, netstat.NEW)),
     ),
     Parser("desktop.machines.found.lima.parse_instances", _instances, (), (lima.LIST, lima.NONE)),
     Parser(
