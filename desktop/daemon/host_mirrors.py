@@ -18,7 +18,9 @@ from typing import Final
 from desktop.daemon.files import are_files_short, is_reserved
 from desktop.daemon.traffic import Traffic
 from desktop.mirror.model import Binding, Target
-from link.acceptor import Acceptor, listen_tcp
+from desktop.sockets.interface import HostSockets, is_local
+from desktop.sockets.select import host_sockets
+from link.acceptor import Acceptor
 from link.datagrams.flow import Watch
 from link.datagrams.flows import Limits
 from link.datagrams.front import Front
@@ -30,6 +32,10 @@ from link.wire import OpenRequest
 
 __all__ = ["HostMirrors"]
 
+GUARDED: Final = (
+    "the system gives this port on all addresses only: others see it open, and are turned away"
+)
+
 WORD_SECONDS: Final = 10.0
 """Least time between two complaints in the log about the same shortage."""
 
@@ -39,9 +45,10 @@ log = logging.getLogger(__name__)
 class _Entrance:
     """Where the clients of one TCP mirror come in."""
 
-    __slots__ = ("_binding", "_mirrors", "_request", "_target", "_watch")
+    __slots__ = ("_binding", "_mirrors", "_request", "_target", "_watch", "is_guarded")
 
     def __init__(self, mirrors: HostMirrors, binding: Binding, watch: Watch) -> None:
+        self.is_guarded = False
         self._mirrors = mirrors
         self._binding = binding
         self._watch = watch
@@ -53,6 +60,9 @@ class _Entrance:
         mirrors, watch = self._mirrors, self._watch
         if is_reserved(client.fileno()):
             mirrors.turn_away(self._binding, client)
+            return
+        if self.is_guarded and not _is_from_here(client):
+            reset_socket(client)
             return
         target = mirrors.target_of(self._binding)
         if target is not self._target:  # it seldom changes
@@ -82,6 +92,7 @@ class HostMirrors:
         limits: Limits,
         traffic: Traffic,
         target_of: Callable[[Binding], Target | None],
+        host: HostSockets | None = None,
     ) -> None:
         self.forwarder = forwarder
         self._sockets = sockets
@@ -89,6 +100,8 @@ class HostMirrors:
         self._limits = limits
         self._traffic = traffic
         self.target_of = target_of
+        self._host = host or host_sockets()
+        self._guarded: set[Binding] = set()
         self._open: dict[Binding, Acceptor | Front] = {}
         self._next_word = 0.0
         self.refused_files = 0
@@ -116,8 +129,13 @@ class HostMirrors:
             return error.errno or errno.EIO
         return 0
 
+    def note(self, binding: Binding) -> str:
+        """What a person should know of an open mirror; "" if there is nothing."""
+        return GUARDED if binding in self._guarded else ""
+
     def close(self, binding: Binding) -> None:
         """Close a mirror, if it is open."""
+        self._guarded.discard(binding)
         mirror = self._open.pop(binding, None)
         if mirror is not None:
             mirror.close()
@@ -139,10 +157,16 @@ class HostMirrors:
                 watch=self._traffic.watch(binding),
             )
             self._traffic.meter(binding, lambda: front.dropped)
+            self._mark(binding, front.is_guarded)
             return front
-        sock = listen_tcp(binding.address, binding.port)
         entrance = _Entrance(self, binding, self._traffic.watch(binding))
+        sock, entrance.is_guarded = self._host.listen(binding.address, binding.port)
+        self._mark(binding, entrance.is_guarded)
         return Acceptor(sock, entrance.enter)
+
+    def _mark(self, binding: Binding, is_guarded: bool) -> None:
+        if is_guarded:
+            self._guarded.add(binding)
 
     def turn_away(self, binding: Binding, client: socket.socket) -> None:
         """Reset a client for which there are no files, and say so now and then."""
@@ -152,6 +176,13 @@ class HostMirrors:
         if now >= self._next_word:
             self._next_word = now + WORD_SECONDS
             log.warning("too many files are open: port %d refuses connections", binding.port)
+
+
+def _is_from_here(client: socket.socket) -> bool:
+    try:
+        return is_local(client.getpeername()[0])
+    except OSError:
+        return False  # it has gone already
 
 
 def _request(target: Target | None, protocol: str) -> OpenRequest | None:

@@ -4,7 +4,8 @@ Rules: Linux gets the loop of the data plane, which serves sockets without a det
 (`link/loop.py`). uvloop, with the same epoll nested in it, takes the daemon a quarter more CPU time
 for a connection and a fifth more for a round trip (193 against 154 µs and 44 against 35 µs, by
 /proc/PID/schedstat, under the load program of `tests/bench`). uvloop serves all other POSIX
-systems, where flows are pairs of protocols, and Windows has asyncio's own.
+systems, where flows are pairs of protocols, and Windows has asyncio's own, with what that lacks
+(`windows_loop.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def new_event_loop(platform: str = sys.platform) -> asyncio.AbstractEventLoop:
 
         return DirectLoop()
     if platform == "win32":
-        return asyncio.new_event_loop()
+        from desktop.daemon.windows_loop import new_windows_loop
+
+        return new_windows_loop()
     import uvloop
 
     return uvloop.new_event_loop()

@@ -324,7 +324,7 @@ class MachinePorts:
         if number:
             self._reconciler.failed(binding, self._common.explain(binding, number, now), now)
         else:
-            self._reconciler.opened(binding, now)
+            self._reconciler.opened(binding, now, self.mirrors.note(binding))
 
     def _stub_result(self, result: StubResult) -> None:
         now = self._common.clock()

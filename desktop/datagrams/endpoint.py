@@ -19,8 +19,8 @@ belong to the `EndpointGroup`, which forgets each when it has ended.
 
 Limits: one datagram per system call. A socket connected before its stream is made is more than
 asyncio-dgram can take on uvloop: connect it in `on_start`. On Windows the proactor loop may stop
-receiving after an ICMP error (CPython's gh-127057, mended in the newest releases only), takes no
-empty datagrams, and SIO_UDP_CONNRESET would have to be turned off: run a selector loop there.
+receiving after an ICMP error (CPython's gh-127057, mended in the newest releases only), and takes
+no empty datagrams: `desktop/daemon/windows_loop.py` serves UDP there.
 
 Counterparts: `portable.py` uses it; `queue.py` is the bound.
 """
@@ -39,13 +39,11 @@ from asyncio_dgram import TransportClosed, from_socket
 from asyncio_dgram.aio import DatagramStream
 
 from desktop.datagrams.queue import MOST_DATAGRAMS, Address, Datagram, DatagramQueue
+from desktop.sockets.interface import HostSockets
 from link.datagrams.sockets import LARGEST_DATAGRAM
 
-__all__ = ["STALE", "Endpoint", "EndpointGroup", "datagrams_in", "open_socket"]
+__all__ = ["STALE", "Endpoint", "EndpointGroup", "datagrams_in"]
 
-BUFFER_BYTES: Final = (4 << 20, 1 << 20, 256 << 10)
-"""Asked for, each way, per socket; where a system refuses, the next. macOS refuses more than it
-allows (kern.ipc.maxsockbuf), Linux gives what it allows (socket(7))."""
 ERROR_SECONDS: Final = 0.005
 """From a sending to the look whether it met an error. On loopback that has come by then."""
 STALE: Final = frozenset(
@@ -62,39 +60,15 @@ def datagrams_in(size: int, segment: int) -> int:
     return -(-size // segment) if segment else 1
 
 
-def open_socket(family: socket.AddressFamily) -> socket.socket:
-    """A UDP socket that nobody will share a port with. Raises OSError."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows shares ports with whoever asks
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            _ask_for_room(sock, option)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _ask_for_room(sock: socket.socket, option: int) -> None:
-    for size in BUFFER_BYTES:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, option, size)
-        except OSError as error:
-            log.debug("no socket buffer of %d bytes: %s", size, error)
-        else:
-            return
-
-
 class EndpointGroup:
     """What the endpoints of a loop share: their tasks, and a socket that leads nowhere.
 
     Make it inside the running loop; `close` ends the endpoints that are left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: HostSockets) -> None:
         self.loop = asyncio.get_running_loop()
+        self.sockets = sockets
         self.endpoints: set[Endpoint] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._nowhere: socket.socket | None = None
@@ -215,15 +189,9 @@ class Endpoint:
             stream.close()
             return
         self._stream = stream
-        self._unshare()
+        self._group.sockets.unshare(self._sock)
         self._on_start()
         await self._receive(stream)
-
-    def _unshare(self) -> None:
-        """Take back that the port may be shared, which libuv asks for in `uv_udp_open`."""
-        if os.name == "posix":
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
 
     async def _receive(self, stream: DatagramStream) -> None:
         """Until the stream is closed, which raises TransportClosed."""

@@ -34,9 +34,10 @@ from desktop.datagrams.endpoint import (
     Endpoint,
     EndpointGroup,
     datagrams_in,
-    open_socket,
 )
 from desktop.datagrams.queue import Address, Datagram
+from desktop.sockets.interface import HostSockets, is_local
+from desktop.sockets.select import host_sockets
 from link.datagrams.grouping import group
 from link.datagrams.sockets import (
     ClientKey,
@@ -64,8 +65,8 @@ class PortableDatagramSockets(DatagramSockets):
 
     name = "portable"
 
-    def __init__(self) -> None:
-        self._group = EndpointGroup()
+    def __init__(self, sockets: HostSockets | None = None) -> None:
+        self._group = EndpointGroup(sockets or host_sockets())
         self._wildcards: set[_Wildcard] = set()
         self._look: asyncio.TimerHandle | None = None
 
@@ -143,16 +144,12 @@ class _Listening(Listening):
 
     def serve(self, address: str) -> None:
         """Bind one address. Raises OSError."""
-        sock = open_socket(family_of(address))
-        try:
-            sock.bind(socket_address(address, self._port))
-        except OSError:
-            sock.close()
-            raise
+        door = self._group.sockets.bind_datagrams(address, self._port)
+        self.is_guarded |= door.is_guarded
         name = f"{address} port {self._port}"
         self._endpoints[address] = Endpoint(
             self._group,
-            sock,
+            door.sock,
             name,
             on_datagrams=lambda datagrams: self._arrived(address, datagrams),
             on_error=lambda error: log.debug("%s: %s", name, error),
@@ -192,7 +189,12 @@ class _Listening(Listening):
             self.withdraw(address)
 
     def _arrived(self, local: str, datagrams: Iterable[Datagram]) -> None:
-        self._on_trains(_trains(((local, each.sender), each.payload) for each in datagrams))
+        let_in = (
+            each for each in datagrams if not self.is_guarded or is_local(str(each.sender[0]))
+        )
+        trains = _trains(((local, each.sender), each.payload) for each in let_in)
+        if trains:
+            self._on_trains(trains)
 
     def _list_inodes(self) -> None:
         inodes = (each.inode for each in self._endpoints.values())
@@ -290,7 +292,7 @@ class _Connected(Connected):
         self._early: deque[tuple[bytes, int]] = deque()
         self._lost = 0
         self._is_connected = False
-        self._sock = open_socket(family_of(address))
+        self._sock = group.sockets.datagram(family_of(address))
         try:
             # Only this computer reaches it before it is connected; `_arrived` sifts the rest.
             self._sock.bind(socket_address(_loopback(address), 0))

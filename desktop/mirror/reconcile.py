@@ -98,13 +98,14 @@ class _Link:
 class _Mirror:
     """One binding: what is wished, and what is."""
 
-    __slots__ = ("delay", "due", "failure", "link", "phase", "wish")
+    __slots__ = ("delay", "due", "failure", "link", "note", "phase", "wish")
 
     def __init__(self, link: _Link) -> None:
         self.link = link
         self.wish: Wish | None = None
         self.phase = _Phase.CLOSED
         self.failure: Failure | None = None
+        self.note = ""
         self.delay = 0.0
         self.due = 0.0
 
@@ -199,12 +200,13 @@ class Reconciler:
         times += [link.grace_ends for link in self._links.values() if link.grace_ends is not None]
         return min(times, default=None)
 
-    def opened(self, binding: Binding, now: float) -> None:
-        """An Open succeeded."""
+    def opened(self, binding: Binding, now: float, note: str = "") -> None:
+        """An Open succeeded; `note` is what a person should know of the mirror."""
         mirror = self._mirrors.get(binding)
         if mirror is None or mirror.phase is not _Phase.OPENING:
             return
         mirror.phase = _Phase.OPEN
+        mirror.note = note
         mirror.forgive()
         self._look_at(binding, mirror, now)
 
@@ -331,7 +333,9 @@ class Reconciler:
             return mirror.failure.state, mirror.failure.reason
         if not mirror.link.is_up:
             return State.PAUSED, LINK_DOWN
-        return (State.ACTIVE if mirror.phase is _Phase.OPEN else State.PENDING), ""
+        if mirror.phase is _Phase.OPEN:
+            return State.ACTIVE, mirror.note
+        return State.PENDING, ""
 
     def _rival(self, binding: Binding) -> Wish | None:
         """Another machine's wish that has the place of this one, and means to keep it."""

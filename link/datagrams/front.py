@@ -77,6 +77,11 @@ class Front:
         return self._listening.inodes
 
     @property
+    def is_guarded(self) -> bool:
+        """See `Listening.is_guarded`."""
+        return self._listening.is_guarded
+
+    @property
     def count(self) -> int:
         """Flows now."""
         return len(self._flows)

@@ -88,6 +88,8 @@ class Listening(abc.ABC):
 
     inodes: frozenset[int]
     """The sockets it is made of, so that nobody mirrors them; empty where there are none."""
+    is_guarded: bool = False
+    """It is bound more widely than asked for, and lets in this computer only."""
     on_lone: OnTrain | None = None
     """If set, an implementation may tell this of a train that a look found alone."""
 

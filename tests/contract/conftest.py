@@ -21,6 +21,7 @@ from link.loop import DirectLoop
 from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run, until
 from tests.contract.relay_stage import make_ends, run_on_loop
 from tests.contract.udp_world import Story, Tell, world
+from tests.threaded_loop import ThreadedLoop
 
 __all__ = ["make_ends", "run_on_loop"]
 
@@ -30,8 +31,9 @@ LOOPS: Final = [
     pytest.param(asyncio.new_event_loop, id="asyncio"),
     pytest.param(uvloop.new_event_loop, id="uvloop"),
     pytest.param(DirectLoop, id="direct"),
+    pytest.param(ThreadedLoop, id="threads"),
 ]
-"""Every event loop that the project may meet."""
+"""Every event loop that the project may meet; the last has the readiness of the one on Windows."""
 
 RUN_SECONDS: Final = 60.0
 TELL_SECONDS: Final = 90.0

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from desktop.datagrams import endpoint as module
-from desktop.datagrams.endpoint import Endpoint, EndpointGroup, open_socket
+from desktop.datagrams.endpoint import Endpoint, EndpointGroup
 from desktop.datagrams.queue import MOST_DATAGRAMS, Datagram
+from desktop.sockets.linux import LinuxSockets
 from tests.unit.datagrams.worlds import LOOPS, plain, run, until
 
 HIGHEST_QUEUE = 64
@@ -24,7 +25,7 @@ class World:
     """A bound endpoint, and what it said."""
 
     def __init__(self, group: EndpointGroup, on_start: Callable[[], None] = lambda: None) -> None:
-        sock = open_socket(socket.AF_INET)
+        sock = LinuxSockets().datagram(socket.AF_INET)
         sock.bind(("127.0.0.1", 0))
         self.address: tuple[str, int] = sock.getsockname()
         self.received: list[Datagram] = []
@@ -51,7 +52,7 @@ on_every_loop = pytest.mark.parametrize("loop", LOOPS)
 @on_every_loop
 def test_a_flood_that_nobody_takes_costs_bounded_memory_and_the_newest_survive(loop: str) -> None:
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         world = World(group)
         for number in range(20_000):
             world.endpoint._put(number.to_bytes(4, "big"), ("127.0.0.1", 1))
@@ -70,7 +71,7 @@ def test_a_flood_that_nobody_takes_costs_bounded_memory_and_the_newest_survive(l
 @on_every_loop
 def test_a_flood_does_not_gather_in_asyncio_dgram_whose_queue_has_no_bound(loop: str) -> None:
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         world = World(group)
         await until(lambda: world.endpoint.is_started)
         highest = 0
@@ -106,7 +107,7 @@ def test_a_stream_that_cannot_be_made_is_said_and_frees_the_port(
     monkeypatch.setattr(module, "from_socket", refuse)
 
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         world = World(group)
         await until(lambda: not group.tasks)
         assert "UDP of a test broke" in caplog.text
@@ -123,7 +124,7 @@ def test_a_stream_that_breaks_is_said_and_frees_the_port(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         world = World(group)
         await until(lambda: world.endpoint.is_started)
         stream = world.endpoint._stream
@@ -141,7 +142,7 @@ def test_a_stream_that_breaks_is_said_and_frees_the_port(
 @on_every_loop
 def test_errors_that_nobody_reads_for_are_told_soon_and_end_nothing(loop: str) -> None:
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         with plain("127.0.0.1") as server:
             address = server.getsockname()
         world = World(group, lambda: world.endpoint._sock.connect(address))
@@ -164,7 +165,7 @@ def test_errors_that_nobody_reads_for_are_told_soon_and_end_nothing(loop: str) -
 @on_every_loop
 def test_what_was_read_when_it_was_closed_is_not_handed_on_later(loop: str) -> None:
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         world = World(group)
         await until(lambda: world.endpoint.is_started)
         stream = world.endpoint._stream
@@ -185,7 +186,7 @@ def test_what_was_read_when_it_was_closed_is_not_handed_on_later(loop: str) -> N
 def test_closing_the_group_closes_what_is_left(loop: str) -> None:
     async def story() -> None:
         before = len(os.listdir("/proc/self/fd"))
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         worlds = [World(group) for _ in range(3)]
         await asyncio.sleep(0)
         worlds += [World(group) for _ in range(3)]
@@ -206,7 +207,7 @@ def test_a_loop_that_ends_first_leaves_no_noise(
     groups: list[EndpointGroup] = []
 
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         groups.append(group)
         world = World(group)
         await until(lambda: world.endpoint.is_started)
@@ -221,7 +222,7 @@ def test_without_a_descriptor_to_exchange_asyncio_frees_the_port_at_once_too() -
     """As on Windows, which has no dup2 for sockets."""
 
     async def story() -> None:
-        group = EndpointGroup()
+        group = EndpointGroup(LinuxSockets())
         assert group._nowhere is not None
         group._nowhere.close()
         group._nowhere = None
@@ -250,9 +251,9 @@ def test_a_system_that_refuses_large_buffers_is_asked_for_smaller_ones(
             super().setsockopt(level, option, value)
 
     monkeypatch.setattr(socket, "socket", Stingy)
-    open_socket(socket.AF_INET).close()
+    LinuxSockets().datagram(socket.AF_INET).close()
     assert asked == [4 << 20, 1 << 20, allowed]
     asked.clear()
     allowed = 1
-    open_socket(socket.AF_INET).close()
+    LinuxSockets().datagram(socket.AF_INET).close()
     assert asked == [4 << 20, 1 << 20, 256 << 10]

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import uvloop
 
+from tests.threaded_loop import ThreadedLoop
+
 __all__ = ["LOOPS", "PATIENCE", "plain", "run", "until"]
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
+    "threads": ThreadedLoop,
 }
 PATIENCE: Final = 10.0
 

@@ -1,0 +1,1 @@
+"""How mirrors bind their ports on this computer. One file per operating system."""
