@@ -16,12 +16,12 @@ on: a machine's port is never mirrored into another machine. Counterpart in the 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from desktop.daemon.host_system import HostSystem
 from desktop.daemon.machine_ports import Common, MachinePorts
 from desktop.daemon.traffic import Traffic
 from desktop.listeners.source import ListenerSource, Pace
@@ -29,6 +29,7 @@ from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Failure, Row
 from desktop.mirror.reconcile import Reconciler
 from desktop.mirror.rules import Rules
+from desktop.mirror.systems import ExcludedRange, Why
 from link.acceptor import shortages
 from link.datagrams.flows import Limits
 from link.datagrams.sockets import DatagramSockets
@@ -77,6 +78,7 @@ class Mirroring:
         self._step_handle: asyncio.Handle | None = None
         self._is_step_due = False
         self._is_closed = False
+        self._here = HostSystem()
         self._looked_at = 0.0
         self._scans_failed = 0
         self._pace = source.pace
@@ -149,6 +151,7 @@ class Mirroring:
             ports.close()
         self._sockets.close()
         self._source.close()
+        self._here.close()
 
     def _destroyed(self) -> None:
         drained = self._source.drain()
@@ -231,11 +234,15 @@ class Mirroring:
 
     def _explain(self, binding: Binding, number: int, now: float) -> Failure:
         """Why a mirror here could not be opened."""
-        if number == errno.EADDRINUSE and self._looked_at < now:
+        system = self._here.system
+        if system.numbers.get(number) is Why.IN_USE and self._looked_at < now:
             # Whoever came first may have come since the last look, and should be named at once.
             self._looked_at = now
             self._scan()
-        return explain(binding, number, self._host)
+        excluded: list[ExcludedRange] = []
+        if system.numbers.get(number) is Why.DENIED:
+            excluded = self._here.excluded(binding.protocol)
+        return explain(binding, number, self._host, system, excluded)
 
     def _arm(self, *, may_have_more: bool) -> None:
         """Come back when there is more to do: one action done may let another begin."""

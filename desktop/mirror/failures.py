@@ -1,7 +1,8 @@
 """Why a mirror could not be opened, in words for a person: the one place that reads errno here.
 
-Rules: pure. EADDRINUSE is a conflict and names the other program where it may be seen; all else
-is a denial with its remedy. Counterparts: the openers on either side.
+Rules: pure. A port in use is a conflict and names the other program where it may be seen; all else
+is a denial with its remedy. What a number means, the system of that side says (`systems.py`).
+Counterparts: the openers on either side.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 from desktop.mirror.conflicts import SIDES, describe_holder, hint
 from desktop.mirror.model import Binding, Failure, Origin, State
 from desktop.mirror.overlap import is_in_the_way
+from desktop.mirror.systems import LINUX, ExcludedRange, System, Why
 from link.listener import Listener
 
 __all__ = ["explain"]
@@ -21,28 +23,64 @@ _OTHER_SIDE: Final = {Origin.MACHINE: Origin.HOST, Origin.HOST: Origin.MACHINE}
 """Where the mirror would stand."""
 
 
-def explain(binding: Binding, number: int, there: Iterable[Listener]) -> Failure:
+def explain(
+    binding: Binding,
+    number: int,
+    there: Iterable[Listener],
+    here: System = LINUX,
+    excluded: Iterable[ExcludedRange] = (),
+) -> Failure:
     """The failure of opening `binding` with error `number`.
 
-    `there` are the known listeners of the side where the mirror would stand.
+    `there` are the known listeners of the side where the mirror would stand; `here` is the system
+    of this computer, `excluded` the ranges that it reserves for that protocol, as far as known.
     """
+    there = list(there)
     side = SIDES[_OTHER_SIDE[binding.origin]]
-    if number == errno.EADDRINUSE:
+    system = here if binding.origin is Origin.MACHINE else LINUX
+    why = system.numbers.get(number)
+    if why is Why.IN_USE:
         return Failure(State.CONFLICT, _holder(binding, side, there))
-    remedy = _REMEDIES.get(number)
-    if remedy is None:
-        text = errno.errorcode.get(number, str(number))
+    if why is Why.NO_ADDRESS:
+        return Failure(State.DENIED, f"{side} has no address {binding.address}")
+    if why is Why.NO_FILES:
+        words = f"Samehost has too many files open on {side}: {system.files}"
+        return Failure(State.DENIED, words)
+    if why is None:
+        text = errno.errorcode.get(number, str(number)) if system is here else str(number)
         return Failure(State.DENIED, f"{side} does not let the port be opened ({text})")
-    return Failure(State.DENIED, remedy.format(side=side, port=binding.port, ip=binding.address))
+    if system.reserves and _held(binding, there):
+        return Failure(State.CONFLICT, _holder(binding, side, there))
+    return Failure(State.DENIED, _denied(binding, side, system, excluded))
 
 
-def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
-    held = [
+def _denied(binding: Binding, side: str, system: System, excluded: Iterable[ExcludedRange]) -> str:
+    around = next((each for each in excluded if each.first <= binding.port <= each.last), None)
+    advice, span = _RESTART_NAT, ""
+    if around is not None:
+        span = f", which keeps {around.first} to {around.last} for itself"
+        if around.is_administered:
+            advice = _DELETE.format(
+                protocol=binding.protocol,
+                first=around.first,
+                count=around.last - around.first + 1,
+            )
+    return system.denied.format(
+        side=side, port=binding.port, protocol=binding.protocol, range=span, advice=advice
+    )
+
+
+def _held(binding: Binding, there: Iterable[Listener]) -> list[Listener]:
+    return [
         listener
         for listener in there
         if (listener.protocol, listener.port) == (binding.protocol, binding.port)
         and is_in_the_way(listener, binding.address)
     ]
+
+
+def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
+    held = _held(binding, there)
     holder = next((each for each in held if each.process or each.container), None)
     if holder is None:
         return f"another program on {side} has {binding.protocol} port {binding.port}"
@@ -51,17 +89,10 @@ def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
     return f"{words}; {advice}" if advice else words
 
 
-_PRIVILEGE: Final = (
-    "ports below 1024 need a privilege on {side}: run "
-    "`sysctl net.ipv4.ip_unprivileged_port_start={port}` as root, or remap the port"
+_RESTART_NAT: Final = (
+    "`net stop winnat` and `net start winnat`, as an administrator, free what Hyper-V took"
 )
-_NO_ADDRESS: Final = "{side} has no address {ip}"
-_NO_FILES: Final = "Samehost has too many files open on {side}: raise the limit with `ulimit -n`"
-_REMEDIES: Final = {
-    errno.EACCES: _PRIVILEGE,
-    errno.EPERM: _PRIVILEGE,
-    errno.EADDRNOTAVAIL: _NO_ADDRESS,
-    errno.EAFNOSUPPORT: _NO_ADDRESS,
-    errno.EMFILE: _NO_FILES,
-    errno.ENFILE: _NO_FILES,
-}
+_DELETE: Final = (
+    "`netsh interface ipv4 delete excludedportrange protocol={protocol} startport={first} "
+    "numberofports={count}`, as an administrator, frees them"
+)

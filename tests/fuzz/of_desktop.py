@@ -43,6 +43,7 @@ from desktop.machines.sandbox.record import RECORD_NAME, Record, load, save
 from desktop.machines.shell import ShellError
 from desktop.machines.ssh_config import way_to
 from desktop.machines.ssh_destination import SshDestination
+from desktop.mirror.systems import parse_excluded
 from desktop.paths import Paths, PolicyPlace
 from desktop.settings.jsonfile import BrokenFileError, read_object
 from desktop.settings.keys import KEYS, parse_text
@@ -396,6 +397,12 @@ OF_DESKTOP: Final = (
             iphlpapi.table("udp", 4, [iphlpapi.Row("127.0.0.1", 53)] * 20) + b"\0" * 2000,
             iphlpapi.table("udp", 6, [iphlpapi.Row("::1", 5353)]),
         ),
+    ),
+    Parser(
+        "desktop.mirror.systems.parse_excluded",
+        _text(parse_excluded),
+        (),
+        (b"Start Port    End Port\r\n----  ---\r\n  5357  5357\r\n  50000  50059   *\r\n",),
     ),
     Parser(
         "desktop.listeners.netstat.parse_netstat",

@@ -8,6 +8,7 @@ import pytest
 
 from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Origin, State
+from desktop.mirror.systems import LINUX, MACOS, WINDOWS, ExcludedRange, System, Why, parse_excluded
 from link.listener import Container, Listener
 from tests.unit.mirror.make import here, machine_binding
 
@@ -79,3 +80,99 @@ def test_all_else_is_denied_with_its_remedy(number: int, words: str) -> None:
     failure = explain(HERE, number, [])
     assert failure.state is State.DENIED
     assert words in failure.reason
+
+
+# Other systems
+
+
+def number_of(system: System, why: Why) -> int:
+    return next(number for number, each in system.numbers.items() if each is why)
+
+
+@pytest.mark.parametrize("system", [LINUX, MACOS, WINDOWS], ids=["linux", "macos", "windows"])
+@pytest.mark.parametrize("why", list(Why))
+def test_every_system_has_a_number_for_everything_that_may_be_wrong(
+    system: System, why: Why
+) -> None:
+    failure = explain(HERE, number_of(system, why), [], system)
+    assert failure.state is (State.CONFLICT if why is Why.IN_USE else State.DENIED)
+    assert "{" not in failure.reason
+
+
+def test_the_numbers_of_linux_are_those_of_this_computer() -> None:
+    assert LINUX.numbers[errno.EADDRINUSE] is Why.IN_USE
+    assert {LINUX.numbers[each] for each in (errno.EACCES, errno.EPERM)} == {Why.DENIED}
+    assert {LINUX.numbers[each] for each in (errno.EMFILE, errno.ENFILE)} == {Why.NO_FILES}
+    assert LINUX.numbers[errno.EADDRNOTAVAIL] is LINUX.numbers[errno.EAFNOSUPPORT]
+    assert len(LINUX.numbers) == 7
+
+
+def test_a_number_of_the_machine_is_linuxs_whatever_this_computer_is() -> None:
+    for system in (MACOS, WINDOWS):
+        assert explain(THERE, errno.EADDRINUSE, [], system).state is State.CONFLICT
+        assert "sysctl" in explain(THERE, errno.EACCES, [], system).reason
+        assert explain(THERE, 48, [], system).reason.endswith("(48)")
+
+
+def test_linux_names_the_setting_and_the_capability() -> None:
+    reason = explain(HERE, errno.EACCES, []).reason
+    assert "net.ipv4.ip_unprivileged_port_start=80" in reason
+    assert "CAP_NET_BIND_SERVICE" in reason
+
+
+RANGES = [ExcludedRange(50000, 50059, is_administered=True), ExcludedRange(80, 179, False)]
+
+
+@pytest.mark.parametrize("number", [13, 10013])
+def test_a_port_that_windows_keeps_is_denied_and_its_range_named(number: int) -> None:
+    failure = explain(HERE, number, [], WINDOWS, RANGES)
+    assert failure.state is State.DENIED
+    assert "reserved by Windows, which keeps 80 to 179 for itself" in failure.reason
+    assert "net stop winnat" in failure.reason
+    assert "protocol=tcp" in failure.reason
+
+
+def test_a_port_within_a_range_that_somebody_ordered_tells_how_to_delete_it() -> None:
+    binding = machine_binding("127.0.0.1", 50001)
+    reason = explain(binding, 13, [], WINDOWS, RANGES).reason
+    assert "startport=50000 numberofports=60" in reason
+
+
+def test_a_port_that_windows_keeps_in_a_range_not_known_yet_is_denied_all_the_same() -> None:
+    reason = explain(HERE, 13, [], WINDOWS).reason
+    assert "port 80 is reserved by Windows: " in reason
+
+
+def test_a_port_that_windows_denies_because_a_program_has_it_alone_is_a_conflict() -> None:
+    other = Listener(1, "tcp", "0.0.0.0", 80, process="nginx.exe", pid=12)
+    assert explain(HERE, 13, [other], WINDOWS, RANGES).state is State.CONFLICT
+
+
+NETSH = """
+Protocol tcp Port Exclusion Ranges
+
+Start Port    End Port
+----------    --------
+      5357        5357
+     49671       49770
+     50000       50059     *
+
+* - Administered port exclusions.
+
+"""
+"""As learn.microsoft.com and many reports show it; made up of those numbers."""
+
+
+def test_the_ranges_are_read_from_what_netsh_prints() -> None:
+    assert parse_excluded(NETSH.replace("\n", "\r\n")) == [
+        ExcludedRange(5357, 5357, is_administered=False),
+        ExcludedRange(49671, 49770, is_administered=False),
+        ExcludedRange(50000, 50059, is_administered=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Zugriff verweigert", " 70000 70001", " 5 4", " 0 1", " 1 2 3", " 1 2 **"]
+)
+def test_what_is_no_range_is_passed_over(text: str) -> None:
+    assert parse_excluded(text) == []
