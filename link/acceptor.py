@@ -21,8 +21,9 @@ from typing import Final
 
 from link.dial import tune, tune_local, tune_near
 from link.relay.relay import reset_socket
+from link.shortages import shortages
 
-__all__ = ["BACKLOG", "Acceptor", "Shortages", "listen_tcp", "shortages"]
+__all__ = ["BACKLOG", "Acceptor", "listen_tcp"]
 
 BACKLOG: Final = 4096
 """Connections the kernel may hold for us (listen(2); it caps this at net.core.somaxconn)."""
@@ -72,23 +73,6 @@ def listen_tcp(
         sock.close()
         raise
     return sock
-
-
-class Shortages:
-    """What came of too few descriptors, or too little memory, in this process.
-
-    Attributes:
-        pauses: how often accepting paused.
-        refused: connections that were reset.
-    """
-
-    def __init__(self) -> None:
-        self.pauses = 0
-        self.refused = 0
-
-
-shortages = Shortages()
-"""The process's own, as the shortage is."""
 
 
 class _Reserve:
@@ -223,7 +207,7 @@ class Acceptor:
         log.log(level, "accepting on %s pauses for %.1f s: %s", self.address, self._pause, error)
         if error.errno in _NO_DESCRIPTORS:
             if self._is_short and (count := _reserve.refuse(self._sock)):
-                shortages.refused += count
+                shortages.files += count
                 log.warning("%d connections on %s were refused", count, self.address)
             self._is_short = True
         self._loop.remove_reader(self._descriptor)

@@ -21,6 +21,7 @@ from link.dial import dial
 from link.pool import StreamPool
 from link.readiness import ENDING, LoopReadiness, Readiness
 from link.relay.relay import Flow, Relay, StreamGoneError, reset_socket
+from link.shortages import shortages
 from link.wire import OPEN_SIZE, OpenRequest, WireError
 
 __all__ = ["Forwarder", "OpenReader", "answer", "refuse"]
@@ -44,7 +45,13 @@ class Forwarder:
         on_start: OnFlow,
         on_end: OnFlow,
     ) -> None:
-        """Make a flow of `client` (owned from now on); it may wait for a stream first."""
+        """Make a flow of `client` (owned from now on); it may wait for a stream first.
+
+        Without memory for it, it is reset.
+        """
+        if shortages.refuse_flow():
+            reset_socket(client)
+            return
         self._draw(client, request.encode(), on_start, on_end, b"")
 
     def _draw(
@@ -139,9 +146,13 @@ def answer(
     on_end: Callable[[Flow], None],
 ) -> Flow | None:
     """Dial the real listener for an opened stream and join the two; a failure is a reset."""
+    if shortages.refuse_flow():
+        refuse(relay, stream)
+        return None
     try:
         server = dial(address, port)
     except OSError as error:
+        shortages.note(error)
         log.debug("no connection to %s port %d: %s", address, port, error)
         refuse(relay, stream)
         return None

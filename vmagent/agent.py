@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from link.acceptor import shortages
 from link.control import ControlConnection
 from link.datagrams.back import Back
 from link.datagrams.flow import UNWATCHED
@@ -57,6 +56,7 @@ from link.pool import StreamPool
 from link.relay.relay import Flow
 from link.relay.splice import SpliceRelay
 from link.session import LEASE_SECONDS
+from link.shortages import shortages
 from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
@@ -142,7 +142,9 @@ class Agent:
             "strangers_refused": lambda: self._door.refused,
             "clients_refused": lambda: self._pool.refused,
             "clients_timed_out": lambda: self._pool.expired,
-            "connections_refused_files": lambda: shortages.refused,
+            "connections_refused_files": lambda: shortages.files,
+            "connections_refused_memory": lambda: shortages.memory,
+            "connections_refused_ports": lambda: shortages.ports,
             "accepts_paused": lambda: shortages.pauses,
             "flows_failed": lambda: self._flows_failed,
             "engine_retries": lambda: self._engine.failures,

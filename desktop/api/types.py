@@ -168,6 +168,8 @@ class Status(msgspec.Struct, frozen=True):
     """All attached machines, the current one first."""
     counters: dict[str, int] = {}
     """This computer's counters, and the sums of the machines', by name."""
+    troubles: list[str] = []
+    """What is short just now, each with its remedy and how often something was refused for it."""
 
 
 class ContainerRef(msgspec.Struct, frozen=True):

@@ -90,6 +90,7 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "uptime_s": 0.0,
         "machines": [machine],
         "counters": all_counters({}, ()),
+        "troubles": [],
     }
 
 
@@ -104,6 +105,7 @@ def _text(status: dict[str, Any]) -> str:
         ("Ports", ", ".join(counts) or "none"),
         ("Connections", f"{flows['tcp']} TCP, {flows['udp']} UDP"),
         ("Traffic", f"{size(traffic['in'])} in, {size(traffic['out'])} out"),
+        *(("Trouble", clean(trouble)) for trouble in status.get("troubles", ())),
         ("Daemon", f"version {status['version']}, {_daemon_uptime(status['uptime_s'])}"),
     ]
     return mapping_lines(pairs)

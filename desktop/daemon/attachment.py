@@ -37,6 +37,7 @@ REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
 LINK_SECONDS: Final = 60.0
 """How long `attach` waits for the link once the machine runs: an image may have to be loaded."""
+NO_MEMORY: Final = "Samehost gets no more memory on this computer; it tries again"
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +195,10 @@ class Attachment:
                 log.warning("%s: %s", machine.name, error.message)
                 self.failed += 1
                 self._set("reconnecting", error.message)
+            except MemoryError:  # a moment's: it is no reason to give the machine up
+                log.warning("%s: %s", machine.name, NO_MEMORY)
+                self.failed += 1
+                self._set("reconnecting", NO_MEMORY)
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, BACKOFF_SECONDS[1])
 

@@ -150,7 +150,11 @@ class Attachments:
 
     def counters(self) -> list[dict[str, int]]:
         """What was counted of each machine that is attached, or was."""
-        return [_counters(known) for known in self._known.values()]
+        return list(self.counters_by_name().values())
+
+    def counters_by_name(self) -> dict[str, dict[str, int]]:
+        """The same, by the machine's name."""
+        return {name: _counters(known) for name, known in self._known.items()}
 
     async def conditions(self) -> list[MachineCondition]:
         """How the agents of the machines are that are connected, all asked at once."""

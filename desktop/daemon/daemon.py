@@ -36,6 +36,7 @@ from desktop.daemon.attachments import Attachments
 from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.table import PortTable
+from desktop.daemon.troubles import Troubles
 from desktop.daemon.wall_clock import WallClock
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
@@ -79,6 +80,7 @@ class Daemon:
         self._mirroring = Mirroring(relay, sockets, source, self._rows_changed)
         self._table = PortTable(self._mirroring.traffic, WallClock(loop.time))
         self._attachments = Attachments(self._mirroring)
+        self._troubles = Troubles()
         self.clients = ClientCounts()
         self._choosing = asyncio.Lock()
         self._is_ending = False
@@ -120,16 +122,21 @@ class Daemon:
             bytes=ByteCounts(total.bytes_in, total.bytes_out),
             uptime_s=round(asyncio.get_running_loop().time() - self._started, 3),
             machines=machines,
-            counters=self._counters(),
+            counters=all_counters(self._counted(), self._attachments.counters()),
+            troubles=self._look_for_troubles(),
         )
 
-    def _counters(self) -> dict[str, int]:
-        counted = {
+    def _counted(self) -> dict[str, int]:
+        return {
             **self._mirroring.counters(),
             **self.clients.counters(),
             "api_subscribers_dropped": self._table.feed.dropped,
         }
-        return all_counters(counted, self._attachments.counters())
+
+    def _look_for_troubles(self) -> list[str]:
+        now = asyncio.get_running_loop().time()
+        machines = self._attachments.counters_by_name()
+        return self._troubles.look(self._mirroring.counters(), machines, now)
 
     def ports(self) -> tuple[int, list[PortRow]]:
         """See `Backend.ports`."""
@@ -368,6 +375,7 @@ class Daemon:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._table.count()
+            self._look_for_troubles()
             if self._store.has_changed_on_disk():
                 self._store.reload()
                 self._apply()

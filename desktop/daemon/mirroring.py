@@ -30,12 +30,12 @@ from desktop.mirror.model import Binding, Failure, Row
 from desktop.mirror.reconcile import Reconciler
 from desktop.mirror.rules import Rules
 from desktop.mirror.systems import ExcludedRange, Why
-from link.acceptor import shortages
 from link.datagrams.flows import Limits
 from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
 from link.polling import SETTLE, AdaptiveInterval
 from link.relay.relay import Relay
+from link.shortages import shortages
 
 __all__ = ["Mirroring"]
 
@@ -112,7 +112,9 @@ class Mirroring:
         return {
             "datagrams_dropped": total.dropped,
             "udp_flows_evicted": total.evicted,
-            "connections_refused_files": refused + shortages.refused,
+            "connections_refused_files": refused + shortages.files,
+            "connections_refused_memory": shortages.memory,
+            "connections_refused_ports": shortages.ports,
             "connections_refused_nowhere": sum(each.refused_nowhere for each in mirrors),
             "accepts_paused": shortages.pauses,
             "port_opens_failed": sum(each.failed for each in mirrors),
@@ -169,8 +171,8 @@ class Mirroring:
         begin = time.thread_time()
         try:
             found = self._source.scan(self._own_inodes())
-        except OSError as error:
-            log.warning("this computer's listeners could not be read: %s", error)
+        except (OSError, MemoryError) as error:
+            log.warning("this computer's listeners could not be read: %r", error)
             self._scans_failed += 1
             found = self._host
         changed = found != self._host

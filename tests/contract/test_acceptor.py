@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from link.acceptor import Acceptor, listen_tcp, shortages
+from link.acceptor import Acceptor, listen_tcp
 from link.dial import LOCAL_CONGESTION_CONTROL, dial
 from link.loop import DirectLoop
+from link.shortages import shortages
 
 PATIENCE = 10.0
 
@@ -167,14 +168,14 @@ def test_a_lasting_shortage_of_descriptors_refuses_clients_and_heals(run: Any) -
         accepting = Accepting(listen_tcp("127.0.0.1", 0))
         with dial(*accepting.acceptor.address) as early, await accepting.next() as server:
             clients = [dial(*accepting.acceptor.address) for _ in range(20)]
-            pauses, refused = shortages.pauses, shortages.refused
+            pauses, refused = shortages.pauses, shortages.files
             with without_descriptors():
                 for client in clients:
                     with client, pytest.raises(ConnectionResetError):
                         await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE)
                 await loop.sock_sendall(early, b"x")
                 assert await loop.sock_recv(server, 1) == b"x"
-            assert shortages.refused == refused + len(clients)
+            assert shortages.files == refused + len(clients)
             assert shortages.pauses > pauses
             with dial(*accepting.acceptor.address), await accepting.next():
                 accepting.acceptor.close()

@@ -111,6 +111,7 @@ def test_a_status_has_all_fields_in_order(served: ServedBackend) -> None:
         "uptime_s",
         "machines",
         "counters",
+        "troubles",
     ]
     assert status["machines"] == [status["machine"]]
     assert list(status["bytes"]) == ["in", "out"]

@@ -16,7 +16,7 @@ from subprocess import CompletedProcess
 from typing import Final, TypeVar
 
 from desktop.errors import MachineUnreachableError, PermissionDeniedError, UsageError
-from desktop.machines.agent_bundle import build_agent
+from desktop.machines.bootstrap import own_agent
 from desktop.machines.doors import DoorOrder, OpenDoor, UnixDoor, UnixOrder
 from desktop.machines.examination import Step
 from desktop.machines.launch import Order, launch
@@ -58,7 +58,7 @@ class Sandbox(Machine):
     """Namespaces with a Docker Engine; `name` is "sandbox" or "sandbox-SUFFIX".
 
     `network` is the ranges its addresses are chosen from (IPv4, separated by commas), `bundle`
-    an agent to run instead of the one built from this very source, `may_use_ebpf` False one that
+    an agent to run instead of the one built from the source that this program began with, `may_use_ebpf` False one that
     does without. Raises UsageError.
     """
 
@@ -169,7 +169,8 @@ class Sandbox(Machine):
         """
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
-            await asyncio.to_thread(build_agent, bundle)
+            # Not of the source as it is now: that may have been updated, and speak otherwise.
+            bundle.write_bytes(await asyncio.to_thread(own_agent))
         python = await find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))

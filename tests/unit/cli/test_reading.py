@@ -51,6 +51,7 @@ STATUS: dict[str, Any] = {
     "uptime_s": None,
     "machines": None,
     "counters": [*COUNTERS, *MACHINE_COUNTERS],
+    "troubles": None,
 }
 
 ROW = [

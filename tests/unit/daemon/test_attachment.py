@@ -43,7 +43,7 @@ class TroubledMachine(Machine):
 
     kind = "troubled"
 
-    def __init__(self, at_start: SamehostError | None, of_agent: SamehostError) -> None:
+    def __init__(self, at_start: SamehostError | None, of_agent: Exception) -> None:
         super().__init__("troubled")
         self._at_start = at_start
         self._of_agent = of_agent
@@ -109,4 +109,11 @@ def test_what_may_pass_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatc
     error = attach(machine)
     assert isinstance(error, MachineUnreachableError)
     assert LOST.message in error.message
+    assert machine.tries > 1
+
+
+def test_a_moment_without_memory_is_no_reason_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop.daemon.attachment.LINK_SECONDS", 1.0)
+    machine = TroubledMachine(None, MemoryError())
+    assert "no more memory" in attach(machine).message
     assert machine.tries > 1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from link.acceptor import shortages
 from link.messages import Counts, Delta, StubKey, StubResult, StubResults
+from link.shortages import shortages
 from link.wire import OpenRequest
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
@@ -22,7 +22,7 @@ __all__ = ["machines"]
 @pytest.fixture(autouse=True)
 def no_shortages_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are of the process, and other tests have had some."""
-    for name in ("refused", "pauses"):
+    for name in ("files", "memory", "ports", "pauses"):
         monkeypatch.setattr(shortages, name, 0)
 
 

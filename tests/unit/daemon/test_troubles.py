@@ -1,0 +1,51 @@
+"""What is short is said once, with a remedy, for as long as it goes on."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
+from desktop.daemon.troubles import _WORDS, OVER_SECONDS, Troubles
+
+
+def test_a_trouble_is_one_line_however_often_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
+    troubles = Troubles()
+    assert troubles.look({"connections_refused_files": 0}, {}, 0) == []
+    for count in range(1, 100):
+        (line,) = troubles.look({"connections_refused_files": count}, {}, count / 10)
+        assert "ulimit -n" in line
+        assert line.endswith(f"({count})")
+    assert len(caplog.records) == 1
+
+
+def test_it_is_over_some_time_after_the_last_and_then_begins_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    troubles = Troubles()
+    counters = {"connections_refused_memory": 3}
+    assert troubles.look(counters, {}, 5)
+    assert troubles.look(counters, {}, 5 + OVER_SECONDS - 0.1)
+    assert troubles.look(counters, {}, 5 + OVER_SECONDS) == []
+    assert "over, after 3" in caplog.text
+    (line,) = troubles.look({"connections_refused_memory": 5}, {}, 100)
+    assert line.endswith("(2)")
+
+
+def test_each_machines_trouble_names_the_machine() -> None:
+    short = {"agent_connections_refused_ports": 1}
+    lines = Troubles().look({}, {"sandbox": short, "lima": short}, 0)
+    assert [name in line for name, line in zip(("sandbox", "lima"), lines, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_what_is_no_trouble_is_not_said() -> None:
+    harmless = dict.fromkeys({*COUNTERS, *MACHINE_COUNTERS} - set(_WORDS), 7)
+    assert Troubles().look(harmless, {"sandbox": harmless}, 0) == []
+
+
+def test_every_trouble_is_a_counter_that_there_is() -> None:
+    assert set(_WORDS) <= {*COUNTERS, *MACHINE_COUNTERS}
