@@ -155,11 +155,23 @@ class _Budget:
 
 
 class CabledMachine(FakeMachine):
-    """A fake machine at the end of a bad cable."""
+    """A fake machine at the end of a bad cable.
+
+    Attributes:
+        state_told: what it is said to do; "": what it does.
+        asked: how often that has been asked.
+    """
 
     def __init__(self, name: str, cable: Cable) -> None:
         super().__init__(name)
         self.cable = cable
+        self.state_told = ""
+        self.asked = 0
+
+    async def state(self) -> str:
+        """See `Machine`."""
+        self.asked += 1
+        return self.state_told or await super().state()
 
     async def start_agent(self, secret: bytes) -> AgentHandle:
         """See `Machine`."""

@@ -4,7 +4,8 @@
 
 Rules: level, not edge: whatever ends (link, agent, machine), the supervisor starts over with
 jittered back-off until it is told to detach. A new agent gets a new secret. While the agent's
-process lives, a lost link is tried again with the same agent first, so its flows live on.
+process lives, a lost link is tried again with the same agent first, so its flows live on; for long
+if the whole machine stands still.
 Counterparts: `desktop.machines` for the machine, `link.py` for the session, `attachments.py`
 for all machines.
 """
@@ -35,6 +36,8 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """First and longest pause before the next try; each is multiplied by 0.5 to 1 at random."""
 REATTACH_SECONDS: Final = 10.0
 """How long a lost link is tried again with the agent there is, before a new one is started."""
+STATE_SECONDS: Final = 5.0
+"""How long a machine whose agent is silent may take to say whether it runs."""
 LINK_SECONDS: Final = 60.0
 """How long `attach` waits for the link once the machine runs: an image may have to be loaded."""
 NO_MEMORY: Final = "Samehost gets no more memory on this computer; it tries again"
@@ -187,7 +190,7 @@ class Attachment:
         while True:
             try:
                 async with self._agent(machine) as (handle, secret):
-                    await self._serve(handle, secret)
+                    await self._serve(machine, handle, secret)
                     pause = BACKOFF_SECONDS[0]
             except SamehostError as error:
                 if error.is_lasting and not self._connected.is_set():
@@ -221,11 +224,15 @@ class Attachment:
             logger.cancel()
             await asyncio.gather(logger, return_exceptions=True)
 
-    async def _serve(self, handle: AgentHandle, secret: bytes) -> None:
-        """Serve links with one agent until it is gone or stays out of reach."""
+    async def _serve(self, machine: Machine, handle: AgentHandle, secret: bytes) -> None:
+        """Serve links with one agent until it is gone, or it alone stays out of reach."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + REATTACH_SECONDS
-        while handle.process.returncode is None and loop.time() < give_up:
+        while handle.process.returncode is None:
+            if loop.time() >= give_up:
+                if await _would_bear_another(machine):
+                    return
+                give_up = loop.time() + REATTACH_SECONDS
             try:
                 link = AgentLink(handle.transport, secret, self._pool, self._events)
                 await self._serve_link(link)
@@ -258,6 +265,18 @@ class Attachment:
             self._retried += link.retried
             self._set("reconnecting", reason)
             self._events.link_down(reason)
+
+
+async def _would_bear_another(machine: Machine) -> bool:
+    """False for a machine that stands still: its agent will answer when it goes on, with its flows.
+
+    A machine that does not say in time stands still as well.
+    """
+    try:
+        async with asyncio.timeout(STATE_SECONDS):
+            return await machine.state() == "running"
+    except (SamehostError, TimeoutError):
+        return False
 
 
 async def _log_lines(machine: str, process: Process) -> None:

@@ -16,10 +16,14 @@ import uvloop
 
 from tests.bad_cable import FILES_OF_STREAM, TASKS_OF_STREAM, Cable, CabledMachine
 from tests.daemon_world import PATIENCE, DaemonWorld, say_nothing
+from tests.effort import EFFORT
 from tests.fake_machine import FakeRegistry
 from tests.integration.samehost import quiet_ports
 
 CALM_SECONDS: Final = 0.3
+FLAPS: Final = 10 * EFFORT
+FLAP_SECONDS: Final = 1.0
+STORY_SECONDS: Final = 60 + 2 * FLAPS * FLAP_SECONDS
 HEAL_SECONDS: Final = 3.0
 """From the last fault on, until a client is served."""
 CUTS: Final = (
@@ -46,6 +50,9 @@ CUTS: Final = (
     300,
 )
 """Bytes of a control session, both ways: within handshake, frames' heads, Welcome and snapshot."""
+
+
+pytestmark = pytest.mark.timeout(60 + STORY_SECONDS)
 
 
 class Scene:
@@ -117,7 +124,7 @@ def tell(
         machine = registry.machines["sandbox"] = CabledMachine("sandbox", Cable())
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         machine.server = int(server.sockets[0].getsockname()[1])
-        async with asyncio.timeout(60), server, DaemonWorld(tmp_path, registry) as world:
+        async with asyncio.timeout(STORY_SECONDS), server, DaemonWorld(tmp_path, registry) as world:
             await world.daemon.attach("sandbox", say_nothing)
             scene = Scene(world, machine, quiet_ports(1))
             machine.appear(scene.port)
@@ -168,6 +175,29 @@ def test_a_link_that_flaps_gives_nobody_wrong_bytes_and_refuses_nobody(tell: Tel
         await asyncio.gather(*clients, return_exceptions=True)
         assert outcomes["whole"] > 10
         assert set(outcomes) <= {"whole", "reset"}
+        await scene.settle_to(level)
+
+    tell(story)
+
+
+def test_a_link_that_is_cut_every_second_serves_in_between_and_leaves_nothing(tell: Tell) -> None:
+    async def story(scene: Scene) -> None:
+        level = await scene.level()
+        agents = scene.world.daemon.status().counters["agents_started"]
+        outcomes: Counter[str] = Counter()
+        client = asyncio.create_task(_client(scene, random.Random(1).randbytes(1 << 12), outcomes))
+        for flaps in range(1, FLAPS + 1):
+            await scene.cable.cut()
+            await asyncio.sleep(FLAP_SECONDS)
+            served = outcomes["whole"]
+            await scene.world.until(lambda: outcomes["whole"] > served)  # noqa: B023
+            assert scene.world.daemon.status().counters["links_lost"] >= flaps
+        client.cancel()
+        await asyncio.gather(client, return_exceptions=True)
+        await scene.heal()
+        assert set(outcomes) <= {"whole", "reset"}
+        assert outcomes["reset"] <= FLAPS
+        assert scene.world.daemon.status().counters["agents_started"] == agents
         await scene.settle_to(level)
 
     tell(story)
@@ -224,5 +254,42 @@ def test_a_link_that_falls_silent_is_paused_in_time_and_its_flows_lose_nothing(
         writer.close()
         assert await late == b"I came while it was silent"
         await scene.settle_to(level)
+
+    tell(story)
+
+
+@pytest.mark.parametrize(("runs", "most_agents"), [(False, 1), (True, 9)])
+def test_a_silent_agent_is_replaced_unless_its_whole_machine_stands_still(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, runs: bool, most_agents: int
+) -> None:
+    monkeypatch.setattr("link.session.LEASE_SECONDS", 0.5)
+    monkeypatch.setattr("link.session.BEAT_SECONDS", 0.1)
+    monkeypatch.setattr("desktop.daemon.link.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("desktop.daemon.attachment.REATTACH_SECONDS", 0.5)
+
+    async def story(scene: Scene) -> None:
+        def agents() -> int:
+            return scene.world.daemon.status().counters["agents_started"]
+
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+        writer.write(b"before")
+        assert await reader.readexactly(6) == b"before"
+        scene.machine.state_told = "running" if runs else "stopped"
+        scene.cable.hold()
+        if runs:
+            await scene.world.until(lambda: agents() > 1)
+        else:
+            asked = scene.machine.asked
+            await scene.world.until(lambda: scene.machine.asked > asked + 1)
+        scene.cable.release()
+        await scene.heal()
+        assert 1 <= agents() <= most_agents
+        if runs:
+            with pytest.raises(ConnectionResetError):
+                await reader.read(5)
+        else:
+            writer.write(b"after")
+            assert await reader.readexactly(5) == b"after"
+        writer.close()
 
     tell(story)

@@ -58,8 +58,8 @@ class Sandbox(Machine):
     """Namespaces with a Docker Engine; `name` is "sandbox" or "sandbox-SUFFIX".
 
     `network` is the ranges its addresses are chosen from (IPv4, separated by commas), `bundle`
-    an agent to run instead of the one built from the source that this program began with, `may_use_ebpf` False one that
-    does without. Raises UsageError.
+    an agent to run instead of this program's own, `may_use_ebpf` False one that does without.
+    Raises UsageError.
     """
 
     kind = "sandbox"

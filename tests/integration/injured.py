@@ -1,0 +1,104 @@
+"""How tests injure a sandbox, and count what a process takes meanwhile.
+
+Counterparts: `samehost.py`, `servers.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from desktop.machines.sandbox import Sandbox
+from desktop.machines.sandbox.processes import members
+from desktop.machines.sandbox.traces import NO_CGROUP2, cgroup2_mount
+from link.sockdiag import SockDiag
+from tests.integration.samehost import PATIENCE, Samehost, until
+
+__all__ = [
+    "cpu_seconds",
+    "echo",
+    "echoing",
+    "listeners_here",
+    "memory_of",
+    "say",
+    "standing_still",
+]
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process has taken of processors so far (proc(5), stat: utime and stime)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_of(process: int) -> int:
+    """Resident bytes of a process (proc(5), statm)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def listeners_here(port: int) -> int:
+    """How many TCP sockets of this computer listen on a port."""
+    with contextlib.closing(SockDiag()) as diag:
+        return sum((each.protocol, each.port) == ("tcp", port) for each in diag.listeners())
+
+
+@contextlib.contextmanager
+def standing_still(samehost: Samehost) -> Iterator[None]:
+    """No process of the sandbox runs meanwhile (cgroup v2's freezer; without it, SIGSTOP)."""
+    cgroup = Sandbox("sandbox", samehost.paths)._traces.cgroup
+    mount = cgroup2_mount()
+    switch = Path(mount) / cgroup / "cgroup.freeze"
+    if mount != NO_CGROUP2 and switch.exists():
+        switch.write_text("1")
+        events = switch.with_name("cgroup.events")
+        try:
+            until(lambda: "frozen 1" in events.read_text(), "the machine to stand still")
+            yield
+        finally:
+            switch.write_text("0")
+        return
+    _tell(cgroup, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _tell(cgroup, signal.SIGCONT)
+
+
+def _tell(cgroup: str, what: signal.Signals) -> None:
+    for process in members(cgroup):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, what)
+
+
+@contextlib.contextmanager
+def echoing(port: int) -> Iterator[socket.socket]:
+    """A client of this computer that an echo has answered."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+        assert echo(client, b"before") == b"before"
+        yield client
+
+
+def echo(client: socket.socket, words: bytes) -> bytes:
+    """What comes back; less if the connection ends."""
+    client.sendall(words)
+    heard = b""
+    while len(heard) < len(words) and (part := client.recv(1 << 16)):
+        heard += part
+    return heard
+
+
+def say(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    """Show a figure, whatever pytest hides."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{words}\n")
