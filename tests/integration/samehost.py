@@ -169,8 +169,10 @@ class Samehost:
         """The agent's process, once there is one."""
         return int(until(self.agent_if_any, "the agent"))
 
-    def agent_if_any(self) -> int | None:
-        """The agent's process, if there is one."""
+    def agent_if_any(self, machine: str = "") -> int | None:
+        """The agent's process, if there is one; of that sandbox, where there are several."""
+        if machine:
+            return _python_process_of(str(self.paths.machine(machine) / "agent.pyz"))
         return _python_process_of("agent.pyz", str(self.home))
 
     def evidence(self) -> str:
