@@ -27,6 +27,7 @@ __all__ = [
     "echo",
     "echoing",
     "listeners_here",
+    "little_memory",
     "memory_of",
     "say",
     "standing_still",
@@ -73,6 +74,41 @@ def standing_still(samehost: Samehost) -> Iterator[None]:
         yield
     finally:
         _tell(cgroup, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def little_memory(process: int, size: int) -> Iterator[None]:
+    """Of what a process takes from now on the kernel gives it no more than `size` bytes.
+
+    It is ended if it takes more: nothing is swapped out, as a test sees to. Skips where no memory
+    controller is mounted (cgroups(7), v1 or v2), or is not ours to use.
+    """
+    folder, limit = _memory_folder()
+    try:
+        folder.mkdir()
+        (folder / limit).write_text(str(size))
+        (folder / "cgroup.procs").write_text(str(process))
+    except OSError as error:
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+        pytest.skip(f"no memory cgroup can be made: {error}")
+    try:
+        yield
+    finally:
+        until(lambda: not (folder / "cgroup.procs").read_text(), "its processes to be gone")
+        folder.rmdir()
+
+
+def _memory_folder() -> tuple[Path, str]:
+    """A cgroup that is not there yet, and the name of its limit."""
+    name = f"samehost-test-{os.getpid()}"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, kind, options = line.split()[:4]
+        if kind == "cgroup" and "memory" in options.split(","):
+            return Path(mount) / name, "memory.limit_in_bytes"
+        if kind == "cgroup2" and "memory" in (Path(mount) / "cgroup.subtree_control").read_text():
+            return Path(mount) / name, "memory.max"
+    pytest.skip("no memory controller is mounted")
 
 
 def _tell(cgroup: str, what: signal.Signals) -> None:

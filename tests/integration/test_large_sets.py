@@ -214,6 +214,10 @@ def test_without_files_new_connections_are_reset_old_flows_live_and_it_heals(
                 assert all(echoes(client) for client in old)
                 assert udp.ask(asking, b"%d" % turn) == b"%d" % turn
             answers_a_person = samehost.try_run("status").returncode == 0
+            short.give_back()
+            until(lambda: samehost.status()["troubles"], "it to be told")
+            (told,) = samehost.status()["troubles"]
+            assert told.startswith("too many files are open")
         until(lambda: is_served(tcp), "new connections to be served again")
         assert answers_a_person, "`samehost status` said that the daemon does not run"
         assert samehost.status()["machine"]["state"] == "connected"
