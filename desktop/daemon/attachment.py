@@ -40,7 +40,6 @@ STATE_SECONDS: Final = 5.0
 """How long a machine whose agent is silent may take to say whether it runs."""
 LINK_SECONDS: Final = 60.0
 """How long `attach` waits for the link once the machine runs: an image may have to be loaded."""
-NO_MEMORY: Final = "Samehost gets no more memory on this computer; it tries again"
 
 log = logging.getLogger(__name__)
 
@@ -198,10 +197,11 @@ class Attachment:
                 log.warning("%s: %s", machine.name, error.message)
                 self.failed += 1
                 self._set("reconnecting", error.message)
-            except MemoryError:  # a moment's: it is no reason to give the machine up
-                log.warning("%s: %s", machine.name, NO_MEMORY)
+            except (OSError, MemoryError) as error:  # files, room or memory: that may pass
+                words = f"this computer is short of something: {str(error) or 'memory'}"
+                log.warning("%s: %s", machine.name, words)
                 self.failed += 1
-                self._set("reconnecting", NO_MEMORY)
+                self._set("reconnecting", words)
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, BACKOFF_SECONDS[1])
 

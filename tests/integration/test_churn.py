@@ -76,8 +76,8 @@ for each in running:
 print("gone", flush=True)
 sys.stdin.readline()
 """
-"""first count at_once cgroups: so many containers, one after the other, as the kernel sees them; the
-last stay until a line is typed."""
+"""first count at_once cgroups: so many containers, one after the other, as the kernel sees them.
+The last stay until a line is typed."""
 
 BINDS = """
 import random, socket, sys, time

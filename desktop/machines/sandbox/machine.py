@@ -54,6 +54,16 @@ whatever this computer has mounted. Once inside, the kernel would not allow the 
 _AnyDoor = TypeVar("_AnyDoor", bound=OpenDoor)
 
 
+def _put_agent(bundle: Path) -> None:
+    """See that our agent is there, even if the disk is full now. Raises OSError.
+
+    It is not that of the source as it is by now, which may have been updated and speak otherwise.
+    """
+    agent = own_agent()
+    if not bundle.exists() or bundle.read_bytes() != agent:
+        bundle.write_bytes(agent)
+
+
 class Sandbox(Machine):
     """Namespaces with a Docker Engine; `name` is "sandbox" or "sandbox-SUFFIX".
 
@@ -169,8 +179,7 @@ class Sandbox(Machine):
         """
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
-            # Not of the source as it is now: that may have been updated, and speak otherwise.
-            bundle.write_bytes(await asyncio.to_thread(own_agent))
+            await asyncio.to_thread(_put_agent, bundle)
         python = await find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 
 import pytest
@@ -112,8 +113,18 @@ def test_what_may_pass_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatc
     assert machine.tries > 1
 
 
-def test_a_moment_without_memory_is_no_reason_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("short", "words"),
+    [
+        (MemoryError(), "short of something: memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_this_computer_is_short_of_for_a_moment_is_said_and_no_reason_to_give_up(
+    monkeypatch: pytest.MonkeyPatch, short: Exception, words: str
+) -> None:
     monkeypatch.setattr("desktop.daemon.attachment.LINK_SECONDS", 1.0)
-    machine = TroubledMachine(None, MemoryError())
-    assert "no more memory" in attach(machine).message
+    machine = TroubledMachine(None, short)
+    assert words in attach(machine).message
     assert machine.tries > 1
