@@ -20,7 +20,7 @@ from functools import partial
 from link.dial import dial
 from link.pool import StreamPool
 from link.readiness import ENDING, LoopReadiness, Readiness
-from link.relay.relay import Flow, Relay, StreamGoneError, reset_socket
+from link.relay.relay import Flow, Relay, StreamGoneError, linger_not, reset_socket
 from link.shortages import shortages
 from link.wire import OPEN_SIZE, OpenRequest, WireError
 
@@ -151,6 +151,7 @@ def answer(
         return None
     try:
         server = dial(address, port)
+        linger_not(server)
     except OSError as error:
         shortages.note(error)
         log.debug("no connection to %s port %d: %s", address, port, error)

@@ -28,6 +28,7 @@ from link.datagrams.sockets import DatagramSockets
 from link.messages import StubKey, StubResult
 from link.opening import OpenReader
 from link.pool import StreamPool
+from link.relay.relay import end_in_order
 from link.wire import OpenRequest
 from tests.cgroup_program import CgroupProgram, remove_cgroup
 from tests.contract.udp_world import Server, stream_pair
@@ -343,6 +344,7 @@ async def _echo(key: StubKey, client: socket.socket) -> None:
         await loop.sock_sendall(client, f"{key.address} {key.port} ".encode())
         while data := await loop.sock_recv(client, 65536):
             await loop.sock_sendall(client, data)
+        end_in_order(client)
 
 
 @contextlib.asynccontextmanager

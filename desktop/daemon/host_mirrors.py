@@ -27,7 +27,7 @@ from link.datagrams.front import Front
 from link.datagrams.sockets import DatagramSockets
 from link.opening import Forwarder
 from link.pool import StreamPool
-from link.relay.relay import reset_socket
+from link.relay.relay import linger_not, reset_socket
 from link.wire import OpenRequest
 
 __all__ = ["HostMirrors"]
@@ -161,6 +161,7 @@ class HostMirrors:
             return front
         entrance = _Entrance(self, binding, self._traffic.watch(binding))
         sock, entrance.is_guarded = self._host.listen(binding.address, binding.port)
+        linger_not(sock)
         self._mark(binding, entrance.is_guarded)
         return Acceptor(sock, entrance.enter)
 

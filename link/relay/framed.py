@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
 from link.relay.halves import COPY_SIZE, TURN_BYTES, Half
-from link.relay.relay import StreamGoneError
+from link.relay.relay import StreamGoneError, linger_not
 from link.stream import may_be_raw
 from link.wire import OPEN_SIZE, WireError
 
@@ -108,7 +108,9 @@ class ToStream(Half):
     def _copy_full(self) -> bool:
         """Send a full read, and give the frames up once there have been many."""
         self.bulk = self.count >= RAW_AFTER
-        self.is_raw = self.bulk and may_be_raw(self.sink)
+        if self.bulk and may_be_raw(self.sink):
+            self.is_raw = True
+            linger_not(self.sink)  # from now on its end-of-file is the flow's
         frame = self.relay.frame
         _pack_header(frame, 0, RAW if self.is_raw else COPY_SIZE)
         self.deliver(frame[: _HEADER_SIZE + COPY_SIZE])
@@ -316,6 +318,7 @@ class FromStream(Half):
             self.deliver(part)
         if unframer.is_raw:
             self.is_raw = self.bulk = True
+            linger_not(self.source)
         elif unframer.is_ended:
             self._at_end()
         elif unframer.is_between_frames:

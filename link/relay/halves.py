@@ -10,6 +10,7 @@ Rules:
   once the kernel has hinted at one, since no second edge may come.
 - A half with bulk to move does so `later`, TURN_BYTES at a time: what is small overtakes it.
 - An idle half holds neither buffer nor pipe.
+- A sink does not linger until it is told the end: should this process be killed, that is a reset.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
 - What every small piece goes through (`on_event`, `advance`, `copy`) makes its system calls itself
   and creates no object but one memoryview: between two wake-ups the caches are cold, and then a
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from link.readiness import ENDING, READABLE, WRITABLE
 from link.relay.kernel import PIPE_SIZE, splice
+from link.relay.relay import LINGER_FOR_THE_REST
 
 if TYPE_CHECKING:
     from link.relay.splice import SpliceFlow, SpliceRelay
@@ -182,15 +184,18 @@ class Half:
         """The sink has all that came before the end: tell it, or finish."""
         if self.flow.is_failing or self.flow.is_over:
             return
-        if self.twin.is_through:
-            self.flow.finish()
-            return
+        is_last = self.twin.is_through
         try:
-            self.sink.shutdown(socket.SHUT_WR)
+            self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_THE_REST)
+            if not is_last:
+                self.sink.shutdown(socket.SHUT_WR)
         except OSError:
             self.flow.sink_failed(self)
             return
-        self.is_done = True
+        if is_last:
+            self.flow.finish()
+        else:
+            self.is_done = True
 
     def discard(self) -> None:
         """Forget what waits; nothing more will be read."""

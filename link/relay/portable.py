@@ -28,6 +28,7 @@ from link.relay.relay import (
     Flow,
     Relay,
     StreamGoneError,
+    end_in_order,
     linger_not,
     reset_socket,
 )
@@ -175,7 +176,9 @@ class _Side(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The loop closes the socket: in order, or because of an error."""
+        """The loop closes the socket now: in order, or because of an error."""
+        if self.flow.is_orderly:
+            end_in_order(self.sock)
         self.is_closed = True
         self.flow.side_closed(self)
 
@@ -204,6 +207,7 @@ class _StreamSide(_Side):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._is_framed = not may_be_raw(sock)
+        linger_not(sock)  # where there are no frames, its end-of-file is the flow's
         self._has_said_end = False
         self._unframer = Unframer(may_be_raw=may_be_raw(sock))
 
@@ -266,7 +270,7 @@ class _Flow(Flow):
         self._on_end = on_end
         self._deadline = 0.0
         self.is_started = False
-        self._is_orderly = False
+        self.is_orderly = False
         self._is_aborted = False
         self._connecting: asyncio.Future[None] | None = None
         self.first, self.second = first, second
@@ -342,7 +346,7 @@ class _Flow(Flow):
         if side.twin.transport is None or side.transport is None or self.ended.done():
             return
         if side.twin.at_end:
-            self._is_orderly = True
+            self.is_orderly = True
             side.close()
             side.twin.close()
         elif not side.twin.is_closed:
@@ -352,7 +356,7 @@ class _Flow(Flow):
         """Called by a side whose socket is gone."""
         if not self.is_started:
             self._is_aborted = True  # and `start` sees to the rest
-        elif not self._is_orderly and not side.twin.is_closed and not self._deadline:
+        elif not self.is_orderly and not side.twin.is_closed and not self._deadline:
             self._deadline = self.relay.loop.time() + RESET_FLUSH_SECONDS
             self._reset_when_flushed(side.twin)
         self._end_if_closed()

@@ -8,6 +8,8 @@ Guarantees of every relay, proven by `tests/contract/test_relays.py`:
 - a reset on one side is a reset on the other, after what was read before it was delivered
   (bounded by `RESET_FLUSH_SECONDS`); a dial that fails is a reset for the other side;
 - a reader that does not read costs bounded memory and holds up nobody else;
+- a process that is killed resets what it had not said the end of: the kernel closes its sockets,
+  and without a lingering time of 0 that would be end-of-file, as if the other side had finished;
 - the end of a flow is told exactly once, with its sockets closed by then, but for a `Stream`
   that is whole and has a home: that goes there, and carries another flow.
 """
@@ -25,11 +27,13 @@ from link.readiness import Readiness
 from link.stream import may_be_raw
 
 __all__ = [
+    "LINGER_FOR_THE_REST",
     "LINGER_NOW",
     "RESET_FLUSH_SECONDS",
     "Flow",
     "Relay",
     "StreamGoneError",
+    "end_in_order",
     "linger_not",
     "reset_socket",
 ]
@@ -39,6 +43,8 @@ RESET_FLUSH_SECONDS: Final = 1.0
 
 LINGER_NOW: Final = struct.pack("ii", 1, 0)
 """struct linger {on, 0 s}: close() sends a reset instead of end-of-file (socket(7), tcp(7))."""
+LINGER_FOR_THE_REST: Final = struct.pack("ii", 0, 0)
+"""struct linger {off}: close() sends end-of-file, after what the kernel still has."""
 
 
 class StreamGoneError(Exception):
@@ -53,14 +59,20 @@ class StreamGoneError(Exception):
 
 
 def linger_not(sock: socket.socket) -> None:
-    """Let closing the socket be a reset for its peer.
+    """Let closing the socket be a reset for its peer, even if the kernel closes it.
 
-    Not of a stream that may not be RAW: there it would be end-of-file like any other, and could
-    overtake what was said before it.
+    A listener hands that on to what it accepts (Linux, BSD, Windows). Not of a stream that may not
+    be RAW: there it would be end-of-file like any other, and could overtake what was said before.
     """
     if may_be_raw(sock):
         with contextlib.suppress(OSError, TypeError):  # of vsock Python sets numbers only
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+
+
+def end_in_order(sock: socket.socket) -> None:
+    """Let closing the socket be end-of-file: its peer is told all there is, and that it is all."""
+    with contextlib.suppress(OSError, TypeError):  # it is gone; of vsock, as above
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_THE_REST)
 
 
 def reset_socket(sock: socket.socket) -> None:
@@ -110,9 +122,9 @@ class Relay(abc.ABC):
     ) -> Flow:
         """Say `opening` on an idle stream and make a flow of `client` (first) and it (second).
 
-        Both are non-blocking. `early` was read from the client before. The relay owns both from
-        now on, even if this raises OSError. Raises StreamGoneError: the client is the caller's
-        again, and the stream is closed.
+        Both are non-blocking, and `client` does not linger (`linger_not`). `early` was read from
+        the client before. The relay owns both from now on, even if this raises OSError. Raises
+        StreamGoneError: the client is the caller's again, and the stream is closed.
         """
 
     @abc.abstractmethod
@@ -121,8 +133,8 @@ class Relay(abc.ABC):
     ) -> Flow:
         """Make a flow of an opened stream (first) and `server` (second), which may be connecting.
 
-        `readiness` may watch the stream already, for whoever had it. The relay owns both from now
-        on, even if this raises OSError.
+        `server` does not linger (`linger_not`). `readiness` may watch the stream already, for
+        whoever had it. The relay owns both from now on, even if this raises OSError.
         """
 
     @property

@@ -20,7 +20,14 @@ from link.relay.framed import WHOLE_WORD, FromStream, ToStream, send_opening
 from link.relay.frames import HEADER, Unframer
 from link.relay.halves import COPY_SIZE, Half
 from link.relay.kernel import PipePool, unsent_bytes
-from link.relay.relay import RESET_FLUSH_SECONDS, Flow, Relay, StreamGoneError, reset_socket
+from link.relay.relay import (
+    RESET_FLUSH_SECONDS,
+    Flow,
+    Relay,
+    StreamGoneError,
+    end_in_order,
+    reset_socket,
+)
 from link.relay.settling import Settling, go_home
 from link.stream import Stream
 from link.wire import OPEN_SIZE
@@ -205,6 +212,7 @@ class SpliceFlow(Flow):
         self.relay.close(self.outgoing.source)
         stream = self._free_stream()
         if stream is None:
+            end_in_order(self.outgoing.sink)
             self.relay.close(self.outgoing.sink)
             self._on_end(self)
             return

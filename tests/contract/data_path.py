@@ -13,7 +13,7 @@ from typing import Final
 from link.acceptor import Acceptor, listen_tcp
 from link.opening import Forwarder, OpenReader, answer
 from link.pool import StreamPool
-from link.relay.relay import Flow
+from link.relay.relay import Flow, linger_not
 from link.relay.splice import SpliceRelay
 from link.stream import Stream
 from link.wire import OpenRequest
@@ -38,7 +38,9 @@ class DataPath:
         self._request = OpenRequest(*server)
         for _ in range(STREAMS):
             self._add_stream()
-        self._acceptor = Acceptor(listen_tcp("127.0.0.1", 0), self._accepted)
+        sock = listen_tcp("127.0.0.1", 0)
+        linger_not(sock)
+        self._acceptor = Acceptor(sock, self._accepted)
         self.address = self._acceptor.address
 
     @property

@@ -24,7 +24,7 @@ from link.loop import DirectLoop
 from link.opening import OpenReader
 from link.relay.kernel import unsent_bytes
 from link.relay.portable import PortableRelay
-from link.relay.relay import Flow, Relay
+from link.relay.relay import Flow, Relay, linger_not
 from link.relay.splice import SpliceRelay
 from link.stream import Stream
 from link.wire import OpenRequest
@@ -162,6 +162,8 @@ class Joined:
         self.ends = ends
         self.client, first = tcp_pair()
         self.second, self.server = server or tcp_pair()
+        linger_not(first)
+        linger_not(self.second)
         self.near, self.far = stream or ends.streams()
         self.told: list[Flow] = []
         self.ended = asyncio.Event()

@@ -16,6 +16,7 @@ from typing import Final
 
 from link.acceptor import listen_tcp
 from link.datagrams.linux import Option
+from link.relay.relay import linger_not
 
 __all__ = ["BY_LOOPBACK", "LOOPBACK", "by_loopback", "listen_by_loopback"]
 
@@ -40,4 +41,6 @@ def by_loopback() -> tuple[Option, ...]:
 
 def listen_by_loopback(address: str, port: int) -> socket.socket:
     """A TCP listener that takes only what comes by `lo`, where that can be had. Raises OSError."""
-    return listen_tcp(address, port, device=LOOPBACK if by_loopback() else "")
+    sock = listen_tcp(address, port, device=LOOPBACK if by_loopback() else "")
+    linger_not(sock)
+    return sock

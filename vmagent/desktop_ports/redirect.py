@@ -32,7 +32,7 @@ from link.datagrams.front import Front
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import DatagramSockets
 from link.messages import StubKey, StubResult
-from link.relay.relay import reset_socket
+from link.relay.relay import linger_not, reset_socket
 from link.sockdiag import ListeningSocket, SockDiag
 from vmagent.bpf.redirection import Redirection
 from vmagent.desktop_ports.by_loopback import LOOPBACK
@@ -161,6 +161,7 @@ class Redirect:
         self._acceptors: list[Acceptor] = []
         for each in self._addresses:
             sock = listen_tcp(_WILDCARDS[each], port, is_local=True, device=LOOPBACK)
+            linger_not(sock)
             self._acceptors.append(Acceptor(sock, self._accepted))
             stack.callback(self._acceptors[-1].close)
             port = self._acceptors[-1].address[1]
