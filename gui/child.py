@@ -91,7 +91,7 @@ class Child(QObject):
         if process.state() == QProcess.ProcessState.NotRunning:
             self._gone(process)
             return
-        process.finished.connect(partial(self._gone, process))
+        process.finished.connect(self._clear)
         _interrupt(process)
         patience = QTimer(process, singleShot=True, interval=self._patience_ms)
         patience.timeout.connect(process.kill)
@@ -120,7 +120,17 @@ class Child(QObject):
     def _too_much(self) -> None:
         """It has printed more than anybody reads, and was stopped."""
 
-    def _gone(self, process: QProcess, *_: object) -> None:
+    def _clear(self, *_: object) -> None:
+        """What was given up has ended.
+
+        No closure that holds us is connected to a process of ours: as the last one that holds us,
+        it would destroy us, and the process with us, while the process is being destroyed.
+        """
+        for process in [each for each in self._alive if each is not self._process]:
+            if process.state() == QProcess.ProcessState.NotRunning:
+                self._gone(process)
+
+    def _gone(self, process: QProcess) -> None:
         self._alive.discard(process)
         process.deleteLater()
 

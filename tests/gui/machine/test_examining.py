@@ -198,6 +198,38 @@ def test_none_outlives_its_owner(patient: Patient, tmp_path: Path) -> None:
     patient.qtbot.waitUntil(lambda: is_gone(int(told[0])))
 
 
+DROPS = """
+import os, signal, sys
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop
+from gui.machine.examination import Examination
+
+def examine():
+    examination, told = Examination(), []
+    examination.told.connect(told.append)
+    examination.run([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+    while not told:
+        application.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+    process = examination._process
+    examination.stop()
+    os.kill(process.processId(), signal.SIGKILL)
+    assert process.waitForFinished()
+
+application = QCoreApplication(sys.argv)
+examine()
+application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+"""
+
+
+def test_one_that_has_ended_may_lose_its_owner_before_it_is_deleted(tmp_path: Path) -> None:
+    """In a program of its own: what goes wrong there ends it."""
+    subprocess.run(
+        python(DROPS, DEAF, str(tmp_path / "left")),
+        cwd=Path(__file__).parents[3],
+        timeout=30,
+        check=True,
+    )
+
+
 QUITS = """
 import sys
 from gui import app
