@@ -1,8 +1,33 @@
-"""For all tests: things that are made up may take their time on a busy computer."""
+"""For all tests: things that are made up may take their time on a busy computer.
+
+Garbage of tests that have Qt's application is collected as `garbage.py` says.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.garbage import Garbage
 
 settings.register_profile("samehost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("samehost")
+
+GARBAGE = Garbage()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """From before the first fixture until after the last one."""
+    if not _has_qt(item):
+        return (yield)
+    with GARBAGE.of_test(is_last=nextitem is None or not _has_qt(nextitem)):
+        return (yield)
+
+
+def _has_qt(item: pytest.Item) -> bool:
+    return "qapp" in getattr(item, "fixturenames", ())

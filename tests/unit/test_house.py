@@ -105,6 +105,9 @@ MAY_SHOW_THE_TIME: Final = frozenset(
 )
 """To people, and to the doctor that compares clocks."""
 
+THREADS: Final = frozenset({"threading", "_thread", "concurrent", "asyncio", "multiprocessing"})
+THREADS_OF_QT: Final = frozenset({"QThread", "QThreadPool", "QRunnable", "QtConcurrent"})
+
 LONGEST_FUNCTION: Final = 80
 SHORT_FUNCTION: Final = 25
 SHORT_SHARE: Final = 0.9
@@ -447,6 +450,31 @@ def test_nothing_of_the_product_depends_on_assertions_being_checked() -> None:
             if isinstance(node, ast.Assert)
         ]
     )
+
+
+def test_the_window_has_no_threads_that_could_collect_what_belongs_to_qts_main_thread() -> None:
+    """See `tests/garbage.py`."""
+    modules = modules_of("gui")
+    imported = [(module, node, name) for module in modules for node, name in imports_of(module)]
+    named = [
+        (module, node, name)
+        for module in modules
+        for node in ast.walk(module.tree)
+        for name in names_in(node)
+        if name in THREADS_OF_QT
+    ]
+    threads = [each for each in imported if each[2].split(".")[0] in THREADS]
+    expect_none([f"{module.at(node)}: {name} in the window" for module, node, name in threads])
+    expect_none([f"{module.at(node)}: {name} in the window" for module, node, name in named])
+
+
+def names_in(node: ast.AST) -> list[str]:
+    match node:
+        case ast.ImportFrom():
+            return [alias.name for alias in node.names]
+        case ast.Attribute():
+            return [node.attr]
+    return []
 
 
 def test_every_task_has_a_name_and_an_owner() -> None:
