@@ -4,6 +4,9 @@
 
 Both relays run in the test's loop; every pair of relays is a variant, on every loop that a relay
 may meet, and once more with streams that go through a tunnel, which carries no reset.
+
+Rules: whoever counts the bytes under way fixes the room of all sockets. Otherwise the kernel lets
+each hold what it finds fit at the moment, which may be net.ipv4.tcp_rmem's most: 32 MiB, say.
 Counterparts: `test_relays.py`, `test_relay_sizes.py`, `test_relay_streams.py`, `tunnel.py`.
 """
 
@@ -11,8 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import socket
+import struct
+import termios
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -22,7 +28,7 @@ import uvloop
 
 from link.loop import DirectLoop
 from link.opening import OpenReader
-from link.relay.kernel import unsent_bytes
+from link.relay.kernel import PIPE_SIZE, unsent_bytes
 from link.relay.portable import PortableRelay
 from link.relay.relay import Flow, Relay, linger_not
 from link.relay.splice import SpliceRelay
@@ -53,6 +59,12 @@ __all__ = [
 
 PATIENCE: Final = 10.0
 STORY_SECONDS: Final = 60.0
+PIECE: Final = 1 << 18
+"""Most bytes that a test takes at once."""
+HELD_TURNS: Final = 100
+"""Turns of the loop in which a relay leaves alone what it could read. Reading takes one or two."""
+RELAY_ROOM: Final = PIPE_SIZE + PIECE
+"""Most bytes that one relay may hold of one direction: a pipe, and what was copied before it."""
 OPENING: Final = OpenRequest("127.0.0.1", 80).encode()
 
 MakeRelay = Callable[[], Relay]
@@ -70,11 +82,18 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 
 
 class Ends:
-    """The relays of both ends, and the streams between them, which may lead through a tunnel."""
+    """The relays of both ends, and the streams between them, which may lead through a tunnel.
+
+    Attributes:
+        room: bytes to ask for as the room of each socket; None: what the kernel finds fit.
+        most: bytes that these sockets and relays may hold together of one direction of a flow.
+    """
 
     def __init__(self, opener: Relay, listener: Relay, *, is_tunnelled: bool = False) -> None:
         self.opener = opener
         self.listener = listener
+        self.room: int | None = None
+        self.most = 2 * RELAY_ROOM
         self._tunnels = Tunnels() if is_tunnelled else None
 
     @property
@@ -82,13 +101,24 @@ class Ends:
         """Flows at either end."""
         return self.opener.count + self.listener.count
 
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Two connected sockets that do not block, with that room."""
+        near, far = tcp_pair()
+        if self.room is not None:
+            for end, option in itertools.product((near, far), (socket.SO_SNDBUF, socket.SO_RCVBUF)):
+                end.setsockopt(socket.SOL_SOCKET, option, self.room)
+            self.most += near.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            self.most += far.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        return near, far
+
     def streams(self) -> tuple[Stream, Stream]:
         """Both ends of a new stream."""
+        near, far = self.pair()
         if self._tunnels is None:
-            return streams()
-        near, far = tcp_pair(), tcp_pair()
-        self._tunnels.carry(near[1], far[0])
-        return Stream.of(near[0], may_be_raw=False), Stream.of(far[1], may_be_raw=False)
+            return Stream.of(near), Stream.of(far)
+        entry, (exit_, far) = far, self.pair()
+        self._tunnels.carry(entry, exit_)
+        return Stream.of(near, may_be_raw=False), Stream.of(far, may_be_raw=False)
 
     async def cut(self) -> None:
         """Let the tunnel go, with what streams lead through it."""
@@ -160,9 +190,9 @@ class Joined:
         server: tuple[socket.socket, socket.socket] | None = None,
     ) -> None:
         self.ends = ends
-        self.client, first = tcp_pair()
-        self.second, self.server = server or tcp_pair()
-        linger_not(first)
+        self.client, self.first = ends.pair()
+        self.second, self.server = server or ends.pair()
+        linger_not(self.first)
         linger_not(self.second)
         self.near, self.far = stream or ends.streams()
         self.told: list[Flow] = []
@@ -176,7 +206,7 @@ class Joined:
         self.far.home = partial(self._came_home, "far")
         self._reader = OpenReader(self.far, self._opened, _ignore, ends.listener.readiness)
         ends.opener.readiness.watch(self.near.fileno(), _ignore)
-        self.flow = ends.opener.forward(first, self.near, OPENING, self._end)
+        self.flow = ends.opener.forward(self.first, self.near, OPENING, self._end)
 
     def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
         assert request.encode() == OPENING
@@ -197,6 +227,22 @@ class Joined:
             self._close_home(end)
         if len(self.home) == len(("near", "far")):
             self.both_home.set()
+
+    async def wait_held_back(self, taken: int) -> None:
+        """Until neither relay reads what the client says, of which the server has taken so much.
+
+        Fails as soon as there is more under way than fits.
+        """
+        before, turns = (-1, -1), 0
+        while turns < HELD_TURNS:
+            await asyncio.sleep(0)
+            assert not self.ended.is_set(), "the flow has ended at its opener's"
+            assert not self.served_ended.is_set(), "the flow has ended at its listener's"
+            now = (self.flow.from_first, self.served.from_first if self.served else -1)
+            under_way = now[0] - taken
+            assert under_way <= self.ends.most, "a relay reads on for a reader that is asleep"
+            is_held = now == before and _unread(self.first) > 0 and _unread(self.far) > 0
+            before, turns = now, turns + 1 if is_held else 0
 
     async def wait_home(self) -> None:
         """Until both ends of the stream have come home."""
@@ -228,14 +274,21 @@ def streams(*, may_be_raw: bool = True) -> tuple[Stream, Stream]:
     return Stream.of(near, may_be_raw=may_be_raw), Stream.of(far, may_be_raw=may_be_raw)
 
 
+def _unread(sock: socket.socket) -> int:
+    """Bytes that a socket has for its reader (tcp(7), SIOCINQ)."""
+    answer = fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4)
+    return int(struct.unpack("i", answer)[0])
+
+
 def _ignore(_: object) -> None:
     """Nobody cares."""
 
 
 @contextlib.asynccontextmanager
-async def joined(make_ends: MakeEnds) -> AsyncIterator[Joined]:
-    """One flow, and afterwards none."""
+async def joined(make_ends: MakeEnds, room: int | None = None) -> AsyncIterator[Joined]:
+    """One flow, and afterwards none. `room`: see `Ends`."""
     ends = make_ends()
+    ends.room = room
     flow = Joined(ends)
     try:
         yield flow
@@ -258,7 +311,7 @@ async def receive_exactly(sock: socket.socket, size: int) -> bytes:
     """So many bytes."""
     data = bytearray()
     while len(data) < size:
-        part = await receive(sock, size - len(data))
+        part = await receive(sock, min(size - len(data), PIECE))
         assert part, f"end-of-file after {len(data)} of {size} bytes"
         data += part
     return bytes(data)
@@ -267,7 +320,7 @@ async def receive_exactly(sock: socket.socket, size: int) -> bytes:
 async def receive_all(sock: socket.socket) -> bytes:
     """Everything, to end-of-file."""
     data = bytearray()
-    while part := await receive(sock, 1 << 18):
+    while part := await receive(sock, PIECE):
         data += part
     return bytes(data)
 
