@@ -16,6 +16,7 @@ from desktop.doctor.bundle import CONTENTS
 from desktop.doctor.checks import CHECKS
 from desktop.errors import ExitCode
 from desktop.machines import examination
+from desktop.machines.advice import advice_for
 from desktop.mirror.defaults import DEFAULT_RULES
 from desktop.mirror.model import Origin, State
 from desktop.paths import Paths
@@ -117,6 +118,12 @@ def _rules() -> str:
     return table(("what it is", "protocol", "ports", "addresses", "whose listener"), rows)
 
 
+def _outcomes() -> str:
+    said = members_of(Outcome)
+    rows = [(f"`{each.value}`", said[each.name], advice_for(each)) for each in Outcome]
+    return table(("status", "meaning", "what to do"), rows)
+
+
 TABLES = {
     "exit-codes": lambda: _members("code", ExitCode),
     "files": _files,
@@ -132,6 +139,6 @@ TABLES = {
     "counters": lambda: _words("counter", COUNTERS),
     "machine-counters": lambda: _words("counter of a machine", MACHINE_COUNTERS),
     "metrics": _metrics,
-    "outcomes": lambda: _members("status", Outcome),
+    "outcomes": _outcomes,
 }
 """A function for each block."""
