@@ -18,6 +18,8 @@ FILE = re.compile(r"(?:desktop|gui|link|vmagent|tests|scripts|packaging|docs|bui
 BARE_FILE = re.compile(r"[\w-]+\.(?:py|md|lock|toml)")
 NAME = re.compile(r'^    name = "(\w+)"', re.MULTILINE)
 """Of a transport, in its module."""
+CASE = re.compile(r'Case\(\s*"([\w-]+)"')
+"""Of what the window is photographed in."""
 WORD = re.compile(r"[A-Za-z][\w-]*")
 LONGEST_LINE = 100
 WIDE = {"docs/performance.md", "docs/security.md"}
@@ -122,6 +124,11 @@ def test_every_picture_of_the_folder_is_shown() -> None:
     assert there == shown
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    addresses = {address.partition("#")[0] for _, address in links(pages()["README.md"])}
+    assert {name for name in PAGES if name != "README.md"} <= addresses
+
+
 @pytest.mark.parametrize("name", sorted(set(PAGES) - WIDE))
 def test_no_line_of_prose_is_longer_than_a_hundred_columns(name: str) -> None:
     page = pages()[name]
@@ -168,9 +175,10 @@ def test_every_word_in_backticks_is_in_the_reference_or_somebody_elses(name: str
     sources = (PROJECT / "desktop/transports").glob("*.py")
     transports = {word for file in sources for word in NAME.findall(file.read_text())}
     values = {word for key in KEYS.values() for word in key.form.split()}
+    pictures = set(CASE.findall((PROJECT / "tests/gui/cases.py").read_text()))
     rooms = {room.name for room in PROJECT.iterdir() if room.is_dir()}
     of_the_wire = {"Inquiry", "Condition", "hello"}
-    known = vocabulary() | transports | values | rooms | of_the_wire | WORDS_OF_OTHERS
+    known = vocabulary() | transports | values | rooms | pictures | of_the_wire | WORDS_OF_OTHERS
     unknown = {
         text
         for text in pages()[name].inline()
