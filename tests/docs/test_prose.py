@@ -50,6 +50,7 @@ WORDS_OF_OTHERS = frozenset(
         "aes128-gcm",
         "python3",
         "route_localnet",
+        "ip_unprivileged_port_start",
         "ProxyJump",
         "RemoteCommand",
         "Host",
