@@ -83,7 +83,9 @@ COMING: Final = frozenset(
         "samehost.1",
     }
 )
-"""What documents name already and what comes with another change: verbs, targets, files."""
+"""What documents name already and what comes with another change: verbs, targets, files.
+
+A document of these is held to its links only, until it is taken out here."""
 
 STAND_INS: Final[Mapping[str, str]] = {
     "python:3-slim": (
