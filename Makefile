@@ -6,7 +6,7 @@ SECONDS ?= 300
 EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor packages
+.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor packages faults
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
@@ -33,6 +33,11 @@ fuzz: ## search for inputs that break a parser, for SECONDS=300 each, and try EF
 	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
 	@SAMEHOST_FUZZ_EFFORT=$(EFFORT) $(PYTHON) -m pytest -q --timeout 3600 tests/fuzz \
 		$$(grep --recursive --include='*.py' --files-with-matches tests.effort tests/unit)
+
+faults: setup ## what injures the sandbox, EFFORT=20 times as long as in the tests; half an hour
+	@SAMEHOST_FUZZ_EFFORT=$(EFFORT) $(PYTHON) -m pytest -q \
+		$$(grep --recursive --include='*.py' --files-with-matches tests.effort \
+			tests/integration tests/contract)
 
 soak: setup ## random load and random faults, for SECONDS=300, from a seed that is printed; needs root
 	@$(PYTHON) -m tests.soak --seconds $(SECONDS)

@@ -1,6 +1,7 @@
-"""How much is tried where inputs or orders of events are made up: little in the ordinary suite.
+"""How much is tried where inputs, orders of events or faults are made up: little in the suite.
 
-`SAMEHOST_FUZZ_EFFORT=20` tries twenty times as much; `make fuzz` does.
+`SAMEHOST_FUZZ_EFFORT=20` tries twenty times as much; `make fuzz` does. Of tests that injure, it is
+how long they do so; `make faults` runs those.
 """
 
 from __future__ import annotations

@@ -106,6 +106,34 @@ def test_an_agent_that_dies_while_the_disk_is_full_is_replaced(samehost: Samehos
                 pass
 
 
+def test_on_a_disk_that_is_read_only_settings_are_refused_with_the_reason_and_mirroring_goes_on(
+    samehost: Samehost,
+) -> None:
+    port = quiet_ports(1)
+    with samehost.python(CROWD_ECHO, str(port)):
+        until(lambda: samehost.states(port) == ["active"], "the mirror")
+        with echoing(port) as flow, read_only(samehost.home):
+            done = samehost.try_run("settings", "set", "reachHost", "false")
+            assert done.returncode != 0
+            assert "Read-only file system" in done.stderr
+            assert "Traceback" not in done.stderr
+            assert samehost.run("settings", "get", "reachHost").strip() in ("true", "on")
+            assert echo(flow, b"still here") == b"still here"
+        samehost.run("settings", "set", "reachHost", "false")
+        samehost.run("settings", "set", "reachHost", "true")
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Whoever comes by its name writes nothing there; what is open stays so."""
+    subprocess.run(["mount", "--rbind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--recursive", folder], check=True)
+
+
 def test_a_runtime_folder_that_is_removed_while_the_disk_is_full_comes_back(
     samehost: Samehost,
 ) -> None:

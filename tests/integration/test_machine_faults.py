@@ -22,7 +22,7 @@ PAUSE_SECONDS = 12.0 * EFFORT
 """Longer than lease and grace together, and than a daemon waits for a silent agent."""
 BUSY = 0.5
 """Share of one processor that is too much for a daemon that looks for its machine: a loop that
-never rests takes all of it. Some is taken by looks at this computer, where ports come and go."""
+never rests takes all of it. Looks at this computer, where others' ports come and go, take some."""
 BACK_SECONDS = 6.0
 """From the machine's going on until its mirrors are there: a look that was under way may end in
 vain, and the next comes 5 s later at the latest."""
