@@ -23,9 +23,11 @@ PAUSE_SECONDS = 12.0 * EFFORT
 BUSY = 0.5
 """Share of one processor that is too much for a daemon that looks for its machine: a loop that
 never rests takes all of it. Looks at this computer, where others' ports come and go, take some."""
-BACK_SECONDS = 6.0
+BACK_SECONDS = 10.0
 """From the machine's going on until its mirrors are there: a look that was under way may end in
-vain, and the next comes 5 s later at the latest."""
+vain, and the next comes 5 s later at the latest; and the computer may be busy."""
+TOLD_SECONDS = 9.0
+"""The lease is 5 s."""
 
 pytestmark = pytest.mark.timeout(120 + PAUSE_SECONDS)
 
@@ -79,7 +81,7 @@ def test_a_machine_that_stood_still_is_linked_again_with_its_flows_and_nothing_i
         f"stood still for {stood:.0f} s: told after {told:.1f} s, back after {back:.2f} s, "
         f"{busy:.1%} of a processor meanwhile, {after:.1%} afterwards",
     )
-    assert told < 7
+    assert told < TOLD_SECONDS
     assert back < BACK_SECONDS
     assert busy < BUSY
     assert after < BUSY

@@ -35,7 +35,7 @@ MOST_STUCK_BYTES = 2 * sum(
 """That a writer gets rid of before it has to wait: the buffers of both TCP connections, as large as
 Linux lets them grow (tcp(7)), and of the stream between them with a pipe at either end."""
 BESIDE_SECONDS = 4.0
-MOST_WAIT = 2.0
+MOST_WAIT = 3.0
 """Seconds that an echo takes beside all that."""
 MORE_BYTES = 24 << 20
 """Of the daemon's memory and the agent's, for all of them: most is the kernel's, in sockets."""
