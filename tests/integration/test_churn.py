@@ -23,6 +23,7 @@ from tests.integration.samehost import (
     running_samehost,
     until,
 )
+from tests.integration.test_several_machines import There
 
 CONTAINERS = 1000
 AT_ONCE = 20
@@ -241,21 +242,21 @@ def test_a_thousand_binds_a_second_end_in_the_ports_that_are_left(
 def test_hundreds_of_real_containers_that_come_and_go_leave_nothing(
     samehost: Samehost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = quiet_ports(AT_ONCE)
+    first, there = quiet_ports(AT_ONCE), There(samehost, "sandbox")
     with spending(samehost) as spent:
         for number in range(REAL_CONTAINERS):
-            samehost.docker(
+            there.docker(
                 *("run", "--detach", "--network=host", f"--name=n{number}", IMAGE),
                 *("nc", "-lk", "-p", str(first + number % AT_ONCE)),
             )
             if number >= 4:
-                samehost.docker("rm", "-f", f"n{number - 4}")
+                there.docker("rm", "-f", f"n{number - 4}")
         last = range(REAL_CONTAINERS - 4, REAL_CONTAINERS)
         expected = {("tcp", first + number % AT_ONCE) for number in last}
         until(lambda: opened(samehost, first, AT_ONCE) == expected, "the last", SETTLE_SECONDS)
         names = {row["container"]["name"] for row in told(samehost, first, AT_ONCE)}
         assert names == {f"n{number}" for number in last}
-        samehost.docker("rm", "-f", *sorted(names))
+        there.docker("rm", "-f", *sorted(names))
         until(lambda: told(samehost, first, AT_ONCE) == [], "all to go", SETTLE_SECONDS)
     each = spent.cpu / REAL_CONTAINERS
     say(
