@@ -5,11 +5,13 @@
 What Windows' proactor loop lacks, and all the link's sockets use: `add_reader` and `add_writer`,
 and by them datagrams without the proactor's faults (CPython's gh-127057). Rules: level-triggered,
 as asyncio's own; a thread looks again only when the loop has called back what it told last, so
-nothing spins. A thread has MOST_SOCKETS at most, as `select` has no more (Windows: FD_SETSIZE, 512
-in CPython's selectmodule.c); there are as many threads as that takes. Call-backs run in the loop's
-thread only, and none after `remove_*`.
+nothing spins. What was removed is not looked at any more, and may be closed. A thread has
+MOST_SOCKETS at most, as `select` has no more (Windows: 512, FD_SETSIZE of CPython's own);
+there are as many threads as that takes. Call-backs run in the loop's thread only, and none after
+`remove_*`.
 
-Limits: a change of what is watched wakes the thread, which costs two system calls.
+Limits: a change of what is watched wakes the thread, and a removal waits for that: some ten
+microseconds.
 Counterpart: `windows_loop.py`.
 """
 
@@ -28,6 +30,8 @@ __all__ = ["MOST_SOCKETS", "SelectorThreads"]
 MOST_SOCKETS: Final = 500
 """Of one thread; its own waking socket besides."""
 WAKE_BYTES: Final = 4096
+LOOK_SECONDS: Final = 1.0
+"""Most that a removal waits for a thread, which has been woken."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +92,8 @@ class _Thread:
         self._readers: _Sides = {}
         self._writers: _Sides = {}
         self._is_answered = True
+        self._is_looking = False
+        self._looks = 0
         self._is_closed = False
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
@@ -120,6 +126,10 @@ class _Thread:
             return False
         handle.cancel()
         self._wake()
+        with self._lock:
+            # While it is looked at, the system keeps a socket, and its port, though it is closed.
+            look = self._looks
+            self._lock.wait_for(lambda: not self._is_looking or self._looks > look, LOOK_SECONDS)
         return True
 
     def close(self) -> None:
@@ -155,6 +165,9 @@ class _Thread:
     def _run(self) -> None:
         while (sets := self._next()) is not None:
             readable, writable = self._select(*sets)
+            with self._lock:
+                self._is_looking = False
+                self._lock.notify()
             if not readable and not writable:
                 continue
             self._is_answered = False
@@ -167,6 +180,8 @@ class _Thread:
         """What to look at, once the loop has answered; None at the end."""
         with self._lock:
             self._lock.wait_for(lambda: self._is_answered or self._is_closed)
+            self._is_looking = not self._is_closed
+            self._looks += 1
             return None if self._is_closed else (list(self._readers), list(self._writers))
 
     def _select(self, readers: list[int], writers: list[int]) -> tuple[list[int], list[int]]:
