@@ -9,22 +9,34 @@ path must fit `sockaddr_un` (unix(7): 108 bytes with the final zero on Linux, 10
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from desktop.errors import UsageError
 
-__all__ = ["HOME_VARIABLE", "SOCKET_PATH_LIMIT", "Paths", "PolicyPlace"]
+__all__ = ["HOME_VARIABLE", "SOCKET_PATH_LIMIT", "Paths", "PolicyPlace", "admin_directory"]
 
 HOME_VARIABLE: Final = "SAMEHOST_HOME"
 SOCKET_PATH_LIMIT: Final = 103
 """Longest Unix socket path in bytes that every platform takes (macOS: 104 with the zero)."""
 
-ADMIN_DIRECTORY: Final = Path("/etc/samehost")
+ADMIN_DIRECTORIES: Final = {
+    "darwin": "/Library/Application Support/Samehost",
+    "win32": r"C:\ProgramData\Samehost",
+}
+"""Where macOS and Windows let only administrators write. On Windows %ProgramData% may say another
+place, but anybody can set a variable of their own: the policy stays where it is by default."""
+ADMIN_DIRECTORY_ELSEWHERE: Final = "/etc/samehost"
 POLICY_NAME: Final = "admin-settings.json"
 ROOT_RUNTIME: Final = Path("/run/samehost")
 """Root has no session's runtime folder; /run is root's own (hier(7))."""
+
+
+def admin_directory(platform: str = sys.platform) -> Path:
+    """The folder of a computer's administrator."""
+    return Path(ADMIN_DIRECTORIES.get(platform, ADMIN_DIRECTORY_ELSEWHERE))
 
 
 class PolicyPlace(NamedTuple):
@@ -53,7 +65,7 @@ class Paths:
         """The folders of this user, or those under SAMEHOST_HOME. Raises UsageError."""
         home = os.environ.get(HOME_VARIABLE)
         if home:
-            paths = replace(cls.under(Path(home).absolute()), system_admin=ADMIN_DIRECTORY)
+            paths = replace(cls.under(Path(home).absolute()), system_admin=admin_directory())
         else:
             paths = cls.of_user()
         paths.check_lengths()
@@ -72,7 +84,7 @@ class Paths:
         directories = platformdirs.PlatformDirs("samehost", appauthor=False)
         return cls(
             directories.user_config_path,
-            ADMIN_DIRECTORY,
+            admin_directory(),
             directories.user_state_path,
             directories.user_log_path,
             _runtime_folder(directories.user_state_path),
@@ -94,7 +106,7 @@ class Paths:
         if self.system_admin is not None:
             of_system = PolicyPlace(self.system_admin / POLICY_NAME, may_be_users=False)
             return of_system, PolicyPlace(self.policy_file, may_be_users=True)
-        is_system = self.admin == ADMIN_DIRECTORY
+        is_system = self.admin == admin_directory()
         return (PolicyPlace(self.policy_file, may_be_users=not is_system),)
 
     @property

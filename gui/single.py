@@ -3,7 +3,7 @@
     first start:   lock ─▶ listen ─▶ `asked` whenever a later one says so
     later start:   lock is held ─▶ {"show": true, "page": "ports"} ─▶ {"shown": true}
 
-Rules: who holds the lock (flock(2), gone with its process) owns the socket's name: what a window
+Rules: who holds the lock (gone with its process) owns the socket's name: what a window
 that crashed left there is taken away by the next, and no living one's ever is. The folder is 0700,
 the socket 0600, and who connects is asked of the kernel. Words that make no sense are not answered.
 Limits: POSIX only. Counterpart: `app.py`; the folder: `desktop.api.local.runtime_folder`.
@@ -12,7 +12,6 @@ Limits: POSIX only. Counterpart: `app.py`; the folder: `desktop.api.local.runtim
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -24,7 +23,9 @@ from typing import Any, Final
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-from desktop.api.socketfile import peer_of, private_folder
+from desktop.api.filelock import give_back, open_lock, take, write_note
+from desktop.api.peers import peer_of
+from desktop.api.socketfile import private_folder
 
 __all__ = ["Request", "Single", "SingleError"]
 
@@ -130,21 +131,18 @@ class Single(QObject):
             peer.end()
         self._server.close()
         if self._lock is not None:
-            # While it is locked, so that nobody's new file is taken for it.
-            (self._folder / LOCK_NAME).unlink(missing_ok=True)
-            os.close(self._lock)
+            give_back(self._folder / LOCK_NAME, self._lock)
             self._lock = None
             with contextlib.suppress(OSError):
                 self._folder.rmdir()  # unless the daemon has something there
 
     def _take_lock(self) -> bool:
         path = self._folder / LOCK_NAME
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock(path)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(descriptor)
             if os.path.samestat(os.stat(path), os.fstat(descriptor)):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                write_note(descriptor, str(os.getpid()))
                 self._lock = descriptor
         except (BlockingIOError, FileNotFoundError):
             log.debug("%s is held, or was given up this moment", path)

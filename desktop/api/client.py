@@ -24,7 +24,7 @@ from desktop.api.messages import (
     error_from_wire,
     hello,
 )
-from desktop.api.socketfile import peer_of
+from desktop.api.peers import peer_of
 from desktop.errors import (
     NotRunningError,
     PermissionDeniedError,

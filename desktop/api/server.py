@@ -20,7 +20,8 @@ from typing import Final, Self
 from desktop.api.backend import Backend, Progress
 from desktop.api.connection import Connection, Limits
 from desktop.api.messages import MAX_LINE
-from desktop.api.socketfile import bind, is_same, peer_of, unlink_if_same
+from desktop.api.peers import peer_of
+from desktop.api.socketfile import bind, is_same, unlink_if_same
 from desktop.errors import PermissionDeniedError, SamehostError
 
 __all__ = ["ApiServer"]

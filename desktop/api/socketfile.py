@@ -2,7 +2,7 @@
 
 Rules: the folder is 0700 and owned by us, the socket 0600; a folder of somebody else, or one
 that others may write, is refused, not repaired. A socket file that is there is removed only
-after nobody answered on it. Who connected is asked of the kernel (SO_PEERCRED, unix(7)).
+after nobody answered on it. Who connected the kernel says (`peers.py`).
 """
 
 from __future__ import annotations
@@ -10,21 +10,17 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import struct
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from desktop.errors import ConflictError, PermissionDeniedError, SamehostError, UsageError
 from desktop.paths import SOCKET_PATH_LIMIT
 
 __all__ = [
-    "HasOptions",
-    "Peer",
     "bind",
     "check_length",
     "check_private",
     "is_same",
-    "peer_of",
     "private_folder",
     "remove_stale",
     "unlink_if_same",
@@ -34,31 +30,7 @@ BACKLOG: Final = 64
 PROBE_SECONDS: Final = 2.0
 """A living server takes a connection in no time, since the kernel does it for it."""
 
-_CREDENTIALS: Final = struct.Struct("=iII")
-"""struct ucred of <linux/socket.h>: pid, uid, gid."""
-
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
-
-
-class Peer(NamedTuple):
-    """The process at the other end of a connection, when it connected."""
-
-    pid: int
-    uid: int
-
-
-class HasOptions(Protocol):
-    """A socket, or what an event loop shows of one."""
-
-    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
-        """See `socket.socket.getsockopt`."""
-
-
-def peer_of(sock: HasOptions) -> Peer:
-    """Who is at the other end. Raises OSError."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(data)
-    return Peer(pid, uid)
 
 
 def check_length(path: Path) -> None:

@@ -92,7 +92,7 @@ def _ask_to_stop(paths: Paths, progress: Progress) -> bool:
 
 
 def _terminate(paths: Paths) -> None:
-    from desktop.api.socketfile import peer_of
+    from desktop.api.peers import peer_of
 
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(os.fspath(paths.api_socket))

@@ -1,23 +1,21 @@
 """One daemon at a time per folders: who holds the lock may write settings and run machines.
 
-Rules: flock(2) on a file, which ends with its process however that ends. The file is removed on
-release, while it is still locked; whoever waited for it notices that the name means another
-file, or none, and starts over. Not for use across threads.
+Rules: a lock on a file (`desktop/api/filelock.py`), which ends with its process however that ends.
+The file is removed on release, while it is still locked where that can be; whoever waited for it
+notices that the name means another file, or none, and starts over. Not for use across threads.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
+from desktop.api.filelock import give_back, open_lock, read_note, take, write_note
 from desktop.api.socketfile import private_folder
 from desktop.errors import ConflictError
 
 __all__ = ["DaemonLock"]
-
-_LONGEST_NUMBER: Final = 20
 
 
 class DaemonLock:
@@ -38,15 +36,14 @@ class DaemonLock:
         """Take the lock. Raises ConflictError if it is held, PermissionDeniedError."""
         private_folder(self._path.parent)
         while self._descriptor is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_lock(self._path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take(descriptor)
                 if self._is_still(descriptor):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                    write_note(descriptor, str(os.getpid()))
                     self._descriptor = descriptor
             except BlockingIOError:
-                holder = os.pread(descriptor, _LONGEST_NUMBER, 0).decode(errors="replace")
+                holder = read_note(descriptor)
                 raise ConflictError(
                     f"Samehost is running already (process {holder or 'unknown'})",
                     "to end it: samehost down",
@@ -77,10 +74,9 @@ class DaemonLock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        try:
-            if self._is_still(descriptor):
-                self._path.unlink()
-        finally:
+        if self._is_still(descriptor):
+            give_back(self._path, descriptor)
+        else:
             os.close(descriptor)
 
     def _is_still(self, descriptor: int) -> bool:

@@ -38,7 +38,13 @@ __all__ = ["Foreground", "ReadyLine", "run"]
 
 LOG_BYTES: Final = 4 << 20
 LOG_FILES: Final = 2
-LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+ENDINGS: Final = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+"""Signals that shut it down; SIGBREAK is what Windows has in place of SIGHUP."""
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +128,7 @@ async def _serve(
             task.cancel()
         work.append(loop.create_task(daemon.shutdown(_say), name="shutdown by signal"))
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDINGS:
         loop.add_signal_handler(number, shut_down, number.name)
     async with ApiServer(paths.api_socket, daemon) as server, _kept(lock, server, daemon):
         ready()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from desktop.api.client import ApiClient
-from desktop.api.socketfile import peer_of
+from desktop.api.peers import peer_of
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.verdict import NotSeenError
 from desktop.errors import NotRunningError, SamehostError

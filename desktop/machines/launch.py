@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from typing import Final, TypeVar
 
@@ -37,7 +36,7 @@ OWN_END_SECONDS: Final = 2.0
 """How long one that gives no answer may take to end by itself, which tells its exit status."""
 BANNER_LIMIT: Final = 1 << 16
 """Bytes that may come before the answer, and of the answer itself."""
-KILLED_IN_SHELL: Final = 128 + signal.SIGKILL
+KILLED_IN_SHELL: Final = 128 + 9
 """Exit status of sh(1) for a program that was killed (POSIX 2.8.2)."""
 SHOWN_BYTES: Final = 4096
 """Most of what a failed agent printed that is shown."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from desktop.api.client import ApiClient
-from desktop.api.socketfile import peer_of
+from desktop.api.peers import peer_of
 from desktop.cli.launch import start_daemon
 from desktop.cli.stopping import clean_up, stop_daemon
 from desktop.errors import PermissionDeniedError, SamehostError

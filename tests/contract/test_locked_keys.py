@@ -239,7 +239,7 @@ VARIABLES: Final = (HOME_VARIABLE, "HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
 def test_no_environment_changes_a_locked_key(
     home: Path, key: str, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.paths.ADMIN_DIRECTORY", home / "etc")
+    monkeypatch.setattr("desktop.paths.admin_directory", lambda: home / "etc")
     monkeypatch.setattr("desktop.settings.ownership.ADMINISTRATOR", os.geteuid())
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)

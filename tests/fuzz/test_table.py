@@ -18,7 +18,7 @@ UNPACKING: Final = frozenset({"unpack", "unpack_from", "iter_unpack"})
 READ_ELSEWHERE: Final = {
     "desktop.machines.found.finder": "by the finders of the table",
     "vmagent.engines.grpc": "by containerd's follower",
-    "desktop.api.socketfile": "the kernel's word on a peer, of a size that was asked for",
+    "desktop.api.peers": "the kernel's word on a peer, of a size that was asked for",
     "desktop.machines.sandbox.boot": "what ip(8) of this computer prints",
     "link.datagrams.clients": "the kernel's control messages, in a buffer of our size",
     "link.datagrams.linux": "a socket option, of a size that was asked for",

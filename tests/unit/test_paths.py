@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from desktop.errors import UsageError
-from desktop.paths import HOME_VARIABLE, ROOT_RUNTIME, Paths
+from desktop.paths import HOME_VARIABLE, ROOT_RUNTIME, Paths, admin_directory
 
 
 def test_a_home_of_its_own_holds_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,3 +52,22 @@ def test_sockets_never_go_where_somebody_else_could_be_first(
     paths = Paths.find()
     expected = ROOT_RUNTIME if user == 0 else paths.state / "run"
     assert paths.runtime == expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"),
+    [
+        ("linux", "/etc/samehost"),
+        ("darwin", "/Library/Application Support/Samehost"),
+        ("win32", r"C:\ProgramData\Samehost"),
+    ],
+)
+def test_each_system_has_its_folder_for_administrators(platform: str, folder: str) -> None:
+    assert str(admin_directory(platform)) == folder
+
+
+def test_no_variable_moves_the_administrators_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ProgramData", "ALLUSERSPROFILE", "XDG_CONFIG_DIRS"):
+        monkeypatch.setenv(name, "/tmp/mine")
+    for platform in ("linux", "darwin", "win32"):
+        assert "mine" not in str(admin_directory(platform))

@@ -8,13 +8,14 @@ removed by the next. Limits: POSIX.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from desktop.api.filelock import take
 
 __all__ = ["SocketFolder", "sweep"]
 
@@ -71,7 +72,7 @@ def sweep(parent: Path) -> None:
 def _make(parent: Path, prefix: str = "") -> tuple[Path, int]:
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    take(lock)
     return path, lock
 
 
@@ -84,7 +85,7 @@ def _locked(parent: Path) -> Iterator[None]:
             descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
             break
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        take(descriptor, wait=True)
         parent.mkdir(mode=FOR_US, exist_ok=True)
         yield
     finally:
@@ -97,7 +98,7 @@ def _sweep(parent: Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take(descriptor)
                 shutil.rmtree(entry, ignore_errors=True)
             finally:
                 os.close(descriptor)

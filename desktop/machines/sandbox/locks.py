@@ -8,11 +8,11 @@ means another folder, or none, and starts over.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from desktop.api.filelock import take
 from desktop.machines.sandbox.programs import run
 
 __all__ = ["held", "is_held"]
@@ -34,6 +34,8 @@ async def held(folder: Path) -> AsyncIterator[int]:
 
 def is_held(folder: Path) -> bool:
     """True if somebody holds the lock at this moment."""
+    import fcntl  # the list of machines imports this on every system
+
     try:
         descriptor = _open(folder)
     except OSError:
@@ -65,7 +67,7 @@ async def _acquire(folder: Path) -> int:
 
 async def _lock(descriptor: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(descriptor)
     except BlockingIOError:
         # The lock belongs to the open file, not to who asked for it: a child process can wait
         # for us, and unlike a thread it can be cancelled.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from desktop.api.socketfile import bind, peer_of, private_folder
+from desktop.api.peers import peer_of
+from desktop.api.socketfile import bind, private_folder
 from desktop.errors import ConflictError, PermissionDeniedError, UsageError
 
 NOBODY = 65534

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from desktop.errors import PermissionDeniedError
-from desktop.paths import ADMIN_DIRECTORY, HOME_VARIABLE, Paths
+from desktop.paths import HOME_VARIABLE, Paths, admin_directory
 from desktop.settings.keys import SWITCH
 from desktop.settings.store import SettingsStore
 
@@ -177,7 +177,7 @@ def system(
 ) -> Callable[[dict[str, object]], SettingsStore]:
     """Lets an administrator say something; the settings are then found by the environment."""
     folder = paths.config / "etc"
-    monkeypatch.setattr("desktop.paths.ADMIN_DIRECTORY", folder)
+    monkeypatch.setattr("desktop.paths.admin_directory", lambda: folder)
     monkeypatch.setattr("desktop.settings.ownership.ADMINISTRATOR", os.geteuid())
     monkeypatch.setattr("desktop.paths.Paths.check_lengths", lambda _paths: None)
     monkeypatch.setenv(HOME_VARIABLE, str(paths.config))
@@ -220,4 +220,4 @@ def test_without_a_home_of_ones_own_there_is_one_place_and_it_is_roots(
 ) -> None:
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     (place,) = Paths.find().policy_places
-    assert place == (ADMIN_DIRECTORY / "admin-settings.json", False)
+    assert place == (admin_directory() / "admin-settings.json", False)
