@@ -48,6 +48,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "ports": Verb("ports", "show the mirrored ports"),
     "settings": Verb("settings", "show and change settings"),
     "machine": Verb("machine", "show, choose, start and stop machines"),
+    "autostart": Verb("autostart", "start the daemon when you log in, or do not"),
     "docker": Verb("docker", "run the docker command on the current machine"),
     "doctor": Verb("doctor", "look for what is wrong, and say what to do"),
     "logs": Verb("logs", "show the daemon's log"),

@@ -51,7 +51,9 @@ def test_every_verb_has_a_help(samehost: Command, verb: str) -> None:
 
 def test_the_help_names_every_verb_and_exit_code(samehost: Command) -> None:
     text = samehost("--help").out
-    assert [verb for verb in VERBS if f"\n    {verb} " not in text] == []
+    assert [
+        verb for verb in VERBS if f"\n    {verb} " not in text.replace(f"{verb}\n", f"{verb} ")
+    ] == []
     assert "7 version mismatch" in text
 
 

@@ -1,0 +1,1 @@
+"""Starting the daemon when its user logs in. One file per operating system."""
