@@ -28,30 +28,8 @@ from link.handshake import (
     Role,
 )
 from link.labels import are_within_limits, bounded_labels, service_of
-from link.listener import Container, Listener
 from link.messages import (
-    Beat,
-    Bye,
-    Condition,
-    Counts,
-    Delta,
-    EngineState,
-    Inquiry,
     Message,
-    Resync,
-    Snapshot,
-    StubKey,
-    StubResult,
-    StubResults,
-    Stubs,
-    Trial,
-    TrialEnd,
-    TrialOpened,
-    TrialResults,
-    UdpLimits,
-    Wanted,
-    Watching,
-    Welcome,
     decode,
     encode,
 )
@@ -64,34 +42,10 @@ from link.sockdiag import ephemeral_ports
 from link.sockdiag_wire import SockDiagError, parse_batch
 from link.wire import FrameReader, OpenRequest, WireError, encode_frame
 from tests.fuzz.parser import Parser, pieces
+from tests.link_messages import MESSAGES
 
-__all__ = ["MESSAGES", "OF_LINK"]
+__all__ = ["OF_LINK"]
 
-_CONTAINER: Final = Container("ab" * 32, "web", "docker", "nginx:1", (("tier", "é"),))
-_LISTENER: Final = Listener(
-    7, "tcp", "0.0.0.0", 80, inode=9, container=_CONTAINER, process="nginx", pid=5
-)
-MESSAGES: Final[tuple[Message, ...]] = (
-    Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag"),
-    Snapshot(1, first=True, last=True, listeners=(_LISTENER,), containers=(_CONTAINER,)),
-    Delta(1, 2, (Listener(8, "udp", "::", 81, v6only=False),), (3, 2**64 - 1)),
-    StubResults((StubResult(StubKey("127.0.0.1", 80), is_open=False, errno=98, detail="taken"),)),
-    Wanted(3),
-    Beat(),
-    Resync(),
-    Stubs((StubKey("::1", 80),), (StubKey("127.0.0.1", 81, "udp"),)),
-    UdpLimits(90, 1024),
-    Bye(),
-    Watching("eBPF"),
-    Inquiry(1),
-    Condition(1, 1_795_000_000_000, 0, 2**41 - 1, 20_000, 60, (EngineState("/run/d.sock", ""),)),
-    Counts({"refused": 3}),
-    Trial(1, 40_000, 40_001),
-    TrialOpened(1, 40_000, 0, "no UDP"),
-    TrialResults(1, "", "no answer", 120, 0),
-    TrialEnd(),
-)
-"""One of each kind."""
 _WHOLE_PIECE: Final = b"\0"
 """Before a seed: it comes in one piece."""
 

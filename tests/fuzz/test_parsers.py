@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from link.messages import Message
 from tests.effort import EFFORT
-from tests.fuzz.of_link import MESSAGES
 from tests.fuzz.parser import SPARE_LINES, Parser, check, check_bounds, inputs, lines_run
 from tests.fuzz.table import PARSERS
+from tests.link_messages import MESSAGES
 
 every_parser = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
 
