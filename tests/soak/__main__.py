@@ -4,8 +4,9 @@
     client there ─▶ stubs   ─▶ servers here              oracle: every byte, every port
 
 Rules: what happens follows from the seed, which is printed; when it happens does not. Ends with 1
-if a byte was wrong, a client was cut off without a fault, something did not heal, or something is
-left. Needs root, and the packages of the sandbox.
+if a byte was wrong, a client was cut off without a fault or not told so, something did not heal,
+something was open that should not be, or something is left. Needs root, and the packages of the
+sandbox.
 """
 
 from __future__ import annotations
@@ -13,28 +14,38 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from tests.integration.samehost import Samehost, quiet_ports, running_samehost, until
+from link.dial import KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_PROBES
+from tests.integration.samehost import Samehost, quiet_ports, until
 from tests.integration.servers import ECHO, UDP_ECHO
-from tests.soak.faults import FAULTS, Scene, heal
-from tests.soak.levels import Level, level_of
+from tests.soak.daemon import WAYS
+from tests.soak.faults import FAULTS
+from tests.soak.levels import Level, beyond, levels
 from tests.soak.load import CLIENT, echoing, heard_there, loaded
 from tests.soak.oracle import Oracle
+from tests.soak.scene import HEAL_SECONDS, Scene, heal, learn, running, settle
 
 __all__ = ["main"]
 
 CLIENTS: Final = 4
 CALM: Final = (0.5, 3.0)
 """Seconds between faults, in which everything has to succeed."""
-SETTLE_SECONDS: Final = 30.0
-SHOWN: Final = 20
+SETTLE_SECONDS: Final = (
+    30.0 + KEEPALIVE_IDLE_SECONDS + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_SECONDS
+)
+"""A stream whose end was lost on its way is found by keep-alive."""
+SHOWN: Final = 40
 SHOWN_BYTES: Final = 8000
-SLOW_SECONDS: Final = 9.0
+SLOW_SECONDS: Final = 20.0
 """A healing that takes longer is worth a look at the log."""
+STREAMS: Final = {"unix": "unix", "tcp": "tcp"}
+"""What kind of socket a stream is."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,34 +54,47 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args(arguments)
-    _say(f"seed {options.seed}, {options.seconds} s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # takes away what was made
+    chance = random.Random(options.seed)
+    way, by_stubs = chance.choice(WAYS), chance.choice((True, False))
+    how = f"streams over {way}, ports of this computer by {'stubs' if by_stubs else 'redirect'}"
+    _say(f"seed {options.seed}, {options.seconds} s: {how}")
     oracle = Oracle()
-    with running_samehost() as samehost:
-        _soak(samehost, oracle, random.Random(options.seed), options.seconds)
+    with running(way, by_stubs=by_stubs) as samehost:
+        _soak(samehost, way, by_stubs, oracle, chance, options.seconds)
     found = oracle.judge()
     _say(oracle.summary())
     for line in found[:SHOWN]:
         _say(f"NOT RIGHT: {line}")
-    _say(f"{len(found)} things were not right" if found else "all was right")
+    flows, size = oracle.figures()
+    faults = ", ".join(f"{n} {name}" for name, n in sorted(Counter(oracle.names()).items()))
+    _say(
+        f"| {options.seed} | {options.seconds} | {flows} | {size >> 20} | {faults} | {len(found)} |"
+    )
     return int(bool(found))
 
 
-def _soak(samehost: Samehost, oracle: Oracle, chance: random.Random, seconds: int) -> None:
+def _soak(
+    samehost: Samehost,
+    way: str,
+    by_stubs: bool,
+    oracle: Oracle,
+    chance: random.Random,
+    seconds: int,
+) -> None:
     there, here = quiet_ports(2), quiet_ports(2)
     with echoing(here), _served(samehost, there) as servers:
-        scene = Scene(samehost, there, here, servers)
-        heal(scene)
-        with loaded(oracle, 0, there, CLIENTS):
-            time.sleep(CALM[1])
-        start = _levels(samehost)
+        scene = Scene(samehost, way, there, here, servers, by_stubs)
+        learn(scene)
+        start = levels(samehost, STREAMS[way])
         with samehost.python(CLIENT, str(chance.randrange(1 << 32)), str(here)) as client:
             with loaded(oracle, chance.randrange(1 << 32), there, CLIENTS):
                 _injure(scene, oracle, chance, seconds)
             heard_there(oracle, samehost.docker("logs", client))
         heal(scene)
-        for who, before in start.items():
-            _settled(samehost, oracle, who, before)
-    until(lambda: not samehost.rows(there), "the rows to go", SETTLE_SECONDS)
+        oracle.quiet(settle(scene))
+        _settled(samehost, oracle, STREAMS[way], start)
+    until(lambda: not samehost.rows(there), "the rows to go", HEAL_SECONDS)
 
 
 @contextlib.contextmanager
@@ -81,35 +105,32 @@ def _served(samehost: Samehost, port: int) -> Iterator[tuple[str, ...]]:
 
 
 def _injure(scene: Scene, oracle: Oracle, chance: random.Random, seconds: int) -> None:
+    names = sorted(name for name in FAULTS if scene.way == "tcp" or name != "link black-holed")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(chance.uniform(*CALM))
-        name = chance.choice(sorted(FAULTS))
+        name = chance.choice(names)
         begin = time.monotonic()
         FAULTS[name](scene)
         heal(scene)
         oracle.fault(begin, name)
         took = time.monotonic() - begin
+        oracle.quiet(settle(scene))
         _say(f"{name}: well after {took:.1f} s")
         if took > SLOW_SECONDS:
             _say(scene.samehost.run("logs")[-SHOWN_BYTES:])
 
 
-def _levels(samehost: Samehost) -> dict[str, Level]:
-    return {"daemon": level_of(samehost.daemon()), "agent": level_of(samehost.agent())}
-
-
-def _settled(samehost: Samehost, oracle: Oracle, who: str, start: Level) -> None:
-    """See a process come down to what it held at the start."""
+def _settled(samehost: Samehost, oracle: Oracle, stream: str, start: dict[str, Level]) -> None:
+    """See both processes come down to what they held at the start."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while words := _levels(samehost)[who].beyond(start):
+    while found := beyond(now := levels(samehost, stream), start):
         if time.monotonic() > deadline:
-            oracle.require(False, f"{who}: {words}")
-            return
-        time.sleep(0.5)
-    now = _levels(samehost)[who]
-    memory = f"{start.memory >> 20} MiB, then {now.memory >> 20}"
-    _say(f"{who}: {start.files} files, then {now.files}; {memory}")
+            oracle.quiet(found)
+            break
+        time.sleep(1.0)
+    for who, level in now.items():
+        _say(f"{who} at the start: {start[who].words()}\n{who} at the end:   {level.words()}")
 
 
 def _say(words: str) -> None:

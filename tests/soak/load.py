@@ -13,14 +13,20 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+from link.relay.relay import end_in_order, linger_not
 from tests.soak.oracle import Oracle, Told
 
 __all__ = ["CLIENT", "echoing", "heard_there", "loaded"]
 
 LARGEST: Final = 1 << 18
-PATIENCE: Final = 10.0
+BULK: Final = 1 << 22
+OFTEN_BULK: Final = 0.03
+PAUSES: Final = (0, 0, 0, 0.3)
+"""Seconds in the middle of what a client says."""
+PATIENCE: Final = 20.0
+SERVERS_PATIENCE: Final = 30.0
 PAUSE: Final = 0.02
-UDP_TRIES: Final = 3
+UDP_TRIES: Final = 10
 UDP_SECONDS: Final = 1.0
 PIECE: Final = 1 << 16
 
@@ -28,23 +34,30 @@ EXCHANGES: Final = """
 import random, socket, threading, time
 
 def tcp(chance, address, port):
-    words = chance.randbytes(chance.randrange(1, LARGEST))
+    words = chance.randbytes(chance.randrange(1, BULK if chance.random() < OFTEN_BULK else LARGEST))
+    part, pause = chance.randrange(len(words)), chance.choice(PAUSES)
     heard = bytearray()
     with socket.create_connection((address, port), timeout=PATIENCE) as client:
+        broke = []
         def send():
             try:
-                client.sendall(words)
+                client.sendall(words[:part])
+                time.sleep(pause)
+                client.sendall(words[part:])
                 client.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # whoever reads will know
+            except OSError as error:
+                broke.append(error)
         sending = threading.Thread(target=send)
         sending.start()
         try:
-            while part := client.recv(PIECE):
-                heard += part
+            while piece := client.recv(PIECE):
+                heard += piece
         finally:
             client.settimeout(0)
             sending.join()
+        for error in broke:
+            if isinstance(error, ConnectionResetError):
+                raise error  # the kernel tells of a reset once; who asks then hears end-of-file
     if heard == words:
         return "whole", len(words)
     if not heard:
@@ -73,7 +86,10 @@ def exchange(how, chance, address, port):
     return begin, time.monotonic(), outcome, size
 """
 _NAMES: Final = {
+    "BULK": BULK,
     "LARGEST": LARGEST,
+    "OFTEN_BULK": OFTEN_BULK,
+    "PAUSES": PAUSES,
     "PATIENCE": PATIENCE,
     "PAUSE": PAUSE,
     "PIECE": PIECE,
@@ -173,10 +189,13 @@ def _serve_tcp(server: socket.socket, ended: threading.Event) -> None:
 
 
 def _echo(client: socket.socket) -> None:
+    """Ends only when its client has; what breaks off is a reset."""
     with client, contextlib.suppress(OSError):
-        client.settimeout(PATIENCE)
+        linger_not(client)
+        client.settimeout(SERVERS_PATIENCE)
         while data := client.recv(PIECE):
             client.sendall(data)
+        end_in_order(client)
 
 
 def _serve_udp(datagrams: socket.socket, ended: threading.Event) -> None:

@@ -1,8 +1,10 @@
 """What must be true at every moment of a soak, and what was not.
 
 Rules: a byte that is wrong, or one too many, is never excused. A client that is cut off is, if a
-fault was going on at some time of its life; so is one that was refused. Times are monotonic, and
-the same in containers. Thread-safe.
+fault was going on at some time of its life; so is one that was refused. But it has to be told: what
+was cut and looks as if it had ended (end-of-file before the answer was whole) is excused only where
+the server itself was killed, whose kernel says just that. Some faults excuse nothing at all. Times
+are monotonic, and the same in containers. Thread-safe.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Oracle", "Told"]
+__all__ = ["Oracle", "Told", "may_cause"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Oracle:
         """A fault that began then is healed now."""
         self.faults.append((begin, time.monotonic(), name))
 
+    def quiet(self, words: Iterable[str]) -> None:
+        """What was not as it should be after a fault was healed."""
+        after = self.faults[-1][2] if self.faults else "the start"
+        self.broken += [f"after {after}: {each}" for each in words]
+
     def require(self, condition: bool, words: str) -> None:
         """Something that must be so whatever happens."""
         if not condition:
@@ -57,10 +66,21 @@ class Oracle:
                 found.append(f"{told.kind}: wrong bytes of {told.size} at {told.end:.1f}")
             elif told.outcome != "whole" and not self._excuse(told):
                 seconds = told.end - told.begin
-                found.append(f"{told.kind}: {told.outcome} after {seconds:.2f} s without a fault")
+                found.append(
+                    f"{told.kind}: {told.outcome} after {seconds:.2f} s {self._during(told)}"
+                )
         kinds = {told.kind for told in self.told if told.outcome == "whole"}
         found += [f"no exchange of {kind} succeeded" for kind in sorted(KINDS - kinds)]
         return found
+
+    def names(self) -> list[str]:
+        """The faults there were."""
+        return [name for _, _, name in self.faults]
+
+    def figures(self) -> tuple[int, int]:
+        """Exchanges that were whole, and their bytes."""
+        sizes = [told.size for told in self.told if told.outcome == "whole"]
+        return len(sizes), sum(sizes)
 
     def summary(self) -> str:
         """How many exchanges went how, in words."""
@@ -80,12 +100,29 @@ class Oracle:
         )
 
     def _excuse(self, told: Told) -> str:
-        """The fault that was going on; "" if there was none."""
-        return next(
-            (name for begin, end, name in self.faults if begin <= told.end and told.begin <= end),
-            "",
-        )
+        """The fault that was going on and may have had that effect; "" if there was none."""
+        return next((name for name in self._going_on(told) if may_cause(name, told)), "")
+
+    def _going_on(self, told: Told) -> list[str]:
+        return [name for begin, end, name in self.faults if begin <= told.end and told.begin <= end]
+
+    def _during(self, told: Told) -> str:
+        names = self._going_on(told)
+        return f"while {' and '.join(names)}" if names else "without a fault"
 
 
+def may_cause(fault: str, told: Told) -> bool:
+    """True if an exchange may break off like that because of a fault."""
+    if told.outcome in ENDS:
+        return told.kind == "tcp here" and fault in KILLS_SERVERS
+    return fault not in HARMLESS
+
+
+ENDS: Final = frozenset({"cut short", "ended at once"})
+"""Outcomes in which a client heard end-of-file before the answer was whole."""
+KILLS_SERVERS: Final = frozenset({"container restarted"})
+"""Faults that kill a server of clients here; servers of containers' clients are never killed."""
+HARMLESS: Final = frozenset({"disk full", "engine stands still"})
+"""Faults that no client may notice."""
 KINDS = frozenset({"tcp here", "udp here", "tcp there", "udp there"})
 """Clients on this computer, and in a container; each with TCP and UDP."""

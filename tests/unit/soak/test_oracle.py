@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 import pytest
 
-from tests.soak.levels import level_of
 from tests.soak.oracle import KINDS, Oracle, Told
 
 
@@ -45,12 +41,27 @@ def test_a_soak_in_which_a_kind_of_client_never_succeeded_is_none() -> None:
     assert len(Oracle().judge()) == len(KINDS)
 
 
-def test_a_connection_whose_end_nobody_noticed_is_seen() -> None:
-    before = level_of(os.getpid())
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            server.accept()[0].close()
-            assert client.recv(1) == b""
-            after = level_of(os.getpid())
-    assert after.forgotten == before.forgotten + 1
-    assert "CLOSE_WAIT" in after.beyond(before)
+@pytest.mark.parametrize("outcome", ["cut short", "ended at once"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_cut_that_looks_like_an_end_is_found(oracle: Oracle, kind: str, outcome: str) -> None:
+    oracle.tell(Told(kind, 12, 13, outcome))
+    assert oracle.judge() == [f"{kind}: {outcome} after 1.00 s while agent killed"]
+
+
+def test_a_killed_server_ends_as_its_kernel_says(oracle: Oracle) -> None:
+    oracle.faults.append((10.0, 20.0, "container restarted"))
+    oracle.tell(Told("tcp here", 12, 13, "cut short"))
+    assert oracle.judge() == []
+    oracle.tell(Told("tcp there", 12, 13, "cut short"))
+    assert len(oracle.judge()) == 1
+
+
+def test_what_nobody_may_notice_excuses_nothing(oracle: Oracle) -> None:
+    oracle.faults.append((30.0, 40.0, "disk full"))
+    oracle.tell(Told("tcp here", 32, 33, "ConnectionResetError"))
+    assert oracle.judge() == ["tcp here: ConnectionResetError after 1.00 s while disk full"]
+
+
+def test_what_is_open_and_should_not_be_is_found(oracle: Oracle) -> None:
+    oracle.quiet(["daemon: ('tcp', '0.0.0.0', 8000) is open"])
+    assert oracle.judge() == ["after agent killed: daemon: ('tcp', '0.0.0.0', 8000) is open"]
