@@ -115,8 +115,9 @@ def _injure(scene: Scene, oracle: Oracle, chance: random.Random, seconds: int) -
         heal(scene)
         oracle.fault(begin, name)
         took = time.monotonic() - begin
-        oracle.quiet(settle(scene))
-        _say(f"{name}: well after {took:.1f} s")
+        found = settle(scene)
+        oracle.quiet(found)
+        _say("; ".join([f"{name}: well after {took:.1f} s", *found]))
         if took > SLOW_SECONDS:
             _say(scene.samehost.run("logs")[-SHOWN_BYTES:])
 
