@@ -11,12 +11,12 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from link.relay.relay import end_in_order, linger_not
 from tests.soak.oracle import Oracle, Told
 
-__all__ = ["CLIENT", "echoing", "heard_there", "loaded"]
+__all__ = ["CLIENT", "echoing", "exchanges", "heard_there", "loaded"]
 
 LARGEST: Final = 1 << 18
 BULK: Final = 1 << 22
@@ -116,16 +116,21 @@ threading.Thread(target=run, args=("udp there", udp, seed + 1, first + 1)).start
 """seed port: asks the desktop's TCP server on `port` and its UDP server on the next for ever."""
 
 
+def exchanges() -> dict[str, Any]:
+    """`exchange` and the ways of it, `tcp` and `udp`: the very code that runs in the container."""
+    space: dict[str, Any] = {**_NAMES}
+    exec(EXCHANGES, space)
+    return space
+
+
 @contextlib.contextmanager
 def loaded(oracle: Oracle, seed: int, first: int, clients: int) -> Iterator[None]:
     """Clients on this computer: TCP of port `first`, UDP of the next."""
-    space: dict[str, object] = {**_NAMES}
-    exec(EXCHANGES, space)  # the very code that runs in the container
+    space = exchanges()
     exchange = space["exchange"]
-    assert callable(exchange)
     ended = threading.Event()
 
-    def run(kind: str, how: object, number: int, port: int) -> None:
+    def run(kind: str, how: Any, number: int, port: int) -> None:
         chance = random.Random(seed * 1000 + number)
         while not ended.is_set():
             oracle.tell(Told(kind, *exchange(how, chance, "127.0.0.1", port)))
