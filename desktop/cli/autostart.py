@@ -20,7 +20,12 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `main.VerbModule`."""
-    parser.add_argument("what", choices=("on", "off", "status"), metavar="on|off|status")
+    parser.add_argument(
+        "what",
+        choices=("on", "off", "status"),
+        metavar="on|off|status",
+        help="start it with you, do not, or say how it is",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 

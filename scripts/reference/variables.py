@@ -50,6 +50,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "XDG_SESSION_TYPE": "shown on the window's page About",
     "USERPROFILE": "the home on Windows",
     "LOCALAPPDATA": "where Rancher Desktop has its files on Windows",
+    "USERDOMAIN": "on Windows: with USERNAME, whose log-in `samehost autostart` waits for",
+    "USERNAME": "the same",
     "WSL_DISTRO_NAME": "set: this is within WSL, whose machines are not looked for from there",
 }
 """All of them, and what each does."""

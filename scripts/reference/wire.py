@@ -33,6 +33,8 @@ FORMS: Final[Mapping[str, str]] = {
     "machine env": '`{"DOCKER_HOST"}`',
     "doctor": "array of [Finding](#finding) without `is_way`, in which `step` is called `check`; "
     'with `--list` of `{"check", "description"}`; with `--bundle` `{"file", "contents"}`',
+    "autostart": '`{"on", "by", "place", "packaged"}`: whether it starts with you, by which means, '
+    "the file or task that says so, and whether a package brought it",
     "version": '`{"version", "protocol"}`: of this command',
 }
 """What each command with `--json` prints. The command line builds it, so no type says it."""
