@@ -88,6 +88,18 @@ class Attachments:
             if known.attachment.state in ("stopped", "failed"):
                 known.ports.detached()
 
+    async def try_links(self) -> None:
+        """Ask every agent; end the link of one that does not answer, so that it is made anew."""
+        await asyncio.gather(*(self._try_link(each) for each in list(self._known.values())))
+
+    async def _try_link(self, known: _Known) -> None:
+        link = known.attachment.link
+        try:
+            await known.ports.ask()
+        except TimeoutError:
+            if link is not None and link is known.attachment.link:
+                link.give_up("no answer after this computer slept")
+
     @contextlib.contextmanager
     def held_back(self, name: str) -> Iterator[None]:
         """Open no port of a machine that is being attached until the block ends.

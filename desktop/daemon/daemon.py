@@ -35,6 +35,7 @@ from desktop.api.types import (
 from desktop.daemon.attachments import Attachments
 from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
+from desktop.daemon.sleep_watch import watch_sleep
 from desktop.daemon.table import PortTable
 from desktop.daemon.troubles import Troubles
 from desktop.daemon.wall_clock import WallClock
@@ -93,6 +94,9 @@ class Daemon:
                 work = [
                     tasks.create_task(self._mirroring.run(), name="listeners of this computer"),
                     tasks.create_task(self._tick(), name="counts and settings"),
+                    tasks.create_task(
+                        watch_sleep(self._attachments.try_links), name="sleep and waking"
+                    ),
                 ]
                 await self._stopped.wait()
                 for task in work:

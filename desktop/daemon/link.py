@@ -127,6 +127,10 @@ class AgentLink:
         if self._control is not None:
             self._control.send(message)
 
+    def give_up(self, reason: str) -> None:
+        """End the link at once: there is a better reason to think it dead than silence."""
+        self._end(reason)
+
     def close(self) -> None:
         """End the link once what was sent is on its way."""
         if self._control is not None:

@@ -16,13 +16,22 @@ from typing import Final
 __all__ = ["WallClock", "since_boot"]
 
 JUMP_SECONDS: Final = 1.0
+_AWAKE_OR_ASLEEP: Final = ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW")
+"""Linux has both, and its second stands still in sleep: the first that is there is right."""
+
+
+_CLOCK: Final = next(
+    (getattr(time, name) for name in _AWAKE_OR_ASLEEP if hasattr(time, name)), None
+)
 
 
 def since_boot() -> float:
-    """Seconds that go on while the computer sleeps, where the system has them."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    """Seconds that go on while the computer sleeps.
+
+    Linux CLOCK_BOOTTIME (clock_gettime(2)), macOS CLOCK_MONOTONIC_RAW (clock_gettime(3) there), and
+    on Windows what Python's monotonic clock is.
+    """
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class WallClock:

@@ -1,0 +1,111 @@
+"""After a sleep every link is tried, and one whose agent does not answer is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from desktop.daemon import wall_clock
+from desktop.daemon.attachments import Attachments, _Known
+from desktop.daemon.link import AgentLink
+from desktop.daemon.sleep_watch import GAP_SECONDS, LOOK_SECONDS, watch_sleep
+
+
+class Clock:
+    """A clock, and looks at it that take as long as a test says."""
+
+    def __init__(self, *takes: float) -> None:
+        self.now = 500.0
+        self.takes = list(takes)
+        self.woken: list[float] = []
+
+    async def look(self, seconds: float) -> None:
+        assert seconds == LOOK_SECONDS
+        if not self.takes:
+            raise asyncio.CancelledError
+        self.now += self.takes.pop(0)
+
+    async def wake(self) -> None:
+        self.woken.append(self.now)
+        self.now += 100  # to try the links takes time, which is no sleep
+
+    def watch(self) -> list[float]:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(watch_sleep(self.wake, lambda: self.now, self.look))
+        return self.woken
+
+
+def test_a_busy_computer_is_not_taken_for_one_that_slept() -> None:
+    assert Clock(1.0, 1.1, 2.5, LOOK_SECONDS + GAP_SECONDS - 0.01, 1.0).watch() == []
+
+
+def test_each_sleep_is_noticed_once_and_what_follows_is_no_sleep() -> None:
+    assert Clock(1.0, 3600.0, 1.0, 1.0, LOOK_SECONDS + GAP_SECONDS, 1.0).watch() == [
+        4101.0,
+        4207.0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("has", "asked"),
+    [
+        (("CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW"), "CLOCK_BOOTTIME"),
+        (("CLOCK_MONOTONIC_RAW",), "CLOCK_MONOTONIC_RAW"),
+    ],
+    ids=["linux", "macos"],
+)
+def test_the_clock_is_one_that_goes_on_during_sleep(has: tuple[str, ...], asked: str) -> None:
+    assert next(name for name in wall_clock._AWAKE_OR_ASLEEP if name in has) == asked
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= wall_clock.since_boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Link:
+    """A link that notes why it was given up."""
+
+    def __init__(self) -> None:
+        self.given_up: list[str] = []
+
+    def give_up(self, reason: str) -> None:
+        self.given_up.append(reason)
+
+
+def known(link: Link | None, *, answers: bool, then: Link | None) -> Any:
+    attachment = SimpleNamespace(link=link)
+
+    async def ask() -> None:
+        attachment.link = then
+        if not answers:
+            raise TimeoutError
+
+    return _Known(attachment, SimpleNamespace(ask=ask))  # type: ignore[arg-type]
+
+
+def test_the_link_of_an_agent_that_does_not_answer_is_given_up_and_no_other() -> None:
+    silent, well, replaced, new = Link(), Link(), Link(), Link()
+    attachments = Attachments(SimpleNamespace())  # type: ignore[arg-type]
+    attachments._known = {
+        "silent": known(silent, answers=False, then=silent),
+        "well": known(well, answers=True, then=well),
+        "replaced meanwhile": known(replaced, answers=False, then=new),
+        "not linked": known(None, answers=True, then=None),
+    }
+    asyncio.run(attachments.try_links())
+    assert silent.given_up == ["no answer after this computer slept"]
+    assert well.given_up == replaced.given_up == new.given_up == []
+
+
+def test_a_link_that_is_given_up_ends_with_the_reason() -> None:
+    async def story() -> str:
+        pool = SimpleNamespace(most_idle=0, enough=0, idle=0, waiting=0, clear=lambda: None)
+        transport = SimpleNamespace(most_idle=4)
+        link = AgentLink(transport, b"", pool, SimpleNamespace())  # type: ignore[arg-type]
+        link.give_up("it slept")
+        link.give_up("again")
+        return await link.run()
+
+    assert asyncio.run(story()) == "it slept"
