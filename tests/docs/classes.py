@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COMING", "NOT_RUN", "PLAYED", "STAND_INS", "UNANSWERED"]
+__all__ = ["COMING", "NOT_RUN", "PLAYED", "STAND_INS", "UNANSWERED", "WRONG"]
 
 PLAYED: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/guide.md": (
@@ -87,11 +87,15 @@ COMING: Final = frozenset(
 
 A document of these is held to its links only, until it is taken out here."""
 
+WRONG: Final = frozenset({"tcp:80,tcp:80-70"})
+"""Values that are wrong on purpose, to show what is said then."""
+
 STAND_INS: Final[Mapping[str, str]] = {
     "python:3-slim": (
         "mkdir /www; echo hello > /www/index.html; busybox httpd -f -p 0.0.0.0:8000 -h /www ||"
         " echo 'OSError: [Errno 98] Address already in use'"
     ),
+    "busybox": 'exec "$@"',
     "postgres:17": "exec /bin/nc -lk 0.0.0.0 5432",
     "coredns/coredns": "/bin/nc -lk 0.0.0.0 1053 & exec /bin/nc -lku 0.0.0.0 1053",
     "itzg/minecraft-bedrock-server": "exec /bin/nc -lku 0.0.0.0 19132",

@@ -18,7 +18,7 @@ from desktop.cli.main import VERBS
 from desktop.doctor.checks import CHECKS
 from desktop.settings.keys import KEYS, parse_text
 from scripts.reference.commands import actions_of, parsers
-from tests.docs.classes import COMING
+from tests.docs.classes import COMING, WRONG
 from tests.docs.pages import PROJECT
 
 __all__ = ["WrongCommandError", "check"]
@@ -92,7 +92,7 @@ def _check_names(verb: str, words: list[str]) -> None:
     named = [word for word in words if not word.startswith("-") and not word.isupper()]
     if verb == "settings" and len(named) > 1 and named[1] not in KEYS:
         raise WrongCommandError(f"there is no setting {named[1]!r}")
-    if verb == "settings" and named[:1] == ["set"] and len(named) == 3 and "-70" not in named[2]:
+    if verb == "settings" and named[:1] == ["set"] and named[2:] and named[2] not in WRONG:
         parse_text(named[1], named[2])
     if verb == "doctor":
         unknown = {word for word in named if "." not in word} - {each.name for each in CHECKS}
