@@ -26,6 +26,7 @@ from tests.integration.samehost import Samehost, quiet_ports, until
 from tests.integration.servers import ECHO, UDP_ECHO
 from tests.soak.daemon import WAYS
 from tests.soak.faults import FAULTS
+from tests.soak.injuries import impossible
 from tests.soak.levels import Level, beyond, levels
 from tests.soak.load import CLIENT, echoing, heard_there, loaded
 from tests.soak.oracle import Oracle
@@ -105,7 +106,7 @@ def _served(samehost: Samehost, port: int) -> Iterator[tuple[str, ...]]:
 
 
 def _injure(scene: Scene, oracle: Oracle, chance: random.Random, seconds: int) -> None:
-    names = sorted(name for name in FAULTS if scene.way == "tcp" or name != "link black-holed")
+    names = sorted(FAULTS.keys() - impossible(scene.way))
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(chance.uniform(*CALM))

@@ -24,13 +24,21 @@ from tests.integration.samehost import until
 from tests.soak.daemon import next_version
 from tests.soak.scene import HEAL_SECONDS, Scene, listens
 
-__all__ = ["INJURIES"]
+__all__ = ["INJURIES", "impossible"]
 
 LASTING_SECONDS: Final = 2.0
 SPARE_FILES: Final = 4
 """That a process may still open: fewer than there are clients."""
 FILL_BYTES: Final = 1 << 16
 _versions: Final = itertools.count(1)
+
+
+def impossible(way: str) -> set[str]:
+    """The injuries that cannot be done: no packets where streams go through a Unix socket, and no
+    standing still without cgroup v2.
+    """
+    packets = set() if way == "tcp" else {"link black-holed"}
+    return packets | ({"machine paused"} if cgroup2_mount() == NO_CGROUP2 else set())
 
 
 def upgrade_agent(scene: Scene) -> None:
@@ -43,8 +51,6 @@ def upgrade_agent(scene: Scene) -> None:
 
 def pause_machine(scene: Scene) -> None:
     """Nothing in the machine runs, as when its window is closed, for longer than the grace."""
-    if cgroup2_mount() == NO_CGROUP2:
-        return
     switch = Path(cgroup2_mount()) / _traces(scene).cgroup / "cgroup.freeze"
     switch.write_text("1")
     try:
