@@ -106,11 +106,11 @@ def _served(samehost: Samehost, port: int) -> Iterator[tuple[str, ...]]:
 
 
 def _injure(scene: Scene, oracle: Oracle, chance: random.Random, seconds: int) -> None:
-    names = sorted(FAULTS.keys() - impossible(scene.way))
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    for name in _rounds(sorted(FAULTS.keys() - impossible(scene.way)), chance):
+        if time.monotonic() > deadline:
+            return
         time.sleep(chance.uniform(*CALM))
-        name = chance.choice(names)
         begin = time.monotonic()
         FAULTS[name](scene)
         heal(scene)
@@ -121,6 +121,12 @@ def _injure(scene: Scene, oracle: Oracle, chance: random.Random, seconds: int) -
         _say("; ".join([f"{name}: well after {took:.1f} s", *found]))
         if took > SLOW_SECONDS:
             _say(scene.samehost.run("logs")[-SHOWN_BYTES:])
+
+
+def _rounds(names: list[str], chance: random.Random) -> Iterator[str]:
+    """Each of them, in another order each time, so that a short soak has most."""
+    while True:
+        yield from chance.sample(names, len(names))
 
 
 def _settled(samehost: Samehost, oracle: Oracle, stream: str, start: dict[str, Level]) -> None:
