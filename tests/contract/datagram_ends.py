@@ -53,6 +53,7 @@ __all__ = [
     "may_use_raw_sockets",
     "mirror",
     "numbered",
+    "open_files",
     "opened",
     "plain",
     "receive",
@@ -99,6 +100,15 @@ async def turn_the_loop() -> None:
 def descriptors() -> int:
     """Descriptors that this process has open."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def open_files() -> set[tuple[str, str]]:
+    """Descriptors with what each is of. What a failed test has left may go at any time."""
+    files = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that by which they were listed
+            files.add((name, os.readlink(f"/proc/self/fd/{name}")))
+    return files
 
 
 def may_use_raw_sockets() -> bool:
