@@ -83,6 +83,7 @@ class AgentLink:
         self._early: list[Message] | None = []
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._is_closed = False
+        self._complaint = ""
         self.retried = 0
 
     async def open(self) -> None:
@@ -188,17 +189,24 @@ class AgentLink:
             try:
                 stream = await self._dial(role)
             except (TransportError, HandshakeError) as error:
-                log.warning("a stream to the agent could not be opened: %s", error)
+                self._complain(str(error))
                 self.retried += 1
                 self._tickets.put_nowait(role)
                 if isinstance(error, WayGoneError):
                     self._end(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            self._complaint = ""
             self._on_their_way[role] -= 1
             self._place(role, stream)
             if self._pool.waiting:
                 self.need()
+
+    def _complain(self, words: str) -> None:
+        """Say once what keeps all diallers from their work, however often they try."""
+        if words != self._complaint:
+            self._complaint = words
+            log.warning("a stream to the agent could not be opened: %s", words)
 
     def _place(self, role: Role, stream: socket.socket) -> None:
         if is_reserved(stream.fileno()):

@@ -14,6 +14,8 @@ from typing import Final
 import pytest
 import uvloop
 
+from desktop.daemon.link import BASE_STREAMS
+from desktop.transports.transport import TransportError
 from tests.bad_cable import FILES_OF_STREAM, TASKS_OF_STREAM, Cable, CabledMachine
 from tests.daemon_world import PATIENCE, DaemonWorld, say_nothing
 from tests.effort import EFFORT
@@ -293,3 +295,24 @@ def test_a_silent_agent_is_replaced_unless_its_whole_machine_stands_still(
         writer.close()
 
     tell(story)
+
+
+def test_what_keeps_streams_from_being_opened_is_said_once_however_often_it_is_tried(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(scene: Scene) -> None:
+        def retried() -> int:
+            return scene.world.daemon.status().counters["streams_retried"]
+
+        async def fail(_: object) -> None:
+            raise TransportError("Too many open files")
+
+        with monkeypatch.context() as short:
+            short.setattr("tests.bad_cable._CableTransport.open", fail)
+            clients = [asyncio.create_task(scene.ask(b"I wait")) for _ in range(BASE_STREAMS + 4)]
+            await scene.world.until(lambda: retried() > 20)
+        assert await asyncio.gather(*clients) == [b"I wait"] * len(clients)
+        await scene.heal()
+
+    tell(story)
+    assert caplog.text.count("could not be opened: Too many open files") == 1
