@@ -166,10 +166,7 @@ class Stage:
 
     def set(self) -> None:
         """As each section finds it: up, on, nothing chosen, no container."""
-        for process in self._running:
-            process.kill()
-            process.wait()
-        self._running.clear()
+        self._end_programs()
         Path("/etc/samehost/admin-settings.json").unlink(missing_ok=True)
         if not self.run("samehost status --json").stdout.count('"connected"'):
             self.run("samehost up --machine sandbox")
@@ -190,9 +187,15 @@ class Stage:
             time.sleep(PAUSE_SECONDS)
 
     def end(self) -> None:
-        """Take all of it away."""
-        self.set()
+        """Take all of it away, whatever has become of it."""
+        self._end_programs()
         self.run("samehost down")
+
+    def _end_programs(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.wait()
+        self._running.clear()
 
 
 def _played(page: str, stage: Stage) -> Iterator[str]:
