@@ -12,6 +12,7 @@ Counterparts: `paramiko_shell.py` owns it, `paramiko_login.py` logs in.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from typing import Final
 import paramiko
 
 from desktop.machines.known_hosts import Judgement, KnownHosts, host_name
+from desktop.machines.local_network import advice_on_no_route
 from desktop.machines.paramiko_login import Ask, log_in
 from desktop.machines.shell import ShellError, ShellTrouble
 from desktop.machines.ssh_config import Hop
@@ -178,6 +180,8 @@ def as_shell_error(error: Exception, hop: Hop) -> ShellError:
         return ShellError(ShellTrouble.REFUSED, f"no way on to {place}: {error.text}", see)
     if isinstance(error, OSError):
         words = error.strerror or str(error) or type(error).__name__
+        if error.errno == errno.EHOSTUNREACH:
+            see = "; ".join(filter(None, [advice_on_no_route(), see]))
         return ShellError(ShellTrouble.UNREACHABLE, f"{place}: {words}", see)
     words = str(error) or "it closed the connection"
     return ShellError(ShellTrouble.REFUSED, f"{place} does not take the connection: {words}", see)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from desktop.machines.local_network import advice_on_no_route
 from desktop.machines.openssh.client import SshClient, person_command
 from desktop.machines.shell import ShellError, ShellTrouble
 
@@ -69,6 +70,10 @@ def _is_it_on(client: SshClient, _said: str) -> str:
     return f"is the machine on, does sshd run there, is {client.port} its port?"
 
 
+def _is_there_a_way(client: SshClient, said: str) -> str:
+    return "; ".join(filter(None, [advice_on_no_route(), _is_it_on(client, said)]))
+
+
 def _complaint(words: str, trouble: ShellTrouble, message: str, remedy: _Remedy) -> _Complaint:
     return _Complaint(re.compile(words, re.IGNORECASE), trouble, message, remedy)
 
@@ -114,7 +119,7 @@ _COMPLAINTS: Final = (
         r"No route to host|Network is (?:unreachable|down)|Host is down",
         ShellTrouble.UNREACHABLE,
         "there is no way to {place}",
-        _is_it_on,
+        _is_there_a_way,
     ),
     _complaint(
         r"Connection (?:closed|reset)|Broken pipe|kex_exchange_identification|"
