@@ -75,11 +75,9 @@ UNANSWERED: Final[Mapping[str, str]] = {
 
 COMING: Final = frozenset(
     {
-        "autostart",
         "dist",
         "docs/install.md",
         "docs/platforms.md",
-        "docs/resilience.md",
         "samehost.1",
     }
 )

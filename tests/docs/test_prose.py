@@ -28,6 +28,9 @@ WIDE = {"docs/performance.md", "docs/security.md"}
 WORDS_OF_OTHERS = frozenset(
     [
         "localhost",
+        "vm",
+        "tcp_rmem",
+        "tcp_wmem",
         "sudo",
         "unit",
         "contract",
