@@ -1,8 +1,9 @@
 """The agent as one file: a zipapp of what it loads of `vmagent` and `link`, and nothing else.
 
 Rules: the same source gives the same bytes (fixed time stamps, sorted names), so a bundle can
-be told by its hash. Docstrings and lines of comment stay at home, with their lines left blank, so
-that a traceback names the lines of the source; so do modules that nothing in it imports, anywhere.
+be told by its hash. Docstrings, comments and `__all__`, of which nothing makes use there, stay at
+home, with their lines left blank, so that a traceback names the lines of the source; so do modules
+that nothing in it imports, anywhere.
 Limit: 128 KiB, since it travels to the machine at every start.
 This module reads the source as files and never imports it: the desktop and the agent share only
 `link`.
@@ -89,7 +90,7 @@ class _Module:
 
     Attributes:
         imports: names of modules, and of what is imported from them, which may be modules.
-        program: the same program, line by line, without its docstrings and its lines of comment.
+        program: the same program, line by line, without what only people read.
     """
 
     def __init__(self, source: bytes) -> None:
@@ -98,15 +99,16 @@ class _Module:
         self._texts: set[int] = set()
         for node in ast.walk(ast.parse(source)):
             self._take(node)
-        for number, line in enumerate(self._lines):
-            if number not in self._texts and line.lstrip().startswith(b"#"):
-                self._lines[number] = b""
+        for number in set(range(len(self._lines))) - self._texts:
+            self._lines[number] = _without_comment(self._lines[number])
         self.program = b"\n".join(self._lines)
 
     def _take(self, node: ast.AST) -> None:
         if isinstance(node, (ast.Constant, ast.JoinedStr)):
             # What looks like a comment may be a line of a text.
             self._texts.update(range(node.lineno, node.end_lineno or node.lineno))
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            self._blank(node)
         elif isinstance(node, ast.Import):
             self.imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -123,10 +125,21 @@ class _Module:
             if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
                 continue
             if isinstance(node.value.value, str):
-                for number in range(node.lineno - 1, (node.end_lineno or node.lineno)):
-                    self._lines[number] = b""
+                self._blank(node)
                 if len(body) == 1:  # something has to stand there
                     self._lines[node.lineno - 1] = b" " * node.col_offset + b"pass"
+
+    def _blank(self, node: ast.stmt) -> None:
+        for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+            self._lines[number] = b""
+
+
+def _without_comment(line: bytes) -> bytes:
+    """A line of code; one with a text before the comment stays as it is: it may be of the text."""
+    if line.lstrip().startswith(b"#"):
+        return b""
+    code, _, _ = line.partition(b"  # ")
+    return line if b'"' in code or b"'" in code else code
 
 
 def _needed(modules: Mapping[str, _Module]) -> set[str]:
