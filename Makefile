@@ -6,10 +6,10 @@ SECONDS ?= 300
 EFFORT ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor packages faults
+.PHONY: help up down test check fuzz soak audit bench agent helper bytecode translations reference e2e clean setup environment compiler gui engines ssh peers kernels vm auditor packages faults dist dist-test
 
 help: ## show this
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | column -t -s '|'
 
 up: setup ## install what is missing, start everything, run both examples, leave it running
 	@$(PYTHON) -m scripts.run tour
@@ -50,6 +50,12 @@ bench: setup gui peers ## measure; prints medians
 
 agent: environment ## build the agent's zipapp and print its size
 	@$(PYTHON) packaging/agent.py
+
+dist: gui packages ## build wheel, sdist, agent, manual, packages for Debian, SBOM and checksums into dist/
+	@$(PYTHON) -m scripts.dist
+
+dist-test: packages ## install, try and purge the packages of dist/ in clean Debian systems; needs root
+	@$(PYTHON) -m scripts.dist try
 
 helper: environment ## build the helper container's image, for packages (Debian's Python)
 	@$(PYTHON) -m scripts.helper_image

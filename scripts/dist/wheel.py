@@ -27,6 +27,7 @@ def build_wheel(target: Path, shared: dict[str, str], work: Path = BUILD) -> lis
     Raises SamehostError.
     """
     target.mkdir(parents=True, exist_ok=True)
+    target, work = target.resolve(), work.resolve()
     source, unpacked = work / "source", work / "sdist"
     copy_source(source)
     for name, text in shared.items():
