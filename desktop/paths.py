@@ -87,7 +87,7 @@ class Paths:
             admin_directory(),
             directories.user_state_path,
             directories.user_log_path,
-            _runtime_folder(directories.user_state_path),
+            _runtime_folder(directories.user_state_path, sys.platform),
         )
 
     @property
@@ -130,10 +130,10 @@ class Paths:
 
     def check_lengths(self) -> None:
         """Raise UsageError if a socket below these folders could not be bound."""
-        longest = max(
-            (self.api_socket, self.machine("sandbox-" + "x" * 8) / "docker.sock"),
-            key=lambda path: len(os.fsencode(path)),
-        )
+        ours = [self.api_socket]
+        if sys.platform == "linux":
+            ours.append(self.machine("sandbox-" + "x" * 8) / "docker.sock")
+        longest = max(ours, key=lambda path: len(os.fsencode(path)))
         if len(os.fsencode(longest)) > SOCKET_PATH_LIMIT:
             raise UsageError(
                 f"the folder is too deep for a Unix socket: {longest}",
@@ -141,13 +141,18 @@ class Paths:
             )
 
 
-def _runtime_folder(state: Path) -> Path:
+def _runtime_folder(state: Path, platform: str) -> Path:
     """Where sockets go: the session's runtime folder, root's, or one beside the state.
+
+    On macOS that would be ~/Library/Application Support/…, too long a way for a socket of somebody
+    with a long name (104 bytes in all): it is ~/.samehost there.
 
     Never a name in /tmp that somebody else could make first, as platformdirs falls back to.
     """
     session = os.environ.get("XDG_RUNTIME_DIR")
     if session:
         return Path(session) / "samehost"
+    if platform == "darwin":
+        return Path.home() / ".samehost"
     is_root = getattr(os, "geteuid", lambda: None)() == 0
     return ROOT_RUNTIME if is_root and ROOT_RUNTIME.parent.is_dir() else state / "run"

@@ -26,6 +26,7 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from desktop.api.filelock import give_back, open_lock, take, write_note
 from desktop.api.peers import peer_of
 from desktop.api.socketfile import private_folder
+from desktop.api.stream import address_of, connect
 
 __all__ = ["Request", "Single", "SingleError"]
 
@@ -115,7 +116,7 @@ class Single(QObject):
                     f"end it: kill {self._holder()}",
                 )
             time.sleep(PAUSE_SECONDS)
-        path = str(self._folder / SOCKET_NAME)
+        path = address_of(self._folder / SOCKET_NAME)
         QLocalServer.removeServer(path)
         if not self._server.listen(path):
             reason = self._server.errorString()
@@ -224,9 +225,9 @@ class _Peer(QObject):
 def _ask(path: Path, request: Request, deadline: float) -> bool:
     """Ask the first window. False if it does not answer, or not yet."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(max(PAUSE_SECONDS, deadline - time.monotonic()))
-            connection.connect(os.fspath(path))
+        seconds = max(PAUSE_SECONDS, deadline - time.monotonic())
+        with contextlib.closing(connect(path, seconds)) as connection:
+            connection.settimeout(seconds)
             connection.sendall(request.line())
             return bool(connection.recv(LONGEST_LINE))
     except OSError as error:

@@ -160,7 +160,9 @@ class Acceptor:
         self._kind = int(sock.family), int(sock.type), sock.proto
         self._timer: asyncio.TimerHandle | None = None
         self._is_wildcard = self.address[0] in _WILDCARDS
-        self.inodes = frozenset({os.fstat(self._descriptor).st_ino})
+        # Windows has no inodes, and a socket there is no file.
+        is_posix = os.name == "posix"
+        self.inodes = frozenset({os.fstat(self._descriptor).st_ino} if is_posix else ())
         _reserve.keep()
         self._loop.add_reader(self._descriptor, self._accept)
 

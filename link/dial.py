@@ -8,6 +8,7 @@ socket while it still connects.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from functools import lru_cache
 from ipaddress import ip_address
@@ -68,7 +69,8 @@ _WATCHFUL: Final = _available(
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES),
 )
 _NEAR: Final = _available((socket.IPPROTO_TCP, "TCP_CONGESTION", LOCAL_CONGESTION_CONTROL))
-_DIALLED: Final = _available((socket.SOL_SOCKET, "SO_REUSEADDR", 1))
+_DIALLED: Final = _available((socket.SOL_SOCKET, "SO_REUSEADDR", 1)) if os.name == "posix" else ()
+"""Not on Windows, where it would take another program's port."""
 _KIND: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 """Made non-blocking in one step where that can be."""
 _DIALLED_ON_LOOPBACK: Final = _STREAM + _NEAR + _DIALLED

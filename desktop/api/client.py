@@ -8,12 +8,9 @@ Ctrl-C) closes the connection, which cancels the request. The form of the lines:
 from __future__ import annotations
 
 import math
-import os
-import socket
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from desktop.api.messages import (
     MAX_LINE,
@@ -24,7 +21,8 @@ from desktop.api.messages import (
     error_from_wire,
     hello,
 )
-from desktop.api.peers import peer_of
+from desktop.api.peers import HasOptions, peer_of
+from desktop.api.stream import Stream, connect
 from desktop.errors import (
     NotRunningError,
     PermissionDeniedError,
@@ -41,8 +39,6 @@ EXTRA_SECONDS: Final = 5.0
 """What the daemon, which gives a request up by itself, has to say so."""
 
 _RECEIVE_BYTES: Final = 1 << 16
-_TIMEVAL: Final = struct.Struct("@ll")
-"""struct timeval: seconds, microseconds (socket(7), SO_SNDTIMEO)."""
 
 Ask = Callable[[str, bool], str | None]
 """A question, and whether its answer is secret: the answer, or None if nobody gives one."""
@@ -63,7 +59,7 @@ class ApiClient:
         version: the daemon's.
     """
 
-    def __init__(self, sock: socket.socket, patience: float = math.inf) -> None:
+    def __init__(self, sock: Stream, patience: float = math.inf) -> None:
         self.version = ""
         self._socket = sock
         self._patience = patience
@@ -76,10 +72,9 @@ class ApiClient:
 
         Raises NotRunningError, PermissionDeniedError, VersionMismatchError, SamehostError.
         """
-        sock = socket.socket(socket.AF_UNIX)
+        seconds = min(HELLO_SECONDS, patience)
+        sock = _connect(path, seconds)
         try:
-            seconds = min(HELLO_SECONDS, patience)
-            _connect(sock, path, seconds)
             sock.settimeout(seconds)
             client = cls(sock, patience)
             client._greet()
@@ -92,7 +87,7 @@ class ApiClient:
     def pid(self) -> int:
         """The daemon's process; 0 where the system does not tell."""
         try:
-            return peer_of(self._socket).pid
+            return peer_of(cast(HasOptions, self._socket)).pid
         except (AttributeError, OSError):
             return 0
 
@@ -226,13 +221,10 @@ class ApiClient:
         return data
 
 
-def _connect(sock: socket.socket, path: Path, seconds: float) -> None:
-    """Wait for room among those who wait for the daemon; Python's own timeouts do not (unix(7))."""
+def _connect(path: Path, seconds: float) -> Stream:
+    """Connect, and put into words why that cannot be. Raises as `ApiClient.connect` does."""
     try:
-        whole, part = divmod(max(1, int(seconds * 1e6)), 1_000_000)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(whole, part))
-        sock.connect(os.fspath(path))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, 0))
+        return connect(path, seconds)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise NotRunningError("Samehost is not running", "start it: samehost up") from error
     except PermissionError as error:

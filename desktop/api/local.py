@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from desktop.api.messages import error_to_wire
+from desktop.api.stream import address_of
 from desktop.errors import ExitCode, SamehostError
 from desktop.paths import Paths
 from link.version import VERSION
@@ -32,8 +33,8 @@ _PREFIX: Final = "samehost: "
 
 
 def socket_path() -> str:
-    """The daemon's control socket. Raises UsageError."""
-    return str(Paths.find().api_socket)
+    """The daemon's control socket, or pipe, as Qt takes it. Raises UsageError."""
+    return address_of(Paths.find().api_socket)
 
 
 def runtime_folder() -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -20,9 +19,8 @@ from typing import Final, Self
 from desktop.api.backend import Backend, Progress
 from desktop.api.connection import Connection, Limits
 from desktop.api.messages import MAX_LINE
-from desktop.api.peers import peer_of
-from desktop.api.socketfile import bind, is_same, unlink_if_same
-from desktop.errors import PermissionDeniedError, SamehostError
+from desktop.api.place import Place, open_place
+from desktop.errors import SamehostError
 
 __all__ = ["ApiServer"]
 
@@ -36,14 +34,13 @@ _log = logging.getLogger(__name__)
 
 
 class ApiServer:
-    """Serves `backend` on the Unix socket `path`. An asynchronous context manager."""
+    """Serves `backend` where `path` says (`place.py`). An asynchronous context manager."""
 
     def __init__(self, path: Path, backend: Backend, limits: Limits | None = None) -> None:
         self._path = path
         self._backend = backend
         self._limits = limits or Limits()
-        self._inode = 0
-        self._server: asyncio.Server | None = None
+        self._place: Place | None = None
         self._is_closed = False
         self._clients: dict[asyncio.Task[None], Connection] = {}
         self._turned_away: set[asyncio.Task[None]] = set()
@@ -59,29 +56,28 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen. Raises ConflictError, PermissionDeniedError, UsageError or SamehostError."""
-        sock = bind(self._path)
-        self._inode = os.lstat(self._path).st_ino
-        self._server = await asyncio.start_unix_server(
-            self._connected,
-            sock=sock,
-            limit=MAX_LINE - 2,  # a line less its first byte
-        )
+        before, self._place = self._place, open_place(self._path)
+        try:
+            await self._place.open(self._connected, MAX_LINE - 2)  # a line less its first byte
+        except BaseException:
+            self._place = before
+            raise
 
     @property
     def is_in_place(self) -> bool:
         """True while its socket file is where clients look for it."""
-        return self._server is not None and is_same(self._path, self._inode)
+        return self._place is not None and self._place.is_in_place
 
     async def renew(self) -> bool:
         """Listen anew if somebody removed the socket file; True if so. Raises as `start`.
 
         Whoever is connected stays so.
         """
-        before = self._server
+        before = self._place
         if before is None or self.is_in_place:
             return False
         await self.start()
-        before.close()
+        before.leave(is_replaced=True)
         return True
 
     async def close(self) -> None:
@@ -89,18 +85,17 @@ class ApiServer:
 
         Not for use within a backend's method. May be called twice.
         """
-        if self._server is None:
+        if self._place is None:
             return
-        server, self._server = self._server, None
+        place, self._place = self._place, None
         self._is_closed = True
-        unlink_if_same(self._path, self._inode)
-        server.close()
+        place.leave()
         await self._deliver_shutdown()
         tasks = [*self._clients, *self._turned_away]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+        await place.wait_closed()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_closed:
@@ -128,14 +123,11 @@ class ApiServer:
             _log.error("a client of the control API met a bug", exc_info=task.exception())
 
     def _refusal(self, writer: asyncio.StreamWriter) -> SamehostError | None:
-        try:
-            uid = peer_of(writer.get_extra_info("socket")).uid
-        except OSError as error:
-            return PermissionDeniedError(f"nobody knows who you are: {error}", "connect again")
-        if uid not in (0, os.geteuid()):
-            return PermissionDeniedError(
-                "this Samehost belongs to another user", "run as that user, or start your own"
-            )
+        if self._place is None:
+            return SamehostError("this daemon ends", "samehost up")
+        refusal = self._place.refusal(writer)
+        if refusal is not None:
+            return refusal
         if len(self._clients) >= self._limits.clients and not self._make_room():
             return SamehostError(
                 f"more than {self._limits.clients} programs talk with the daemon already",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -41,10 +42,12 @@ __all__ = [
 RESET_FLUSH_SECONDS: Final = 1.0
 """How long bytes read before a reset may still take to be delivered before the reset follows."""
 
-LINGER_NOW: Final = struct.pack("ii", 1, 0)
-"""struct linger {on, 0 s}: close() sends a reset instead of end-of-file (socket(7), tcp(7))."""
-LINGER_FOR_THE_REST: Final = struct.pack("ii", 0, 0)
-"""struct linger {off}: close() sends end-of-file, after what the kernel still has."""
+LINGER_FORM: Final = "ii" if os.name == "posix" else "hh"
+"""struct linger: two int (socket(7)); on Windows two u_short (winsock2.h)."""
+LINGER_NOW: Final = struct.pack(LINGER_FORM, 1, 0)
+"""On, 0 s: close() sends a reset instead of end-of-file (socket(7), tcp(7))."""
+LINGER_FOR_THE_REST: Final = struct.pack(LINGER_FORM, 0, 0)
+"""Off: close() sends end-of-file, after what the kernel still has."""
 
 
 class StreamGoneError(Exception):

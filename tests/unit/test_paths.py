@@ -71,3 +71,14 @@ def test_no_variable_moves_the_administrators_folder(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "/tmp/mine")
     for platform in ("linux", "darwin", "win32"):
         assert "mine" not in str(admin_directory(platform))
+
+
+def test_on_macos_sockets_are_where_even_a_long_name_leaves_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/Users/" + "n" * 70)
+    monkeypatch.setattr("sys.platform", "darwin")
+    paths = Paths.find()
+    assert paths.api_socket == Path("/Users", "n" * 70, ".samehost/api.sock")
