@@ -85,7 +85,7 @@ class _Reserve:
         """Have it, if that is possible now."""
         if self._descriptor < 0:
             with contextlib.suppress(OSError):
-                self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def refuse(self, sock: socket.socket) -> int:
         """Reset the clients that wait, at most ACCEPTS_PER_TURN of them; how many those were."""

@@ -33,6 +33,7 @@ READY_SECONDS: Final = 30.0
 END_SECONDS: Final = 5.0
 LONGEST_ANSWER: Final = 1 << 16
 SHOWN_LINES: Final = 10
+_LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
 
 def start_daemon(paths: Paths, command: Sequence[str] | None = None) -> None:
@@ -78,7 +79,7 @@ def _interrupts_held() -> Iterator[None]:
 def _open_log(path: Path) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, _LOG_FLAGS, 0o600)
     except OSError as error:
         raise PermissionDeniedError(
             f"the log {path} cannot be written: {error.strerror}",

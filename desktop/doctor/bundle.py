@@ -104,7 +104,7 @@ def check_place(path: Path) -> None:
 
 def write(report: Report, path: Path) -> None:
     """Write the archive. Raises ConflictError if the file is there, OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
     except FileExistsError as error:

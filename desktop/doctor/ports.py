@@ -54,7 +54,7 @@ async def check_forwarders(patient: Patient) -> Verdict:
         rows = await patient.rows()
     except NotSeenError:
         machines, rows = [], []
-    return judge_forwarders(listeners, machines, rows, is_root=os.geteuid() == 0)
+    return judge_forwarders(listeners, machines, rows, is_root=getattr(os, "geteuid", int)() == 0)
 
 
 def judge_forwarders(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from typing import Final
 
@@ -22,6 +21,7 @@ import paramiko
 
 from desktop.machines.paramiko_pump import CONNECTION_ENDED, Pump
 from desktop.machines.process import Process
+from desktop.processes import KILL
 
 __all__ = ["ChannelProcess"]
 
@@ -67,7 +67,7 @@ class ChannelProcess(Process):
         if not self._ended.is_set():
             return None
         if self._is_killed:
-            return -signal.SIGKILL
+            return -KILL
         status = self._channel.exit_status
         return UNKNOWN_STATUS if status < 0 else status
 

@@ -19,11 +19,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from desktop.processes import KILL
 from desktop.tasks import uninterrupted
 
 __all__ = ["ChildProcess", "Process"]
@@ -121,7 +121,7 @@ class ChildProcess(Process):
         # Not by asyncio: it would collect the exit status, which the loop then waits for in vain.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, KILL)
 
     async def wait(self) -> int:
         """See `Process`."""
@@ -207,7 +207,7 @@ async def _spawn(
         await uninterrupted(start())
     except asyncio.CancelledError:
         for process in started:
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pid, KILL)
             await process.wait()
         raise
     return started[0]

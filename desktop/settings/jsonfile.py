@@ -122,6 +122,9 @@ def keep_aside(path: Path) -> Path:
     )
 
 
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+
+
 def _open(path: str, flags: int) -> int:
     """Without waiting, as for a pipe to which nobody writes."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
@@ -132,7 +135,7 @@ def _replace(path: Path, data: bytes) -> None:
     # What a crash may have left here could have other permissions.
     new.unlink(missing_ok=True)
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(new, _NEW_FILE, 0o600)
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -146,6 +149,9 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Let the new name outlive a crash. Windows opens no folders, and does so by itself."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

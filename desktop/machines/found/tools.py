@@ -26,6 +26,7 @@ from typing import Final
 from desktop.errors import SamehostError
 from desktop.machines.found.model import one_line, text_of
 from desktop.machines.found.output import Kept, Lines, Output
+from desktop.processes import KILL, TERMINATE, end_group
 from desktop.tasks import uninterrupted
 
 __all__ = ["ASK_SECONDS", "MOST_BYTES", "ToolError", "ToolTrouble", "Tools"]
@@ -259,21 +260,21 @@ def _kill(process: asyncio.subprocess.Process, *outputs: Output) -> None:
     """
     is_held = not all(output.ended.is_set() for output in outputs)
     if process.returncode is None or is_held:
-        _signal(process, signal.SIGKILL)
+        _signal(process, KILL)
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        end_group(process.pid, number)
 
 
 async def _killed(process: asyncio.subprocess.Process) -> None:
-    _signal(process, signal.SIGKILL)
+    _signal(process, KILL)
     await process.wait()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    _signal(process, signal.SIGTERM)
+    _signal(process, TERMINATE)
     try:
         async with asyncio.timeout(POLITE_SECONDS):
             await process.wait()

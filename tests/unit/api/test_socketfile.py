@@ -84,3 +84,13 @@ def test_a_path_too_long_for_a_socket_is_a_usage_error(folder: Path) -> None:
     with pytest.raises(UsageError, match="too long"):
         bind(folder / ("x" * 104))
     assert not folder.exists()
+
+
+def test_where_users_have_no_numbers_a_folder_is_made_and_a_file_in_its_place_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "geteuid")
+    private_folder(tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionDeniedError):
+        private_folder(tmp_path / "file")

@@ -1,0 +1,41 @@
+"""Ending programs, with process groups and without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from desktop.processes import KILL, TERMINATE, end_group
+
+
+def test_a_program_ends_with_its_children() -> None:
+    with subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo started; wait"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"started\n"
+        end_group(shell.pid, KILL)
+        assert shell.stdout.read() == b""  # nobody holds it any more
+    assert shell.returncode == -signal.SIGKILL
+
+
+def test_where_there_are_no_groups_the_program_itself_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[tuple[int, int]] = []
+    monkeypatch.delattr(os, "killpg")
+    monkeypatch.setattr(os, "kill", lambda *which: ended.append(which))
+    end_group(7, TERMINATE)
+    assert ended == [(7, signal.SIGTERM)]
+
+
+def test_one_that_has_ended_is_not_there() -> None:
+    with subprocess.Popen(["true"], start_new_session=True) as done:
+        done.wait()
+    with pytest.raises(ProcessLookupError):
+        end_group(done.pid, KILL)
