@@ -27,7 +27,7 @@ from tests.integration.servers import ECHO, UDP_ECHO
 from tests.soak.daemon import WAYS
 from tests.soak.faults import FAULTS
 from tests.soak.injuries import impossible
-from tests.soak.levels import Level, beyond, levels
+from tests.soak.levels import Level, at_rest, beyond, levels
 from tests.soak.load import CLIENT, echoing, heard_there, loaded
 from tests.soak.oracle import Oracle
 from tests.soak.scene import HEAL_SECONDS, Scene, heal, learn, running, settle
@@ -87,7 +87,7 @@ def _soak(
     with echoing(here), _served(samehost, there) as servers:
         scene = Scene(samehost, way, there, here, servers, by_stubs)
         learn(scene)
-        start = levels(samehost, STREAMS[way])
+        start = at_rest(samehost, STREAMS[way])
         with samehost.python(CLIENT, str(chance.randrange(1 << 32)), str(here)) as client:
             with loaded(oracle, chance.randrange(1 << 32), there, CLIENTS):
                 _injure(scene, oracle, chance, seconds)

@@ -21,6 +21,7 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,10 +34,12 @@ from tests.integration.samehost import Samehost, until
 from tests.soak.daemon import tasks_file
 from tests.soak.held import CLOSE_WAIT, held_by
 
-__all__ = ["Level", "beyond", "level_of", "levels"]
+__all__ = ["Level", "at_rest", "beyond", "level_of", "levels"]
 
 MORE: Final = {"pipe": 2 * MAX_SPARE_PIPES, "stream": 2 * MAX_IDLE, "raw": 2}
 MORE_BYTES: Final = 24 << 20
+REST_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 1.0
 MOST_THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
 """Of a ThreadPoolExecutor (concurrent.futures)."""
 
@@ -98,6 +101,22 @@ def levels(samehost: Samehost, stream: str) -> dict[str, Level]:
         who: level_of(process, stream, _tasks(samehost, who, process))
         for who, process in (("daemon", samehost.daemon()), ("agent", samehost.agent()))
     }
+
+
+def at_rest(samehost: Samehost, stream: str) -> dict[str, Level]:
+    """Of daemon and agent, once neither opens or closes anything any more: streams are dialled
+    ahead, and for a moment the one who dials has them alone.
+    """
+    deadline = time.monotonic() + REST_SECONDS
+    last = levels(samehost, stream)
+    while True:
+        time.sleep(LOOK_SECONDS)
+        now = levels(samehost, stream)
+        if all(now[who].kinds == last[who].kinds for who in now):
+            return now
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"neither load nor faults, and no rest: {last}, {now}")
+        last = now
 
 
 def beyond(now: Mapping[str, Level], start: Mapping[str, Level]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from link.pool import MAX_IDLE
 from link.relay.kernel import MAX_SPARE_PIPES
+from tests.soak import levels as of_soak
 from tests.soak.levels import MORE_BYTES, MOST_THREADS, Level, beyond, level_of
 
 START: Final = Level(
@@ -64,3 +66,23 @@ def test_a_connection_whose_end_nobody_noticed_is_seen() -> None:
             after = level_of(os.getpid())
     assert after.forgotten == before.forgotten + 1
     assert "CLOSE_WAIT" in after.beyond(before)
+
+
+def test_a_level_is_taken_once_nothing_changes_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    dialling = replace(START, kinds={**START.kinds, "stream": 41})
+    told = iter([dialling, START, dialling, START, START, dialling])
+    monkeypatch.setattr(of_soak, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(of_soak, "levels", lambda *_: {"daemon": next(told)})
+    assert of_soak.at_rest(None, "tcp") == {"daemon": START}  # type: ignore[arg-type]
+    assert next(told) == dialling
+
+
+def test_who_never_comes_to_rest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = itertools.count()
+    monkeypatch.setattr(of_soak, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(of_soak, "REST_SECONDS", 0)
+    monkeypatch.setattr(
+        of_soak, "levels", lambda *_: {"agent": replace(START, kinds={"tcp": next(counts)})}
+    )
+    with pytest.raises(TimeoutError, match="no rest"):
+        of_soak.at_rest(None, "tcp")  # type: ignore[arg-type]
