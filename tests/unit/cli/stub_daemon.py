@@ -66,7 +66,7 @@ async def serve(paths: Paths, ready: int, mode: str) -> None:
             os.write(ready, b'{"ready": true}\n')
             os.close(ready)
             await backend.stopped.wait()
-    say(f"calls: {', '.join(backend.calls)}")
+        say(f"calls: {', '.join(backend.calls)}")  # while it is locked: then nobody waits for more
 
 
 def say(text: str) -> None:
