@@ -185,7 +185,8 @@ def test_an_up_that_cannot_attach_stops_what_it_started(
 @pytest.mark.usefixtures("registry")
 def test_ctrl_c_during_up_stops_what_was_started(paths: Paths, mode: str, word: str) -> None:
     code = (
-        "import sys, desktop.cli.launch as launch;"
+        "import signal, sys, desktop.cli.launch as launch;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # ignored behind a shell's &
         f"launch.COMMAND = {STUB!r};"
         "from desktop.cli.main import main; sys.exit(main(['up']))"
     )
