@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final, Union
+from typing import Final
 
 __all__ = [
     "ForbiddenAddressError",
@@ -46,10 +47,10 @@ class ForbiddenAddressError(OSError):
     """Something asked to dial an address that is not loopback."""
 
 
-_Options = tuple[tuple[int, int, Union[int, bytes]], ...]
+_Options = tuple[tuple[int, int, int], ...]
 
 
-def _available(*options: tuple[int, str, int | bytes]) -> _Options:
+def _available(*options: tuple[int, str, int]) -> _Options:
     """Those that this platform has, by number."""
     return tuple(
         (level, getattr(socket, name), value)
@@ -68,7 +69,14 @@ _WATCHFUL: Final = _available(
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES),
 )
-_NEAR: Final = _available((socket.IPPROTO_TCP, "TCP_CONGESTION", LOCAL_CONGESTION_CONTROL))
+_NEAR: Final = _available(
+    (
+        socket.IPPROTO_TCP,
+        "TCP_CONGESTION",
+        # Its four letters are those of an int. Bytes cost Python an error first: it tries an int.
+        int.from_bytes(LOCAL_CONGESTION_CONTROL, sys.byteorder),
+    )
+)
 _DIALLED: Final = _available((socket.SOL_SOCKET, "SO_REUSEADDR", 1)) if os.name == "posix" else ()
 """Not on Windows, where it would take another program's port."""
 _KIND: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
@@ -138,7 +146,8 @@ def dial(address: str, port: int) -> socket.socket:
     try:
         if _KIND == socket.SOCK_STREAM:
             sock.setblocking(False)
-        _set(sock, _DIALLED_ON_LOOPBACK)
+        for level, option, value in _DIALLED_ON_LOOPBACK:
+            sock.setsockopt(level, option, value)
         result = sock.connect_ex((address, port))
         if result not in (0, errno.EINPROGRESS):
             raise OSError(result, f"connect to {address} port {port}")

@@ -1,7 +1,7 @@
 """How a stream becomes a flow: one end sends an `OpenRequest`, the other waits for it.
 
     opener (has a client)                        listener's side
-    Forwarder.forward(client, request)           OpenReader(stream, on_open)
+    Forwarder.forward(client, opening)           OpenReader(stream, on_open)
       pool.draw ─▶ stream
       relay.forward(client, stream) ═════════▶     on_open(stream, request) ─▶ dial
                                                    relay.serve(stream, server)
@@ -22,6 +22,7 @@ from link.pool import StreamPool
 from link.readiness import ENDING, LoopReadiness, Readiness
 from link.relay.relay import Flow, Relay, StreamGoneError, linger_not, reset_socket
 from link.shortages import shortages
+from link.stream import READ_AHEAD, Stream
 from link.wire import OPEN_SIZE, OpenRequest, WireError
 
 __all__ = ["Forwarder", "OpenReader", "answer", "refuse"]
@@ -41,25 +42,22 @@ class Forwarder:
     def forward(
         self,
         client: socket.socket,
-        request: OpenRequest,
+        opening: bytes,
         on_start: OnFlow,
         on_end: OnFlow,
+        early: bytes = b"",
     ) -> None:
         """Make a flow of `client` (owned from now on); it may wait for a stream first.
 
-        Without memory for it, it is reset.
+        `opening` is an encoded OpenRequest, `early` was read from the client before. Without memory
+        for it, it is reset.
         """
         if shortages.refuse_flow():
             reset_socket(client)
             return
-        self._draw(client, request.encode(), on_start, on_end, b"")
-
-    def _draw(
-        self, client: socket.socket, opening: bytes, on_start: OnFlow, on_end: OnFlow, early: bytes
-    ) -> None:
         stream = self._pool.draw()
         if stream is None:
-            self._pool.wait(partial(self._start, client, opening, on_start, on_end, early))
+            self._pool.wait(partial(self._waited, client, opening, on_start, on_end, early))
         else:
             self._start(client, opening, on_start, on_end, early, stream)
 
@@ -70,29 +68,42 @@ class Forwarder:
         on_start: OnFlow,
         on_end: OnFlow,
         early: bytes,
-        stream: socket.socket | None,
+        stream: socket.socket,
     ) -> None:
-        if stream is None:
-            reset_socket(client)
-            return
         try:
             flow = self._relay.forward(client, stream, opening, on_end, early)
         except StreamGoneError as error:
-            self._draw(client, opening, on_start, on_end, error.early)
+            self.forward(client, opening, on_start, on_end, error.early)
         except OSError as error:
             log.debug("a flow could not start: %s", error)
         else:
             on_start(flow)
 
+    def _waited(
+        self,
+        client: socket.socket,
+        opening: bytes,
+        on_start: OnFlow,
+        on_end: OnFlow,
+        early: bytes,
+        stream: socket.socket | None,
+    ) -> None:
+        if stream is None:
+            reset_socket(client)
+        else:
+            self._start(client, opening, on_start, on_end, early, stream)
+
 
 class OpenReader:
     """Waits on an authenticated stream for its opening, then hands the stream on.
 
-    `on_gone` is told when it waits no more. The stream of a TCP flow stays watched by `readiness`,
-    for the relay that serves it or for `refuse`; any other is not watched any more.
+    `on_gone` is told when it waits no more; it does again by `wait`. The stream of a TCP flow stays
+    watched by `readiness`, for the relay that serves it or for `refuse`; any other is not watched
+    any more. What comes with the opening is read with it, if `readiness` tells of that but once,
+    and left with the stream.
     """
 
-    __slots__ = ("_data", "_on_gone", "_on_open", "_readiness", "_stream")
+    __slots__ = ("_data", "_handler", "_most", "_on_gone", "_on_open", "_readiness", "_stream")
 
     def __init__(
         self,
@@ -104,9 +115,16 @@ class OpenReader:
         self._stream = stream
         self._on_open = on_open
         self._on_gone = on_gone
+        self._handler = self._read
+        self._readiness = readiness = readiness or LoopReadiness()
+        reads_ahead = readiness.is_edge_triggered and isinstance(stream, Stream)
+        self._most = OPEN_SIZE + READ_AHEAD if reads_ahead else OPEN_SIZE
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for the first opening, or for the next once the stream has come home."""
         self._data = b""
-        self._readiness = readiness or LoopReadiness()
-        self._readiness.watch(stream.fileno(), self._read)
+        self._readiness.watch(self._stream.fileno(), self._handler)
 
     def close(self) -> None:
         """Give the stream up."""
@@ -114,28 +132,31 @@ class OpenReader:
         self._stream.close()
 
     def _read(self, mask: int) -> None:
+        stream = self._stream
         try:
-            data = self._stream.recv(OPEN_SIZE - len(self._data))
+            more = stream.recv(self._most - len(self._data))
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        self._data += data
-        if data and len(self._data) < OPEN_SIZE:
+            more = b""
+        data = self._data = self._data + more
+        if more and len(data) < OPEN_SIZE:
             return
         self._on_gone(self)
         try:
-            request = OpenRequest.decode(self._data)
+            request = OpenRequest.decode(data[:OPEN_SIZE])
         except WireError as error:
-            if self._data:
+            if data:
                 log.warning("a stream was ended: %s", error)
             self.close()
             return
+        if self._most > OPEN_SIZE:
+            stream.early = data[OPEN_SIZE:]  # type: ignore[attr-defined]
         if request.protocol != "tcp":
-            self._readiness.unwatch(self._stream.fileno())
+            self._readiness.unwatch(stream.fileno())
         elif mask & ENDING:
-            self._readiness.rearm(self._stream.fileno())  # whoever has it next is to know
-        self._on_open(self._stream, request)
+            self._readiness.rearm(stream.fileno())  # whoever has it next is to know
+        self._on_open(stream, request)
 
 
 def answer(

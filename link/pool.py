@@ -141,9 +141,14 @@ class StreamPool:
         """Takes back the streams of one link, for as long as that is there."""
 
         def come_back(stream: Stream) -> None:
-            is_wanted = self._waiting or len(self._idle) < self.most_idle
-            if self._home is come_back and is_wanted:
+            if self._home is not come_back:
+                self.give_up(stream)
+            elif self._waiting:
                 self.put(stream)
+            elif len(self._idle) < self.most_idle:
+                descriptor = stream.fileno()
+                self.readiness.watch(descriptor, functools.partial(self._drop, descriptor))
+                self._idle[descriptor] = stream
             else:
                 self.give_up(stream)
 

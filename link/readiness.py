@@ -54,7 +54,13 @@ Handler = Callable[[int], None]
 
 
 class Readiness(abc.ABC):
-    """Tells who has a socket that there is news. Belongs to the loop it was made in."""
+    """Tells who has a socket that there is news. Belongs to the loop it was made in.
+
+    Attributes:
+        is_edge_triggered: it tells once; else for as long as there is something.
+    """
+
+    is_edge_triggered = False
 
     @abc.abstractmethod
     def watch(self, descriptor: int, handler: Handler) -> None:
@@ -103,6 +109,8 @@ class EpollReadiness(Readiness):
     Attributes:
         put_off: what is to be done `later`.
     """
+
+    is_edge_triggered = True
 
     def __init__(self, report: Callable[[Exception], None]) -> None:
         self.epoll = select.epoll()

@@ -1,4 +1,4 @@
-"""A stream that knows where it belongs between its flows.
+"""A stream that knows where it belongs between its flows, and what was read of the next.
 
 Rules: made of a socket to the other end once that is authenticated. Counterparts: `pool.py` and
 `opening.py` are its homes; a relay sends it there.
@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Final
 
-__all__ = ["Stream", "may_be_raw"]
+__all__ = ["READ_AHEAD", "Stream", "may_be_raw", "take_early"]
+
+READ_AHEAD: Final = 4096
+"""Bytes that may be read with an opening: a question mostly comes in the same packet."""
 
 
 class Stream(socket.socket):
@@ -19,9 +23,11 @@ class Stream(socket.socket):
         home: takes it after a flow that leaves it whole; without one it is closed.
         may_be_raw: a reset crosses it as one, so frames may be given up for bulk. Where what lies
             between turns a reset into end-of-file (a tunnel of SSH does), both ends keep frames.
+        early: what was read with the opening, if anybody read ahead.
     """
 
-    __slots__ = ("home", "may_be_raw")
+    __slots__ = ("early", "home", "may_be_raw")
+    early: bytes | None
     home: Callable[[Stream], None] | None
     may_be_raw: bool
 
@@ -31,7 +37,7 @@ class Stream(socket.socket):
         family, kind, protocol = sock.family, sock.type, sock.proto
         stream = cls(family, kind, protocol, sock.detach())
         stream.settimeout(0)
-        stream.home = None
+        stream.home = stream.early = None
         stream.may_be_raw = may_be_raw
         return stream
 
@@ -39,3 +45,12 @@ class Stream(socket.socket):
 def may_be_raw(sock: socket.socket) -> bool:
     """See `Stream.may_be_raw`; True of any other socket."""
     return not isinstance(sock, Stream) or sock.may_be_raw
+
+
+def take_early(sock: socket.socket) -> tuple[bytes, bool]:
+    """What was read with the opening, for whoever goes on; True if that left nothing behind."""
+    early = sock.early if isinstance(sock, Stream) else None
+    if early is None:
+        return b"", False
+    sock.early = None  # type: ignore[attr-defined]
+    return early, len(early) < READ_AHEAD

@@ -326,7 +326,8 @@ class _Agent(Process):
             answer(self._relay, stream, "127.0.0.1", port, _ignore)
 
     def _client_of_stub(self, key: StubKey, client: socket.socket) -> None:
-        self._forwarder.forward(client, OpenRequest(key.address, key.port), _ignore, _ignore)
+        opening = OpenRequest(key.address, key.port).encode()
+        self._forwarder.forward(client, opening, _ignore, _ignore)
 
     def _front_of_stub(self, key: StubKey, port: int) -> Front:
         request = OpenRequest(key.address, key.port, "udp")

@@ -19,6 +19,7 @@ import platform
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from link.control import ControlConnection
@@ -235,12 +236,14 @@ class Agent:
         if role is Role.PARKED:
             self._pool.put(carried)
         else:
-            carried.home = self._await_opening
-            self._await_opening(carried)
+            readiness = self._relay.readiness
+            reader = OpenReader(carried, self._opened, self._readers.discard, readiness)
+            self._readers.add(reader)
+            carried.home = partial(self._await_opening, reader)
 
-    def _await_opening(self, stream: Stream) -> None:
-        readiness = self._relay.readiness
-        self._readers.add(OpenReader(stream, self._opened, self._readers.discard, readiness))
+    def _await_opening(self, reader: OpenReader, _stream: Stream) -> None:
+        self._readers.add(reader)
+        reader.wait()
 
     def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
         if request.protocol == "udp":
@@ -275,7 +278,8 @@ class Agent:
         )
 
     def _client_of_stub(self, key: StubKey, client: socket.socket) -> None:
-        self._forwarder.forward(client, OpenRequest(key.address, key.port), _ignore, _ignore)
+        opening = OpenRequest(key.address, key.port).encode()
+        self._forwarder.forward(client, opening, _ignore, _ignore)
 
     def _say_wanted(self) -> None:
         if self._session is not None and self._pool.waiting:

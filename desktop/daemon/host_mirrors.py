@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 class _Entrance:
     """Where the clients of one TCP mirror come in."""
 
-    __slots__ = ("_binding", "_mirrors", "_request", "_target", "_watch", "is_guarded")
+    __slots__ = ("_binding", "_mirrors", "_opening", "_target", "_watch", "is_guarded")
 
     def __init__(self, mirrors: HostMirrors, binding: Binding, watch: Watch) -> None:
         self.is_guarded = False
@@ -53,7 +53,7 @@ class _Entrance:
         self._binding = binding
         self._watch = watch
         self._target: Target | None = None
-        self._request: OpenRequest | None = None
+        self._opening = b""
 
     def enter(self, client: socket.socket) -> None:
         """Forward a client, or reset it."""
@@ -67,12 +67,13 @@ class _Entrance:
         target = mirrors.target_of(self._binding)
         if target is not self._target:  # it seldom changes
             self._target = target
-            self._request = _request(target, "tcp")
-        if self._request is None:
+            request = _request(target, "tcp")
+            self._opening = b"" if request is None else request.encode()
+        if target is None:
             mirrors.refused_nowhere += 1
             reset_socket(client)
             return
-        mirrors.forwarder.forward(client, self._request, watch.started, watch.ended)
+        mirrors.forwarder.forward(client, self._opening, watch.started, watch.ended)
 
 
 class HostMirrors:

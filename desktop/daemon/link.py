@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 import socket
+from functools import partial
 from typing import Any, Final, Protocol
 
 from desktop.daemon.files import is_reserved
@@ -216,16 +217,18 @@ class AgentLink:
         if role is Role.OUTBOUND:
             self._pool.put(carried)
         else:
-            carried.home = self._park
-            self._park(carried)
+            # It waits at once, and again whenever it comes home: until the agent has a client.
+            readiness = self._pool.readiness
+            reader = OpenReader(carried, self._events.opened, self._unparked, readiness)
+            carried.home = partial(self._park, reader)
+            self._park(reader, carried)
 
-    def _park(self, stream: Stream) -> None:
-        """Wait until the agent has a client for it."""
+    def _park(self, reader: OpenReader, stream: Stream) -> None:
         if self._is_closed or len(self._parked) >= self._most:
             self._pool.give_up(stream)
             return
-        readiness = self._pool.readiness
-        self._parked.add(OpenReader(stream, self._events.opened, self._unparked, readiness))
+        self._parked.add(reader)
+        reader.wait()
 
     def _unparked(self, reader: OpenReader) -> None:
         self._parked.discard(reader)

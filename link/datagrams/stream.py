@@ -37,6 +37,7 @@ from link.datagrams.frames import (
     scan,
 )
 from link.datagrams.sockets import Buffer
+from link.stream import take_early
 from link.wire import WireError
 
 __all__ = ["BACKLOG_BYTES", "DatagramStream"]
@@ -102,7 +103,9 @@ class DatagramStream:
         """Use this stream, which is owned from now on; what waits is sent."""
         self._socket = sock
         self.is_attached = True
-        self._rest = b""
+        self._rest, _ = take_early(sock)
+        if self._rest:
+            self._loop.call_soon(self._hand_on_early, sock)
         self._dropped_earlier = self.dropped_there
         self._reported = 0
         self._loop.add_reader(sock.fileno(), self._read)
@@ -320,6 +323,14 @@ class DatagramStream:
         if left or used < size:
             self._rest = bytes(buffer[used : left + size])
         return size == READ_BYTES
+
+    def _hand_on_early(self, sock: socket.socket) -> None:
+        """Hand on what was read with the opening, unless more has come and it went with that."""
+        rest = self._rest
+        if self._socket is sock and rest and not self._is_reading:
+            used = self._hand_on(memoryview(rest), len(rest))
+            if self._socket is sock:
+                self._rest = rest[used:]
 
     def _hand_on(self, buffer: memoryview, have: int) -> int:
         """Hand on the whole frames in the first `have` bytes: how many bytes they take."""

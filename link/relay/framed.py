@@ -55,7 +55,8 @@ class ToStream(Half):
             self.flow.source_failed(self)
             return False
         if not size:
-            self.at_end_of_file()
+            self.is_ended = True
+            self.pass_end()
             return False
         self.count += size
         if size == COPY_SIZE:
@@ -97,7 +98,7 @@ class ToStream(Half):
             if is_reset:
                 flow.source_failed(self)
             return not is_reset
-        flow.has_said_whole = flow.is_served and self.twin.is_through
+        flow.has_said_whole = flow.is_served and self.twin.is_done and not self.twin.is_blocked
         _pack_header(relay.frame, size, WHOLE if flow.has_said_whole else END)
         self.is_ended = self.is_done = True
         self.deliver(relay.frame[: size + _HEADER_SIZE])
@@ -143,14 +144,15 @@ class ToStream(Half):
         if self.is_raw:
             super().pass_end()
             return
-        if self.flow.is_failing or self.flow.is_over:
+        flow, twin = self.flow, self.twin
+        if flow.is_failing or flow.is_over:
             return
         if not self.is_done:
             self.is_done = True
-            self.flow.has_said_whole = self.flow.is_served and self.twin.is_through
-            self.deliver(WHOLE_WORD if self.flow.has_said_whole else _END)
-        if self.is_through and self.twin.is_through and not self.flow.is_failing:
-            self.flow.finish()
+            flow.has_said_whole = flow.is_served and twin.is_done and not twin.is_blocked
+            self.deliver(WHOLE_WORD if flow.has_said_whole else _END)
+        if twin.is_done and not self.is_blocked and not twin.is_blocked and not flow.is_failing:
+            flow.finish()
 
 
 def send_opening(
@@ -192,8 +194,8 @@ class FromStream(Half):
 
     __slots__ = ("has_end", "is_drained", "unframer")
 
-    def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
-        super().__init__(relay, source, sink)
+    def __init__(self, relay: SpliceRelay) -> None:
+        super().__init__(relay)
         self.unframer: Unframer | None = None
         self.is_drained = True
         self.has_end = False
@@ -203,16 +205,18 @@ class FromStream(Half):
         if not self.count and self.flow.is_served and not _is_connected(self.sink):
             self.wait_for_sink()
         else:
-            super().pass_end()
+            Half.pass_end(self)
 
     def copy(self) -> bool:
         """See `Half.copy`."""
         if self.is_raw:
             return super().copy()
         room = self.relay.payload
+        most = COPY_SIZE
         if self.bulk:
             # Not beyond the header, if the kernel is to move what follows.
             room = room[: self.unframer.needed if self.unframer else _HEADER_SIZE]
+            most = len(room)
         try:
             size = self.source.recv_into(room)
         except BlockingIOError:
@@ -223,16 +227,17 @@ class FromStream(Half):
         if not size:
             self.at_end_of_file()
             return False
-        if size == len(room):
-            self.is_drained = False
-            self.bulk = self.count >= RAW_AFTER
-        else:
-            self.is_drained = True
-            self.bulk = False
-        if self.unframer is None and size >= _HEADER_SIZE and self._took_whole_frames(size):
-            return not self.is_ended and (self.ending or not self.is_drained)
+        self.is_drained = is_drained = size < most
+        self.bulk = not is_drained and self.count >= RAW_AFTER
+        if self.unframer is None and size >= _HEADER_SIZE:
+            word = _unpack_header(room)[0]
+            if word + _HEADER_SIZE == size and word:  # a whole frame: a question, or an answer
+                self._deliver_frame(room[_HEADER_SIZE:size])
+                return not self.is_ended and (self.ending or not is_drained)
+            if self._took_end(room, size, word):
+                return not self.is_ended and (self.ending or not is_drained)
         self._unframe(room[:size])
-        return self.ending or not self.is_drained
+        return self.ending or not is_drained
 
     def splice_turn(self) -> None:
         """See `Half.splice_turn`. Headers and small frames are copied."""
@@ -259,15 +264,19 @@ class FromStream(Half):
                 return
         self.end_turn()
 
-    def _took_whole_frames(self, size: int) -> bool:
-        """Take one frame, an end, or both, if that is just what came: most often it is."""
-        room = self.relay.payload
-        word = _unpack_header(room)[0]
+    def begin(self, early: bytes) -> None:
+        """Take what was read with the opening."""
+        size = len(early)
+        if size > _HEADER_SIZE and _unpack_header(early)[0] == size - _HEADER_SIZE:
+            self._deliver_frame(early[_HEADER_SIZE:])
+        else:
+            self._unframe(memoryview(early))
+
+    def _took_end(self, room: memoryview, size: int, word: int) -> bool:
+        """Take an end, alone or behind one frame, if that is just what came."""
         end = word + _HEADER_SIZE
         last_word = END if self.flow.is_served else WHOLE
-        if end == size and word:
-            self._deliver_frame(room[_HEADER_SIZE:size])
-        elif size == _HEADER_SIZE and word == last_word:
+        if size == _HEADER_SIZE and word == last_word:
             self._at_end()
         elif word and end + _HEADER_SIZE == size and _unpack_header(room, end)[0] == last_word:
             self._deliver_frame(room[_HEADER_SIZE:end])
@@ -276,8 +285,8 @@ class FromStream(Half):
             return False
         return True
 
-    def _deliver_frame(self, payload: memoryview) -> None:
-        """Deliver one whole frame, as of a question or an answer."""
+    def _deliver_frame(self, payload: memoryview | bytes) -> None:
+        """Deliver one whole frame."""
         size = len(payload)
         self.count += size
         try:
@@ -293,8 +302,9 @@ class FromStream(Half):
     def _at_end(self) -> None:
         """The end came: the stream may carry another flow."""
         if not self.is_ended:  # else the sink is gone
-            self.has_end = True
-            self.end()
+            self.has_end = self.is_ended = True
+            if not self.is_blocked:
+                self.pass_end()
 
     def at_end_of_file(self) -> None:
         """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""

@@ -12,9 +12,10 @@ Rules:
 - An idle half holds neither buffer nor pipe.
 - A sink does not linger until it is told the end: should this process be killed, that is a reset.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
-- What every small piece goes through (`on_event`, `advance`, `copy`) makes its system calls itself
-  and creates no object but one memoryview: between two wake-ups the caches are cold, and then a
-  call of Python takes as long as a cheap system call.
+- What every small piece and every short flow goes through (`on_event`, `copy`, `pass_end`, and what
+  begins and ends a flow) is written out: it makes its system calls itself, calls few functions of
+  ours and creates no object but one memoryview. Between two wake-ups the caches are cold, and then
+  a call of Python takes as long as a cheap system call.
 
 Counterpart: `splice.py`, which owns the sockets and says how a flow ends.
 """
@@ -52,7 +53,9 @@ class Half:
         is_raw: nothing of it is in frames.
         is_blocked: something that was read waits for the sink, or the sink connects.
         is_ended: nothing more will be read.
-        is_done: the sink was told so.
+        is_done: the sink was told so. Once it is not blocked either, it has all.
+        handler: `on_event`, bound but once.
+        twin: the other direction, for life: halves serve one flow after the other.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class Half:
         "count",
         "ending",
         "flow",
+        "handler",
         "in_pipe",
         "is_blocked",
         "is_done",
@@ -76,21 +80,18 @@ class Half:
     flow: SpliceFlow
     twin: Half
 
-    def __init__(self, relay: SpliceRelay, source: socket.socket, sink: socket.socket) -> None:
+    source: socket.socket
+    sink: socket.socket
+
+    def __init__(self, relay: SpliceRelay) -> None:
         self.relay = relay
-        self.source = source
-        self.sink = sink
+        self.handler = self.on_event
         self.pending = b""
         self.pipe: tuple[int, int] | None = None
         self.in_pipe = 0
         self.count = 0
         self.bulk = self.ending = False
         self.is_raw = self.is_blocked = self.is_queued = self.is_ended = self.is_done = False
-
-    @property
-    def is_through(self) -> bool:
-        """True once the sink has all, and knows that it is all."""
-        return self.is_done and not self.is_blocked
 
     def on_event(self, mask: int) -> None:
         """The source (and so the twin's sink) has news."""
@@ -101,7 +102,12 @@ class Half:
                 self.ending = True
             elif not mask & READABLE:
                 return
-        self.advance()
+        while not self.is_blocked and not self.is_ended:  # `advance`, without a call
+            if self.bulk:
+                self._queue()
+                return
+            if not self.copy():
+                return
 
     def advance(self) -> None:
         """Move what the source has, unless the sink is behind."""
@@ -182,18 +188,19 @@ class Half:
 
     def pass_end(self) -> None:
         """The sink has all that came before the end: tell it, or finish."""
-        if self.flow.is_failing or self.flow.is_over:
+        flow, twin = self.flow, self.twin
+        if flow.is_failing or flow.is_over:
             return
-        is_last = self.twin.is_through
+        is_last = twin.is_done and not twin.is_blocked
         try:
             self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_THE_REST)
             if not is_last:
                 self.sink.shutdown(socket.SHUT_WR)
         except OSError:
-            self.flow.sink_failed(self)
+            flow.sink_failed(self)
             return
         if is_last:
-            self.flow.finish()
+            flow.finish()
         else:
             self.is_done = True
 

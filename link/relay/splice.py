@@ -28,13 +28,19 @@ from link.relay.relay import (
     end_in_order,
     reset_socket,
 )
-from link.relay.settling import Settling, go_home
-from link.stream import Stream
+from link.relay.settling import Settling
+from link.stream import Stream, take_early
 from link.wire import OPEN_SIZE
 
 __all__ = ["SpliceFlow", "SpliceRelay"]
 
 FLUSH_CHECK_SECONDS: Final = 0.005
+
+MAX_SPARE_HALVES: Final = 64
+"""Pairs of halves kept for the next flow: to make two takes as long as half of what begins one."""
+
+_close_socket: Final = socket.SocketType.close
+"""What `close` of a socket without files (`makefile`) comes to."""
 
 
 class SpliceRelay(Relay):
@@ -43,6 +49,8 @@ class SpliceRelay(Relay):
     Attributes:
         opening, frame, payload: one buffer for all that is copied, with room in front for an
             opening and the header of a frame, and behind for an END.
+        flows: those that are open.
+        spare: halves of short flows that are over, as they were left, for the next.
     """
 
     name = "splice"
@@ -55,7 +63,8 @@ class SpliceRelay(Relay):
         self.opening = memoryview(bytearray(OPEN_SIZE + HEADER.size + COPY_SIZE + HEADER.size))
         self.frame = self.opening[OPEN_SIZE:]
         self.payload = self.frame[HEADER.size : HEADER.size + COPY_SIZE]
-        self._flows: set[SpliceFlow] = set()
+        self.flows: set[SpliceFlow] = set()
+        self.spare: list[tuple[ToStream, FromStream]] = []
         self._settling: set[Settling] = set()
 
     def forward(
@@ -76,35 +85,36 @@ class SpliceRelay(Relay):
         except OSError:
             self._give_up(client, stream)
             raise
-        outgoing = ToStream(self, client, stream)
-        outgoing.count = size
-        flow = SpliceFlow(outgoing, FromStream(self, stream, client), on_end, is_served=False)
-        self._watch(flow)
+        flow = self._begin(client, stream, on_end, is_served=False)
+        flow.outgoing.count = size
         if unsent:
-            outgoing.keep(unsent)
+            flow.outgoing.keep(unsent)
         return flow
 
     def serve(
         self, stream: socket.socket, server: socket.socket, on_end: Callable[[Flow], None]
     ) -> Flow:
         """See `Relay.serve`."""
-        incoming = FromStream(self, stream, server)
-        flow = SpliceFlow(ToStream(self, server, stream), incoming, on_end, is_served=True)
-        self._watch(flow)
-        incoming.advance()  # there may be more behind the opening
+        early, is_drained = take_early(stream)
+        flow = self._begin(server, stream, on_end, is_served=True)
+        if early:
+            flow.incoming.begin(early)
+        if not is_drained:
+            flow.incoming.advance()
         return flow
 
     @property
     def count(self) -> int:
         """See `Relay.count`."""
-        return len(self._flows)
+        return len(self.flows)
 
     async def aclose(self) -> None:
         """See `Relay.aclose`."""
-        for flow in list(self._flows):
+        for flow in list(self.flows):
             flow.abort()
         for settling in list(self._settling):
             settling.close()
+        self.spare.clear()
         self._close_readiness()
         self.pipes.close()
 
@@ -122,18 +132,23 @@ class SpliceRelay(Relay):
         """Send a stream home once the other end says that it is whole."""
         self._settling.add(Settling(stream, unframer, self.readiness, self._settling.discard))
 
-    def ended(self, flow: SpliceFlow) -> None:
-        """Count it no more."""
-        self._flows.discard(flow)
-
-    def _watch(self, flow: SpliceFlow) -> None:
+    def _begin(
+        self,
+        near: socket.socket,
+        stream: socket.socket,
+        on_end: Callable[[Flow], None],
+        *,
+        is_served: bool,
+    ) -> SpliceFlow:
+        flow = SpliceFlow(self, near, stream, on_end, is_served)
         try:
-            self.readiness.watch(flow.outgoing.source.fileno(), flow.outgoing.on_event)
-            self.readiness.watch(flow.incoming.source.fileno(), flow.incoming.on_event)
+            self.readiness.watch(near.fileno(), flow.outgoing.handler)
+            self.readiness.watch(stream.fileno(), flow.incoming.handler)
         except OSError:
-            self._give_up(flow.outgoing.source, flow.incoming.source)
+            self._give_up(near, stream)
             raise
-        self._flows.add(flow)
+        self.flows.add(flow)
+        return flow
 
     def _give_up(self, *sockets: socket.socket) -> None:
         """Those of a flow that could not begin."""
@@ -154,6 +169,7 @@ class SpliceFlow(Flow):
     __slots__ = (
         "_deadline",
         "_on_end",
+        "_totals",
         "has_said_whole",
         "incoming",
         "is_failing",
@@ -165,65 +181,84 @@ class SpliceFlow(Flow):
 
     def __init__(
         self,
-        outgoing: ToStream,
-        incoming: FromStream,
+        relay: SpliceRelay,
+        near: socket.socket,
+        stream: socket.socket,
         on_end: Callable[[Flow], None],
-        *,
         is_served: bool,
     ) -> None:
-        self.relay = outgoing.relay
+        self.relay = relay
         self.is_served = is_served
-        self.is_over = False
-        self.is_failing = False
-        self.has_said_whole = False
-        self._deadline = 0.0
+        self.is_over = self.is_failing = self.has_said_whole = False
         self._on_end = on_end
-        self.outgoing = outgoing
-        self.incoming = incoming
-        outgoing.twin, incoming.twin = incoming, outgoing
+        if relay.spare:
+            outgoing, incoming = relay.spare.pop()
+            # All else is as it was made, or `finish` would not have kept them.
+            outgoing.count = incoming.count = 0
+            outgoing.ending = outgoing.is_ended = outgoing.is_done = False
+            incoming.ending = incoming.is_ended = incoming.is_done = incoming.has_end = False
+        else:
+            outgoing, incoming = ToStream(relay), FromStream(relay)
+            outgoing.twin, incoming.twin = incoming, outgoing
+        self.outgoing, self.incoming = outgoing, incoming
         outgoing.flow = incoming.flow = self
+        outgoing.source = incoming.sink = near
+        outgoing.sink = incoming.source = stream
 
     @property
     def from_first(self) -> int:
         """See `Flow`."""
+        if self.is_over:
+            return self._totals[self.is_served]
         return self.incoming.count if self.is_served else self.outgoing.count
 
     @property
     def from_second(self) -> int:
         """See `Flow`."""
+        if self.is_over:
+            return self._totals[not self.is_served]
         return self.outgoing.count if self.is_served else self.incoming.count
 
     def abort(self) -> None:
         """See `Flow`."""
         if self.is_over:
             return
+        outgoing, incoming, relay = self.outgoing, self.incoming, self.relay
+        outgoing.discard()
+        incoming.discard()
         self.is_over = True
-        self.outgoing.discard()
-        self.incoming.discard()
-        self.relay.ended(self)
-        self.relay.reset(self.outgoing.source)
-        self.relay.reset(self.outgoing.sink)
+        self._totals = outgoing.count, incoming.count
+        relay.flows.discard(self)
+        relay.reset(outgoing.source)
+        relay.reset(outgoing.sink)
         self._on_end(self)
 
     def finish(self) -> None:
         """Both sides said their end, and have all of the other's."""
+        outgoing, incoming, relay = self.outgoing, self.incoming, self.relay
         self.is_over = True
-        self.relay.ended(self)
-        self.relay.close(self.outgoing.source)
-        stream = self._free_stream()
-        if stream is None:
-            end_in_order(self.outgoing.sink)
-            self.relay.close(self.outgoing.sink)
+        self._totals = outgoing.count, incoming.count
+        relay.flows.discard(self)
+        near, stream, unframer = outgoing.source, outgoing.sink, incoming.unframer
+        relay.readiness.forget(near.fileno())
+        _close_socket(near)
+        if not isinstance(stream, Stream) or (home := self._home_of(stream)) is None:
+            end_in_order(stream)
+            relay.close(stream)
             self._on_end(self)
             return
         self._on_end(self)
-        unframer = self.incoming.unframer
-        if not self.incoming.is_drained:
-            self.relay.readiness.rearm(stream.fileno())
+        if not incoming.is_drained:
+            relay.readiness.rearm(stream.fileno())
         if self.is_served or unframer is None or unframer.is_whole:
-            go_home(stream)
+            home(stream)
         else:
-            self.relay.settle(stream, unframer)
+            relay.settle(stream, unframer)
+        # Last of all: those that called them are at their ends, and a flow that `home` has begun
+        # could not take them from under their feet.
+        is_long = outgoing.bulk or incoming.bulk or not incoming.is_drained
+        if unframer is None and not is_long and len(relay.spare) < MAX_SPARE_HALVES:
+            relay.spare.append((outgoing, incoming))
 
     def source_failed(self, half: Half) -> None:
         """`half`'s source is gone: reset its sink, once that has what was read before."""
@@ -237,22 +272,18 @@ class SpliceFlow(Flow):
         half.twin.ending = True
         self._fail(half.twin)
 
-    def _free_stream(self) -> Stream | None:
-        """The stream if it may carry another flow, and the other end is told so."""
-        incoming, stream = self.incoming, self.outgoing.sink
+    def _home_of(self, stream: Stream) -> Callable[[Stream], None] | None:
+        """Where the stream goes if it may carry another flow, and the other end is told so."""
+        incoming = self.incoming
         is_free = incoming.has_end and not incoming.ending and not self.outgoing.is_raw
-        if not is_free or not isinstance(stream, Stream) or stream.home is None:
+        if not is_free:
             return None
-        return stream if self._say_whole(stream) else None
-
-    def _say_whole(self, stream: Stream) -> bool:
-        """True if the other end knows, or is the one to say so."""
-        if not self.is_served or self.has_said_whole:
-            return True
+        if not self.is_served or self.has_said_whole or stream.home is None:
+            return stream.home  # the other end is the one to say so, or knows
         try:
-            return stream.send(WHOLE_WORD) == len(WHOLE_WORD)
+            return stream.home if stream.send(WHOLE_WORD) == len(WHOLE_WORD) else None
         except OSError:  # no room, or gone: it will see the stream's end
-            return False
+            return None
 
     def _fail(self, last: Half) -> None:
         """The flow ends with a reset of `last`'s sink, after what `last` still has for it."""

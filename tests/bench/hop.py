@@ -18,7 +18,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import uvloop
@@ -26,6 +26,7 @@ import uvloop
 from link.acceptor import Acceptor, listen_tcp
 from link.dial import tune_dialled
 from link.loop import run
+from link.relay.relay import Flow
 from link.relay.splice import SpliceFlow, SpliceRelay
 
 __all__ = ["VARIANTS"]
@@ -54,9 +55,17 @@ class _Hop(SpliceRelay):
         server.connect_ex(self._server)
         self.serve(client, server, lambda _flow: None)
 
-    def _watch(self, flow: SpliceFlow) -> None:
+    def _begin(
+        self,
+        near: socket.socket,
+        stream: socket.socket,
+        on_end: Callable[[Flow], None],
+        *,
+        is_served: bool,
+    ) -> SpliceFlow:
+        flow = super()._begin(near, stream, on_end, is_served=is_served)
         flow.incoming.is_raw = flow.outgoing.is_raw = True
-        super()._watch(flow)
+        return flow
 
 
 async def _serve(listener: socket.socket, server: tuple[str, int]) -> int:

@@ -8,6 +8,7 @@ Clients and servers belong to other threads. Counterpart: `test_costs.py`.
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import Final
 
 from link.acceptor import Acceptor, listen_tcp
@@ -35,7 +36,7 @@ class DataPath:
         self.made = 0
         self._readers: set[OpenReader] = set()
         self._forwarder = Forwarder(self.pool, self.opener)
-        self._request = OpenRequest(*server)
+        self._opening = OpenRequest(*server).encode()
         for _ in range(STREAMS):
             self._add_stream()
         sock = listen_tcp("127.0.0.1", 0)
@@ -58,7 +59,7 @@ class DataPath:
         await self.listener.aclose()
 
     def _accepted(self, client: socket.socket) -> None:
-        self._forwarder.forward(client, self._request, _ignore, _ignore)
+        self._forwarder.forward(client, self._opening, _ignore, _ignore)
 
     def _add_streams(self) -> None:
         while self.pool.waiting:
@@ -67,13 +68,15 @@ class DataPath:
     def _add_stream(self) -> None:
         self.made += 1
         near, far = streams(may_be_raw=self._may_be_raw)
-        far.home = self._await_opening
-        self._await_opening(far)
+        readiness = self.listener.readiness
+        reader = OpenReader(far, self._opened, self._readers.discard, readiness)
+        self._readers.add(reader)
+        far.home = partial(self._await_opening, reader)
         self.pool.put(near)
 
-    def _await_opening(self, stream: Stream) -> None:
-        readiness = self.listener.readiness
-        self._readers.add(OpenReader(stream, self._opened, self._readers.discard, readiness))
+    def _await_opening(self, reader: OpenReader, _stream: Stream) -> None:
+        self._readers.add(reader)
+        reader.wait()
 
     def _opened(self, stream: socket.socket, request: OpenRequest) -> None:
         answer(self.listener, stream, request.address, request.port, _ignore)

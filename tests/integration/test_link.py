@@ -67,7 +67,8 @@ def client_of(forwarder: Forwarder, address: tuple[str, int]) -> socket.socket:
     from desktop.transports.memory import tcp_pair
 
     near, far = tcp_pair()
-    forwarder.forward(far, OpenRequest(*address), lambda _flow: None, lambda _flow: None)
+    opening = OpenRequest(*address).encode()
+    forwarder.forward(far, opening, lambda _flow: None, lambda _flow: None)
     return near
 
 

@@ -25,6 +25,7 @@ from link.datagrams.frames import Kind, header
 from link.datagrams.sockets import LARGEST_DATAGRAM
 from link.datagrams.stream import DatagramStream
 from link.relay.relay import reset_socket
+from link.stream import Stream
 from tests.unit.link.datagrams.stream_world import SMALL_BUFFER, frame, run, world
 from tests.unit.machines.until import until
 
@@ -44,6 +45,29 @@ def test_frames_cut_anywhere_are_put_together(payloads: list[bytes], data: st.Da
                 peer.sock.send(text[start:end])
                 one.stream.drain()
             assert [each.payload for each in one.received] == payloads
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_followed", [False, True], ids=["alone", "with more behind"])
+def test_what_was_read_with_the_opening_is_handed_on_first(is_followed: bool) -> None:
+    begun = frame(3, b"three")
+    early = frame(1, b"one") + frame(2, b"two") + begun[:5]
+
+    async def story() -> None:
+        async with world() as one:
+            near, far = socket.socketpair()
+            stream = Stream.of(near)
+            stream.early = early
+            one.stream.attach(stream)
+            if is_followed:
+                far.send(begun[5:])
+                one.stream.drain()
+            await until(lambda: len(one.received) == (3 if is_followed else 2))
+            far.sendall(b"" if is_followed else begun[5:])
+            await until(lambda: len(one.received) == 3)
+            assert [each.payload for each in one.received] == [b"one", b"two", b"three"]
+            far.close()
 
     run(story())
 
