@@ -83,6 +83,9 @@ class Layout:
         self.address_at = _HEADER.size + (4 if self.is_ipv4 else 0)
         self.address_size = 0 if bound else 4 if self.is_ipv4 else 16
         self.plain_size = 0 if bound else _HEADER.size + _aligned(12 if self.is_ipv4 else 20)
+        rest = CONTROL_SIZE - self.address_at - self.address_size
+        self._names = struct.Struct(f"{self.name_size}s{NAME_SIZE - self.name_size}x")
+        self._locals = struct.Struct(f"{self.address_at}x{self.address_size}s{rest}x")
 
     def key(self, names: bytearray, controls: bytearray, index: int, control_size: int) -> bytes:
         """The key of message `index` of a batch."""
@@ -92,6 +95,14 @@ class Layout:
         # Other control messages, such as the merged size, come before this one.
         at = index * CONTROL_SIZE + control_size - self.plain_size + self.address_at
         return bytes(names[name : name + self.name_size] + controls[at : at + self.address_size])
+
+    def keys(self, names: bytearray, controls: bytearray, count: int) -> list[bytes]:
+        """`key` of each of the first messages, none of which is merged."""
+        keys = [key for (key,) in self._names.iter_unpack(names[: count * NAME_SIZE])]
+        if self.bound:
+            return keys
+        locals_ = self._locals.iter_unpack(controls[: count * CONTROL_SIZE])
+        return [key + local for key, (local,) in zip(keys, locals_)]
 
     def key_of(self, name: Address, controls: Control) -> bytes:
         """The same key, of what Python's recvmsg tells of a message."""

@@ -34,11 +34,15 @@ __all__ = [
     "OnWord",
     "cut",
     "header",
+    "is_lone",
+    "pack_header",
     "scan",
 ]
 
 _HEADER: Final = struct.Struct("!IHHB3x")
 _unpack: Final = _HEADER.unpack_from
+pack_header: Final = _HEADER.pack
+"""Of flow, bytes of payload, bytes of each datagram, kind: `header` without a call of Python."""
 HEADER_SIZE: Final = _HEADER.size
 MAX_FRAME: Final = HEADER_SIZE + LARGEST_DATAGRAM
 MAX_FLOW: Final = 2**32 - 1
@@ -81,6 +85,11 @@ OnWord = Callable[[int, int], None]
 def header(kind: int, flow: int, size: int = 0, segment: int = 0) -> bytes:
     """The bytes that come before the payload."""
     return _HEADER.pack(flow, size, segment, kind)
+
+
+def is_lone(data: memoryview, have: int) -> bool:
+    """True if the first `have` bytes are one frame."""
+    return have >= HEADER_SIZE and _unpack(data)[1] + HEADER_SIZE == have
 
 
 def scan(data: memoryview, have: int, on_data: OnData, on_word: OnWord) -> int:

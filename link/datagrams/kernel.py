@@ -46,6 +46,8 @@ IPV6_PKTINFO: Final = 50
 
 BATCH: Final = 64
 """Datagrams taken by one call."""
+MANY: Final = 16
+"""So many that it pays to prepare for as many again."""
 SLOT_SIZE: Final = 1 << 16
 """Room for one datagram, or for a run of them that the kernel has merged (UDP_GRO)."""
 NAME_SIZE: Final = 28
@@ -101,18 +103,33 @@ class Slots:
         whole = memoryview(self.buffer)
         self.views = [whole[i * SLOT_SIZE : (i + 1) * SLOT_SIZE] for i in range(BATCH)]
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer))
+        self._cut_to = -1
+        self._cut: list[memoryview] = []
+
+    def cut(self, size: int, count: int) -> list[memoryview]:
+        """The first `size` bytes of `count` payloads at least.
+
+        Those of the last size are kept: to make them takes as long as the kernel does to fill them,
+        and where there is much to do most is of one size.
+        """
+        if size != self._cut_to:
+            if count < MANY:
+                return [view[:size] for view in self.views[:count]]
+            self._cut_to, self._cut = size, [view[:size] for view in self.views]
+        return self._cut
 
 
 class Batch:
     """Room for what one `recvmmsg` takes. A connected socket needs it not `with_peers`.
 
     Attributes:
-        views, first: memory of each payload, and of the first.
+        slots, views, first: memory of all payloads, of each, and of the first.
         names, controls: BATCH fields in a row each; without peers there are no names.
         sizes, control_lengths: bytes of each message of the last call, and of its controls.
     """
 
     def __init__(self, slots: Slots, *, with_peers: bool) -> None:
+        self.slots = slots
         self.views = slots.views
         self.first = slots.views[0]
         self.names = bytearray(BATCH * NAME_SIZE)

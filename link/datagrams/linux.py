@@ -279,18 +279,27 @@ class _Socket:
         batch, layout = self._batch, self._layout
         sizes, lengths = batch.sizes[:count].tolist(), batch.control_lengths[:count].tolist()
         are_plain = lengths.count(self._plain_size) == count
-        are_alike = are_plain and sizes.count(sizes[0]) == count
-        if are_alike and (layout is None or layout.repeats(batch.names, batch.controls, count)):
-            key = layout.key(batch.names, batch.controls, 0, self._plain_size) if layout else None
-            return group_alike(key, batch.views, count, sizes[0])
+        views = batch.views
+        if are_alike := are_plain and sizes.count(sizes[0]) == count:
+            views = batch.slots.cut(sizes[0], count)
+            if layout is None or layout.repeats(batch.names, batch.controls, count):
+                size = self._plain_size
+                key = layout.key(batch.names, batch.controls, 0, size) if layout else None
+                return group_alike(key, views, count, sizes[0])
+        if layout and are_plain:
+            keys = layout.keys(batch.names, batch.controls, count)
+            if not are_alike:
+                views = [view[:size] for view, size in zip(views, sizes)]
+            return list(group(zip(keys, views, sizes)))
         trains = list(group(self._messages(sizes, lengths)))
-        if layout and not are_plain:
+        if layout:
             batch.clear_controls()
         return trains
 
     def _messages(
         self, sizes: list[int], lengths: list[int]
     ) -> Iterator[tuple[ClientKey, memoryview, int]]:
+        """Of a batch in which some were merged."""
         batch, layout = self._batch, self._layout
         for index, (size, length) in enumerate(zip(sizes, lengths)):
             segment = size

@@ -34,8 +34,11 @@ from link.datagrams.frames import (
     OnWord,
     cut,
     header,
+    is_lone,
+    pack_header,
     scan,
 )
+from link.datagrams.gathering import Gathering
 from link.datagrams.sockets import Buffer
 from link.stream import take_early
 from link.wire import WireError
@@ -80,6 +83,7 @@ class DatagramStream:
     def __init__(self, on_data: OnData, on_word: OnWord, on_end: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_data = on_data
+        self._gathering = Gathering(on_data)
         self._on_word = on_word
         self._on_end = on_end
         self._socket: socket.socket | None = None
@@ -116,9 +120,14 @@ class DatagramStream:
         self, kind: int, flow: int, parts: Sequence[Buffer] = (), size: int = 0, segment: int = 0
     ) -> None:
         """Send a frame: now, or while frames are held with the next `flush`."""
+        if self._is_holding:  # as of each datagram of many: `_add`, without a call
+            self._held.append(pack_header(flow, size, segment, kind))
+            self._held += parts
+            self._held_bytes += size + HEADER_SIZE
+            return
         buffers = (header(kind, flow, size, segment), *parts)
         size += HEADER_SIZE
-        if self._backlog or self._is_holding or self._socket is None or len(parts) >= MOST_BUFFERS:
+        if self._backlog or self._socket is None or len(parts) >= MOST_BUFFERS:
             self._add(buffers, size)
             return
         try:
@@ -335,15 +344,28 @@ class DatagramStream:
     def _hand_on(self, buffer: memoryview, have: int) -> int:
         """Hand on the whole frames in the first `have` bytes: how many bytes they take."""
         try:
-            return scan(buffer, have, self._on_data, self._word)
+            if is_lone(buffer, have):
+                return scan(buffer, have, self._on_data, self._word)
+            return self._gather(buffer, have)
         except WireError as error:
             self._end(f"protocol error: {error}")
         except Exception:
+            self._gathering.forget()
             self._end("what it carried could not be handled")  # and where it goes on is not known
             raise
         return have
 
+    def _gather(self, buffer: memoryview, have: int) -> int:
+        try:
+            used = scan(buffer, have, self._gathering.add, self._word)
+        except WireError:
+            self._gathering.flush()  # what came before is right
+            raise
+        self._gathering.flush()
+        return used
+
     def _word(self, kind: int, flow: int) -> None:
+        self._gathering.flush()  # what came before it
         if kind == Kind.DROPPED:
             self.dropped_there = self._dropped_earlier + flow
         else:

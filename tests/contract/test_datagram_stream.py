@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from link.datagrams.frames import Kind, header
+from link.datagrams.sockets import datagrams_in
 from link.datagrams.stream import DatagramStream
 from link.loop import DirectLoop
 from link.relay.relay import reset_socket
@@ -41,7 +42,9 @@ def test_an_end_right_behind_the_last_frames_is_noticed(loop: str, count: int, e
         heard: list[int] = []
         ended = asyncio.Event()
         stream = DatagramStream(
-            lambda flow, _segment, _payload: heard.append(flow),
+            lambda flow, segment, payload: heard.extend(
+                [flow] * datagrams_in(len(payload), segment)
+            ),
             lambda _kind, _flow: None,
             lambda _reason: ended.set(),
         )
