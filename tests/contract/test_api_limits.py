@@ -297,7 +297,10 @@ def dribble(sock: socket.socket, data: bytes) -> list[bytes]:
         selector.register(sock, selectors.EVENT_READ)
         for byte in data:
             if selector.select(SLOW / 20):
-                heard.append(sock.recv(1 << 16))
+                try:
+                    heard.append(sock.recv(1 << 16))
+                except ConnectionResetError:  # it hung up while a byte was on its way
+                    return heard
                 if not heard[-1]:
                     return heard
             with contextlib.suppress(BrokenPipeError):
