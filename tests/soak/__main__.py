@@ -27,7 +27,7 @@ from tests.integration.servers import ECHO, UDP_ECHO
 from tests.soak.daemon import WAYS
 from tests.soak.faults import FAULTS
 from tests.soak.injuries import impossible
-from tests.soak.levels import Level, at_rest, beyond, levels
+from tests.soak.levels import Level, at_rest, beyond, connections, levels
 from tests.soak.load import CLIENT, echoing, heard_there, loaded
 from tests.soak.oracle import Oracle
 from tests.soak.scene import HEAL_SECONDS, Scene, heal, learn, running, settle
@@ -135,6 +135,7 @@ def _settled(samehost: Samehost, oracle: Oracle, stream: str, start: dict[str, L
     while found := beyond(now := levels(samehost, stream), start):
         if time.monotonic() > deadline:
             oracle.quiet(found)
+            _say(f"{connections(samehost)}\n{samehost.run('logs')[-SHOWN_BYTES:]}")
             break
         time.sleep(1.0)
     for who, level in now.items():

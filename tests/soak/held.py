@@ -26,18 +26,18 @@ _INODE: Final = 9
 
 @dataclass(frozen=True)
 class Inet:
-    """A TCP or UDP socket."""
+    """A TCP or UDP socket; `peer` is the port of the other end, 0 if there is none."""
 
     protocol: str
     address: str
     port: int
     state: str
-    is_connected: bool
+    peer: int
 
     @property
     def listens(self) -> bool:
         """True if anybody may connect to it, or send to it."""
-        return self.state == LISTEN if self.protocol == "tcp" else not self.is_connected
+        return self.state == LISTEN if self.protocol == "tcp" else not self.peer
 
 
 def held_by(process: int) -> tuple[Counter[str], list[Inet]]:
@@ -92,7 +92,7 @@ def _rows(folder: Path, table: str) -> list[list[str]]:
 def _inet(table: str, words: list[str]) -> Inet:
     address, port = _endpoint(words[1])
     _, peer = _endpoint(words[2])
-    return Inet(table.rstrip("6"), address, port, words[3], is_connected=bool(peer))
+    return Inet(table.rstrip("6"), address, port, words[3], peer)
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -34,7 +34,7 @@ from tests.integration.samehost import Samehost, until
 from tests.soak.daemon import tasks_file
 from tests.soak.held import CLOSE_WAIT, held_by
 
-__all__ = ["Level", "at_rest", "beyond", "level_of", "levels"]
+__all__ = ["Level", "at_rest", "beyond", "connections", "level_of", "levels"]
 
 MORE: Final = {"pipe": 2 * MAX_SPARE_PIPES, "stream": 2 * MAX_IDLE, "raw": 2}
 MORE_BYTES: Final = 24 << 20
@@ -126,6 +126,16 @@ def beyond(now: Mapping[str, Level], start: Mapping[str, Level]) -> list[str]:
     if more:
         found.append(f"the daemon has {more} streams more than the agent")
     return found
+
+
+def connections(samehost: Samehost) -> str:
+    """All of either process, to find out what is too much."""
+    lines = []
+    for who, process in (("daemon", samehost.daemon()), ("agent", samehost.agent())):
+        _, inets = held_by(process)
+        found = sorted((each.protocol, each.port, each.peer, each.state) for each in inets)
+        lines += [who, *(f"  {words}" for words in found)]
+    return "\n".join(lines)
 
 
 def _surplus(of: Mapping[str, Level]) -> int:

@@ -107,8 +107,13 @@ class Oracle:
         return [name for begin, end, name in self.faults if begin <= told.end and told.begin <= end]
 
     def _during(self, told: Told) -> str:
-        names = self._going_on(told)
-        return f"while {' and '.join(names)}" if names else "without a fault"
+        if names := self._going_on(told):
+            return f"while {' and '.join(names)}"
+        earlier = [(end, name) for _, end, name in self.faults if end < told.begin]
+        if not earlier:
+            return "without a fault"
+        end, name = max(earlier)
+        return f"without a fault, begun {told.begin - end:.1f} s after {name}"
 
 
 def may_cause(fault: str, told: Told) -> bool:

@@ -46,7 +46,7 @@ def test_a_listener_is_told_from_a_connection() -> None:
             server.accept()[0].close()
             assert client.recv(1) == b""
             _, inets = held_by(os.getpid())
-    listener = Inet("tcp", "127.0.0.1", port, "0A", is_connected=False)
+    listener = Inet("tcp", "127.0.0.1", port, "0A", peer=0)
     assert listener.listens
     assert listener in inets
 

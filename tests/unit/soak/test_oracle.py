@@ -26,10 +26,18 @@ def test_who_is_cut_off_in_a_fault_is_excused(oracle: Oracle, begin: float, end:
     assert "tcp here: ConnectionResetError while agent killed: 1" in oracle.summary()
 
 
-@pytest.mark.parametrize(("begin", "end"), [(8, 9), (21, 22)])
-def test_who_is_cut_off_without_a_fault_is_found(oracle: Oracle, begin: float, end: float) -> None:
+@pytest.mark.parametrize(
+    ("begin", "end", "when"),
+    [
+        (8, 9, "without a fault"),
+        (21, 22, "without a fault, begun 1.0 s after agent killed"),
+    ],
+)
+def test_who_is_cut_off_without_a_fault_is_found(
+    oracle: Oracle, begin: float, end: float, when: str
+) -> None:
     oracle.tell(Told("udp there", begin, end, "no answer"))
-    assert oracle.judge() == ["udp there: no answer after 1.00 s without a fault"]
+    assert oracle.judge() == [f"udp there: no answer after 1.00 s {when}"]
 
 
 def test_wrong_bytes_are_never_excused(oracle: Oracle) -> None:
