@@ -27,7 +27,7 @@ from tests.integration.upgrading_daemon import next_agent, write_newer_agent
 
 DAEMON = "tests.integration.upgrading_daemon"
 REPLACED_SECONDS = 2.0
-"""From an agent's death until the next one serves (issue 8)."""
+"""From an agent's death until the next one serves, on a computer that has time."""
 GRACE_SECONDS = 5.0
 """Whoever comes may have to wait so long, and no longer (DESIGN 5)."""
 MOST_SECONDS = 20.0
