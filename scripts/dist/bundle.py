@@ -34,6 +34,8 @@ UV: Final = ROOT / "build/tools/bin/uv"
 SITE: Final = "lib/python3/site-packages"
 CONFIGURATION: Final = "home = /usr/bin\ninclude-system-site-packages = false\n"
 NOTES: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
+EVERYTHING: Final = tuple("/".join("*" * depth) for depth in range(1, 12))
+"""Patterns of whole paths, as deep as any package goes."""
 LEFT_OUT: Final = frozenset({"__pycache__", "bin", "tests", "include", ".lock"})
 
 
@@ -51,7 +53,7 @@ def lay_packages(
     folder: Path,
     lock: Path,
     work: Path,
-    only: Iterable[str] = ("*",),
+    only: Iterable[str] = EVERYTHING,
     pythons: Iterable[str] = PYTHONS,
 ) -> None:
     """Put packages of a lock into an environment: those files that match `only`.
@@ -87,7 +89,7 @@ def _belongs(name: Path, only: Iterable[str]) -> bool:
     return (
         not is_note
         and LEFT_OUT.isdisjoint(name.parts)
-        and any(PurePosixPath(name).match(pattern) for pattern in only)
+        and any(PurePosixPath("/", name).match(f"/{pattern}") for pattern in only)
     )
 
 

@@ -150,13 +150,16 @@ def _names_no_place(package: Package) -> None:
 
 
 def _document(package: Package) -> None:
-    """Copyright and changelog."""
+    """Copyright, changelog, and what lintian has to bear, with the reasons."""
     folder = package.root / "usr/share/doc" / package.name
     put(folder / "copyright", (SOURCE / "copyright").read_text())
     date = format_datetime(datetime.fromtimestamp(source_time(), UTC))
     entry = f"samehost ({VERSION}) unstable; urgency=medium\n\n  * See CHANGELOG.md.gz.\n\n"
     put(folder / "changelog.gz", _compressed(f"{entry} -- {MAINTAINER}  {date}\n"))
     put(folder / "CHANGELOG.md.gz", _compressed((ROOT / "CHANGELOG.md").read_text()))
+    overrides = SOURCE / f"{package.name}.lintian-overrides"
+    if overrides.exists():
+        put(package.root / "usr/share/lintian/overrides" / package.name, overrides.read_text())
 
 
 def _control(package: Package, architecture: str) -> None:

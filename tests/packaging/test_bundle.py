@@ -82,6 +82,25 @@ def test_what_is_not_compiled_must_be_the_same_for_all_pythons(tmp_path: Path) -
         bundle._lay(first, target)
 
 
+@pytest.mark.parametrize(
+    ("name", "patterns", "belongs"),
+    [
+        ("one/__init__.py", bundle.EVERYTHING, True),
+        ("one/two/three/four.py", bundle.EVERYTHING, True),
+        ("PySide6/__init__.py", qt.FILES, True),
+        ("PySide6/QtCore.abi3.so", qt.FILES, True),
+        ("PySide6/QtQuick.abi3.so", qt.FILES, False),
+        ("PySide6/scripts/recipes/PySide6/__init__.tmpl.py", qt.FILES, False),
+        ("one/__pycache__/two.pyc", bundle.EVERYTHING, False),
+        ("one/tests/test_two.py", bundle.EVERYTHING, False),
+        ("one-1.0.dist-info/RECORD", bundle.EVERYTHING, False),
+        ("one-1.0.dist-info/METADATA", bundle.EVERYTHING, True),
+    ],
+)
+def test_patterns_mean_whole_paths(name: str, patterns: tuple[str, ...], belongs: bool) -> None:
+    assert bundle._belongs(Path(name), patterns) is belongs
+
+
 def test_of_qt_comes_what_the_window_imports_and_no_more(tmp_path: Path) -> None:
     imported = subprocess.check_output(
         ["grep", "-rhoE", "--include=*.py", r"PySide6\.Qt[A-Za-z]+", "gui"], text=True
