@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COMING", "NOT_RUN", "PLAYED", "STAND_INS", "UNANSWERED", "WRONG"]
+__all__ = ["NOT_RUN", "PLAYED", "STAND_INS", "UNANSWERED", "WRONG"]
 
 PLAYED: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/guide.md": (
@@ -39,6 +39,7 @@ TOUR: Final = (
     "tests/integration/test_tour.py"
     "::test_the_tour_shows_both_examples_twice_and_the_takedown_leaves_nothing"
 )
+WHEEL: Final = "an environment of its own by tests/packaging/test_wheel.py"
 SSH: Final = "tests/integration/test_ssh.py::test_status_says_how_the_machine_is_reached"
 STEPS: Final = (
     "tests/integration/test_ssh.py"
@@ -56,6 +57,8 @@ NOT_RUN: Final[Mapping[tuple[str, str], str]] = {
     ("docs/guide.md", "A Linux computer over SSH"): f"needs a server of that name; see {SSH}",
     ("docs/guide.md", "Start with the computer"): "would change what starts with this computer",
     ("docs/how-it-works.md", "Where the agent may run"): "Samehost itself does it, with more",
+    ("docs/install.md", "With pip, pipx or uv"): f"has VERSION; the wheel is put into {WHEEL}",
+    ("docs/install.md", "Debian"): "done in clean systems by make dist-test",
     ("docs/machines.md", "Machines"): "an example with machines of many tools",
     ("docs/machines.md", "Which one is used"): "has NAME in the place of a machine",
     ("docs/machines.md", "The helper container"): "Samehost itself does it, with more",
@@ -72,18 +75,6 @@ UNANSWERED: Final[Mapping[str, str]] = {
     "dig": "the image that stands for the DNS server only listens",
 }
 """Programs whose lines are not run in a section that is played, and why."""
-
-COMING: Final = frozenset(
-    {
-        "dist",
-        "docs/install.md",
-        "docs/platforms.md",
-        "samehost.1",
-    }
-)
-"""What documents name already and what comes with another change: verbs, targets, files.
-
-A document of these is held to its links only, until it is taken out here."""
 
 WRONG: Final = frozenset({"tcp:80,tcp:80-70"})
 """Values that are wrong on purpose, to show what is said then."""

@@ -18,12 +18,12 @@ from desktop.cli.main import VERBS
 from desktop.doctor.checks import CHECKS
 from desktop.settings.keys import KEYS, parse_text
 from scripts.reference.commands import actions_of, parsers
-from tests.docs.classes import COMING, WRONG
+from tests.docs.classes import WRONG
 from tests.docs.pages import PROJECT
 
 __all__ = ["WrongCommandError", "check"]
 
-TARGET = re.compile(r"^([a-z0-9]+):", re.MULTILINE)
+TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])(--?[a-z][a-z-]*)")
 INTERRUPTED_TEXT = ("…",)
 
@@ -55,8 +55,6 @@ def check(words: list[str], *, is_whole: bool) -> None:
 def _check_samehost(words: list[str], *, is_whole: bool) -> None:
     verb, *rest = words or [""]
     if verb in ("--help", "--version") and not rest:
-        return
-    if verb in COMING and verb not in VERBS:
         return
     if verb not in VERBS:
         raise WrongCommandError(f"samehost has no verb {verb!r}")
@@ -102,7 +100,7 @@ def _check_names(verb: str, words: list[str]) -> None:
 
 def _check_make(words: list[str]) -> None:
     targets = set(TARGET.findall((PROJECT / "Makefile").read_text()))
-    unknown = [word for word in words if "=" not in word and word not in targets | COMING]
+    unknown = [word for word in words if "=" not in word and word not in targets]
     if unknown:
         raise WrongCommandError(f"make has no target {', '.join(unknown)}")
 

@@ -16,9 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.docs.classes import COMING
-
-__all__ = ["PAGES", "PROJECT", "SETTLED", "Command", "Page", "pages", "simple_commands"]
+__all__ = ["PAGES", "PROJECT", "Command", "Page", "pages", "simple_commands"]
 
 PROJECT: Final = Path(__file__).parents[2]
 PAGES: Final = (
@@ -26,8 +24,6 @@ PAGES: Final = (
     "CONTRIBUTING.md",
     *sorted(f"docs/{each.name}" for each in (PROJECT / "docs").glob("*.md")),
 )
-SETTLED: Final = tuple(name for name in PAGES if name not in COMING)
-"""Those that are held to everything."""
 PROGRAMS: Final = ("samehost", "sudo", "make", "docker")
 PROMPT: Final = "$ "
 INDENT: Final = "    "

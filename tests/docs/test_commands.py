@@ -10,7 +10,7 @@ import pytest
 from desktop.errors import UsageError
 from tests.docs.classes import NOT_RUN, PLAYED, UNANSWERED
 from tests.docs.forms import WrongCommandError, check
-from tests.docs.pages import PROJECT, SETTLED, Command, pages, simple_commands
+from tests.docs.pages import PAGES, PROJECT, Command, pages, simple_commands
 
 NAMED = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 
@@ -20,7 +20,7 @@ def in_blocks(page: str) -> list[Command]:
     return [command for command in pages()[page].commands() if not command.is_inline]
 
 
-@pytest.mark.parametrize("page", SETTLED)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_command_exists(page: str) -> None:
     wrong = []
     for command in pages()[page].commands():
@@ -32,7 +32,7 @@ def test_every_command_exists(page: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("page", SETTLED)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_section_with_commands_is_played_or_has_a_reason_why_not(page: str) -> None:
     sections = {command.section for command in in_blocks(page)}
     played = set(PLAYED.get(page, ()))
