@@ -306,6 +306,10 @@ class FromStream(Half):
             if not self.is_blocked:
                 self.pass_end()
 
+    def is_gone(self, mask: int) -> bool:
+        """See `Half.is_gone`. Behind an end in a frame a stream does not end before the flow."""
+        return not self.is_raw or super().is_gone(mask)
+
     def at_end_of_file(self) -> None:
         """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""
         if self.is_raw:

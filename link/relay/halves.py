@@ -10,6 +10,7 @@ Rules:
   once the kernel has hinted at one, since no second edge may come.
 - A half with bulk to move does so `later`, TURN_BYTES at a time: what is small overtakes it.
 - An idle half holds neither buffer nor pipe.
+- Who has said its end may still be reset, or vanish, while it is told nothing: no read shows that.
 - A sink does not linger until it is told the end: should this process be killed, that is a reset.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
 - What every small piece and every short flow goes through (`on_event`, `copy`, `pass_end`, and what
@@ -43,6 +44,8 @@ TURN_BYTES: Final = 1 << 19
 
 _BROKEN: Final = 0x008
 """EPOLLERR, linux/eventpoll.h"""
+_GONE: Final = _BROKEN | 0x010
+"""The same or EPOLLHUP"""
 
 
 class Half:
@@ -100,6 +103,9 @@ class Half:
                 self.twin.flush()
             if mask & ENDING:
                 self.ending = True
+                if self.is_ended and not self.twin.is_done and self.is_gone(mask):
+                    self.flow.sink_failed(self.twin)
+                    return
             elif not mask & READABLE:
                 return
         while not self.is_blocked and not self.is_ended:  # `advance`, without a call
@@ -108,6 +114,10 @@ class Half:
                 return
             if not self.copy():
                 return
+
+    def is_gone(self, mask: int) -> bool:
+        """True if the source, which has said its end, hears nothing any more either."""
+        return bool(mask & _GONE)
 
     def advance(self) -> None:
         """Move what the source has, unless the sink is behind."""

@@ -10,7 +10,8 @@ What it puts into a stream is RAW from its first byte, or in frames to the last 
 not be RAW. Either way a stream carries one flow only.
 
 Limits: when writing to a side fails, the loop closes it, and what its peer said just before is
-lost with it; `splice.py` reads that first. Counterpart: `splice.py`, for Linux.
+lost with it; `splice.py` reads that first. That a side which has said its end is reset shows at the
+next write only. Counterpart: `splice.py`, for Linux.
 """
 
 from __future__ import annotations

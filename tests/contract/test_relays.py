@@ -14,6 +14,7 @@ import pytest
 from link.dial import ForbiddenAddressError, dial
 from link.relay.relay import reset_socket
 from tests.contract.relay_stage import (
+    PAIRS,
     Joined,
     MakeEnds,
     Run,
@@ -94,6 +95,36 @@ def test_a_reset_on_one_side_is_a_reset_on_the_other(
             await flow.wait_end()
 
     run_on_loop(story())
+
+
+@pytest.mark.parametrize("is_full", [True, False], ids=["full", "empty"])
+@pytest.mark.parametrize("pair", ["splice-splice", "splice-splice-tunnelled"])
+def test_a_client_that_has_said_all_and_is_reset_then_ends_the_flow(
+    pair: str, run_on_loop: Run, is_full: bool
+) -> None:
+    async def story() -> None:
+        async with joined(PAIRS[pair]) as flow:
+            flow.client.shutdown(socket.SHUT_WR)
+            assert await receive(flow.server) == b""
+            if is_full:
+                await fill(flow)
+            reset_socket(flow.client)
+            await flow.wait_end()
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                flow.server.send(b"nobody is there")
+
+    run_on_loop(story())
+
+
+async def fill(flow: Joined) -> None:
+    """Let the server speak until nobody takes more, since its client does not read."""
+    passed = -1
+    while passed < flow.flow.from_second:
+        passed = flow.flow.from_second
+        with contextlib.suppress(BlockingIOError):
+            while flow.server.send(bytes(1 << 16)):
+                pass
+        await asyncio.sleep(0.2)
 
 
 def test_a_close_is_not_a_reset(make_ends: MakeEnds, run_on_loop: Run) -> None:
