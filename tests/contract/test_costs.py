@@ -29,8 +29,8 @@ MIB: Final = 1 << 20
 BULK_MIB: Final = 256
 FLOWS: Final = 500
 
-CALLS_PER_CONNECTION: Final = 46
-"""Of both ends together: accept, open, dial, a byte each way, both ends of it, close."""
+CALLS_PER_CONNECTION: Final = 53
+"""Of both ends together: accept, open, dial, a byte each way, both ends of it, lingering, close."""
 CALLS_PER_ROUND_TRIP: Final = 13
 """Four messages: wait, read, write each."""
 CALLS_PER_MIB: Final = 40
