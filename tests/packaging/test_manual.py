@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 from pathlib import Path
@@ -17,15 +16,16 @@ from desktop.settings.keys import KEYS
 from link.version import VERSION
 from scripts.dist.command_tree import Command, commands
 from scripts.dist.manual import TEMPLATE, escaped, manual
-from tests.packaging.stage import PROJECT, tool
+from scripts.reference.variables import VARIABLES
+from tests.packaging.stage import tool
 
 SECTIONS = (
     *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "COMMANDS", "SETTINGS", "PORT STATES"),
     *("CHECKS", "COUNTERS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SECURITY"),
     "SEE ALSO",
 )
-SET_FOR_OTHERS = frozenset({"WSL_UTF8", "WSL_DISABLE_WARNINGS", "LC_ALL", "HOME", "USERPROFILE"})
-"""Set for programs that are started, or known to everybody."""
+OF_THE_MACHINE = frozenset({"SUDO_UID"})
+SET_BY_EVERY_SYSTEM = frozenset({"HOME", "USERPROFILE"})
 
 
 @pytest.fixture(scope="module")
@@ -130,32 +130,8 @@ def test_what_the_code_has_of_these_is_all_there(name: str, words: list[str], sh
     assert set(words) <= tagged(shown, name)
 
 
-def variables_of(path: Path) -> set[str]:
-    """Names of variables that a module asks its environment for, or is told in a constant."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Call) and "environ" in ast.unparse(node.func):
-            found |= texts(node)
-        elif isinstance(node, ast.Subscript) and "environ" in ast.unparse(node.value):
-            found |= texts(node.slice)
-        elif isinstance(node, ast.AnnAssign) and "VARIABLE" in ast.unparse(node.target):
-            found |= texts(node.value)
-    return {name for name in found if re.fullmatch(r"[A-Z][A-Z0-9_]{3,}", name)}
-
-
-def texts(node: ast.AST | None) -> set[str]:
-    constants = list(ast.walk(node)) if node else []
-    return {
-        each.value
-        for each in constants
-        if isinstance(each, ast.Constant) and isinstance(each.value, str)
-    }
-
-
 def test_every_variable_that_the_desktop_reads_is_explained(shown: str) -> None:
-    modules = [path for room in ("desktop", "gui") for path in (PROJECT / room).rglob("*.py")]
-    read = {name for path in modules for name in variables_of(path)} - SET_FOR_OTHERS
-    assert {"SAMEHOST_HOME", "NO_COLOR", "LIMA_HOME", "XDG_RUNTIME_DIR"} <= read
+    read = set(VARIABLES) - OF_THE_MACHINE - SET_BY_EVERY_SYSTEM
     text = section(shown, "ENVIRONMENT")
     assert [name for name in sorted(read) if name not in text] == []
 
