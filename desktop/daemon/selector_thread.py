@@ -122,15 +122,19 @@ class _Thread:
     def forget(self, descriptor: int, *, writing: bool) -> bool:
         with self._lock:
             handle = (self._writers if writing else self._readers).pop(descriptor, None)
+            look = self._looks if self._is_looking else None
         if handle is None:
             return False
         handle.cancel()
+        if look is not None:
+            self._end_look(look)
+        return True
+
+    def _end_look(self, look: int) -> None:
+        """While a socket is looked at, the system keeps it, and its port, though it is closed."""
         self._wake()
         with self._lock:
-            # While it is looked at, the system keeps a socket, and its port, though it is closed.
-            look = self._looks
             self._lock.wait_for(lambda: not self._is_looking or self._looks > look, LOOK_SECONDS)
-        return True
 
     def close(self) -> None:
         with self._lock:

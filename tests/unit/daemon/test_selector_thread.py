@@ -6,12 +6,14 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import pytest
 
+from desktop.daemon import selector_thread as module
 from desktop.daemon.selector_thread import SelectorThreads
 from desktop.daemon.windows_loop import Readiness
 from tests.threaded_loop import ThreadedLoop
@@ -83,6 +85,34 @@ def test_nothing_is_called_after_its_removal_though_it_is_ready() -> None:
             loop.remove_writer(peer)
             await asyncio.sleep(0)
             assert len(called) <= 1
+
+    run(story)
+
+
+def test_a_removal_waits_for_the_look_that_was_and_for_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wake = module._Thread._wake
+    is_removing = False
+
+    def wake_and_see_it_look_again(thread: module._Thread) -> None:
+        look = thread._looks
+        wake(thread)
+        while is_removing and not (thread._is_looking and thread._looks > look):
+            time.sleep(0)
+
+    monkeypatch.setattr(module._Thread, "_wake", wake_and_see_it_look_again)
+
+    async def story() -> None:
+        nonlocal is_removing
+        loop = asyncio.get_running_loop()
+        with pair() as (one, _):
+            loop.add_reader(one, int)
+            await asyncio.sleep(0.01)
+            is_removing, begin = True, time.monotonic()
+            assert loop.remove_reader(one)
+            assert time.monotonic() - begin < module.LOOK_SECONDS
+            is_removing = False
 
     run(story)
 
