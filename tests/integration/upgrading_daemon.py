@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
 from pathlib import Path
 
 from desktop.daemon.__main__ import main
 from desktop.machines.bootstrap import own_agent
 from desktop.machines.sandbox import machine
 from desktop.paths import HOME_VARIABLE
+from tests.other_agent import agent_with
 
 __all__ = ["next_agent", "write_newer_agent"]
-
-VERSION_MODULE = "link/version.py"
 
 
 def next_agent(home: Path) -> Path:
@@ -29,15 +27,7 @@ def next_agent(home: Path) -> Path:
 def write_newer_agent(target: Path, version: str) -> None:
     """Write an agent that is ours but for the version that it says it has."""
     new = target.with_suffix(".new")
-    own = target.with_suffix(".own")
-    own.write_bytes(own_agent())
-    with zipfile.ZipFile(own) as ours, zipfile.ZipFile(new, "w") as theirs:
-        for name in ours.namelist():
-            program = ours.read(name)
-            if name == VERSION_MODULE:
-                program += f'\nVERSION = "{version}"\n'.encode()
-            theirs.writestr(name, program)
-    own.unlink()
+    new.write_bytes(agent_with(f'\nVERSION = "{version}"\n'))
     new.rename(target)
 
 

@@ -11,22 +11,20 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 from desktop.daemon.__main__ import main
 from desktop.machines import registry
-from desktop.machines.agent_bundle import build_agent
 from desktop.machines.sandbox import machine
 from desktop.paths import HOME_VARIABLE
 from tests.integration.tcp_daemon import TcpSandbox
+from tests.other_agent import agent_with
 
 __all__ = ["WAYS", "WAY_VARIABLE", "next_version", "tasks_file"]
 
 WAY_VARIABLE: Final = "SAMEHOST_SOAK_WAY"
 WAYS: Final = ("unix", "tcp")
-VERSION_MODULE: Final = "link/version.py"
 
 ASKED_FOR_TASKS: Final = """
 def _tell_tasks(*_):
@@ -60,26 +58,17 @@ def _reporting(who: str) -> str:
     return f"\nTASKS = {str(tasks_file(home, who))!r}\n{ASKED_FOR_TASKS}"
 
 
-def _build_agent(target: Path) -> int:
-    """In the place of `build_agent`."""
+def _agent() -> bytes:
+    """In the place of `own_agent`."""
     newer = next_version(Path(os.environ[HOME_VARIABLE]))
-    more = _reporting("agent")
-    if newer.exists():
-        more = f"\nVERSION = {newer.read_text()!r}\n{more}"
-    own = target.with_suffix(".own")
-    size = build_agent(own)
-    with zipfile.ZipFile(own) as ours, zipfile.ZipFile(target, "w") as theirs:
-        for name in ours.namelist():
-            program = ours.read(name)
-            theirs.writestr(name, program + more.encode() * (name == VERSION_MODULE))
-    own.unlink()
-    return size
+    version = f"\nVERSION = {newer.read_text()!r}\n" if newer.exists() else ""
+    return agent_with(version + _reporting("agent"))
 
 
 if __name__ == "__main__":
     space: dict[str, Any] = {}
     exec(_reporting("daemon"), space)  # the very code that runs in the agent
-    vars(machine)["build_agent"] = _build_agent
+    vars(machine)["own_agent"] = _agent
     if os.environ.get(WAY_VARIABLE) == "tcp":
         vars(registry)["Sandbox"] = TcpSandbox
     sys.exit(main())
