@@ -41,7 +41,7 @@ class VerbModule(Protocol):
 
 VERBS: Final[Mapping[str, Verb]] = {
     "up": Verb("up", "start the daemon and attach to a machine"),
-    "down": Verb("down", "close every mirror, stop the daemon and the sandbox it started"),
+    "down": Verb("down", "close every mirror, stop the daemon and its sandbox"),
     "enable": Verb("switch", "turn host networking on"),
     "disable": Verb("switch", "turn host networking off"),
     "status": Verb("status", "show what is going on"),
@@ -85,7 +85,7 @@ def _dispatch(argv: list[str]) -> int:
         from desktop.cli.docker import run_docker
 
         run_docker(argv[1:], Paths.find())
-    if argv[:1] == ["--version"]:
+    if argv[:1] in (["-V"], ["--version"]):
         argv[:1] = ["version"]
     chosen = next((word for word in argv if not word.startswith("-")), "")
     parser, modules = make_parser({chosen})
@@ -107,7 +107,7 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="show the version")
+    parser.add_argument("-V", "--version", action="store_true", help="show the version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     modules: dict[str, VerbModule] = {}
     for name, verb in VERBS.items():
