@@ -48,12 +48,17 @@ AGENT: Final = """
 import asyncio, socket, sys
 from link.datagrams.linux import LinuxDatagramSockets
 from link.messages import StubKey
+from link.relay.relay import end_in_order
 from vmagent.desktop_ports.redirect import Redirect
+
+def close(key, client):
+    end_in_order(client)
+    client.close()
 
 async def main():
     sockets = LinuxDatagramSockets()
     ports = Redirect(
-        lambda key, client: client.close(),
+        close,
         lambda key, sockets: None,
         sockets,
         lambda results: None,
@@ -75,12 +80,14 @@ def test_an_agent_that_is_killed_leaves_nothing_attached() -> None:
     with cgroups() as (inner, _), Program.running(inner) as container:
         command = [sys.executable, "-c", AGENT, str(inner.parent), str(PORT)]
         with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as agent:
-            assert agent.stdout is not None
-            assert agent.stdout.readline() == b"ready\n"
-            container.call("tcp", "127.0.0.1", PORT, "")
-            with pytest.raises(OSError, match="in use"):
-                container.call("bind", "127.0.0.1", PORT)
-            agent.kill()
+            try:
+                assert agent.stdout is not None
+                assert agent.stdout.readline() == b"ready\n"
+                container.call("tcp", "127.0.0.1", PORT, "")
+                with pytest.raises(OSError, match="in use"):
+                    container.call("bind", "127.0.0.1", PORT)
+            finally:
+                agent.kill()
         with pytest.raises(ConnectionRefusedError):
             container.call("tcp", "127.0.0.1", PORT)
         container.call("bind", "127.0.0.1", PORT)
