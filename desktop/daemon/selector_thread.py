@@ -8,7 +8,8 @@ as asyncio's own; a thread looks again only when the loop has called back what i
 nothing spins. What was removed is not looked at any more, and may be closed. A thread has
 MOST_SOCKETS at most, as `select` has no more (Windows: 512, FD_SETSIZE of CPython's own);
 there are as many threads as that takes. Call-backs run in the loop's thread only, and none after
-`remove_*`.
+`remove_*`. What is ready is told by its call-back, not by its number, which may be another socket's
+by the time the loop hears of it.
 
 Limits: a change of what is watched wakes the thread, and a removal waits for that: some ten
 microseconds.
@@ -151,14 +152,12 @@ class _Thread:
         except BlockingIOError:
             return  # it is being woken already
 
-    def _answer(self, readable: list[int], writable: list[int]) -> None:
+    def _answer(self, ready: list[asyncio.Handle]) -> None:
         """In the loop: call back what is still watched, then let the thread look again."""
         try:
-            for ready, sides in ((readable, self._readers), (writable, self._writers)):
-                for descriptor in ready:
-                    handle = sides.get(descriptor)
-                    if handle is not None and not handle.cancelled():
-                        handle._run()  # noqa: SLF001 - as every loop of asyncio does
+            for handle in ready:
+                if not handle.cancelled():
+                    handle._run()  # noqa: SLF001 - as every loop of asyncio does
         finally:
             with self._lock:
                 self._is_answered = True
@@ -167,39 +166,42 @@ class _Thread:
     # ---- in the thread
 
     def _run(self) -> None:
-        while (sets := self._next()) is not None:
-            readable, writable = self._select(*sets)
+        while (sides := self._next()) is not None:
+            ready = self._select(*sides)
             with self._lock:
                 self._is_looking = False
                 self._lock.notify()
-            if not readable and not writable:
+            if not ready:
                 continue
             self._is_answered = False
             try:
-                self._call(self._answer, readable, writable)
+                self._call(self._answer, ready)
             except RuntimeError:
                 return  # the loop is closed
 
-    def _next(self) -> tuple[list[int], list[int]] | None:
+    def _next(self) -> tuple[_Sides, _Sides] | None:
         """What to look at, once the loop has answered; None at the end."""
         with self._lock:
             self._lock.wait_for(lambda: self._is_answered or self._is_closed)
             self._is_looking = not self._is_closed
             self._looks += 1
-            return None if self._is_closed else (list(self._readers), list(self._writers))
+            return None if self._is_closed else (self._readers.copy(), self._writers.copy())
 
-    def _select(self, readers: list[int], writers: list[int]) -> tuple[list[int], list[int]]:
+    def _select(self, readers: _Sides, writers: _Sides) -> list[asyncio.Handle]:
+        """The call-backs of those that are ready."""
         woken = self._woken.fileno()
         try:
             # Windows tells of a connect that has failed as an exception (WinSock's select).
-            readable, writable, failed = select.select([*readers, woken], writers, writers)
+            readable, writable, failed = select.select([*readers, woken], [*writers], [*writers])
         except (OSError, ValueError):
-            self._drop_closed(readers, writers)
-            return [], []
+            self._drop_closed(self._readers, readers)
+            self._drop_closed(self._writers, writers)
+            return []
         if woken in readable:
             readable.remove(woken)
             self._drain()
-        return readable, list({*writable, *failed})
+        told = [readers[each] for each in readable]
+        return told + [writers[each] for each in {*writable, *failed}]
 
     def _drain(self) -> None:
         try:
@@ -208,14 +210,15 @@ class _Thread:
         except BlockingIOError:
             return
 
-    def _drop_closed(self, readers: list[int], writers: list[int]) -> None:
+    def _drop_closed(self, side: _Sides, watched: _Sides) -> None:
         """A socket was closed while it was watched: look at it no more."""
-        for sides, watched in ((self._readers, readers), (self._writers, writers)):
-            for descriptor in watched:
-                try:
-                    select.select([descriptor], [], [], 0)
-                except (OSError, ValueError) as error:
-                    with self._lock:
-                        is_there = sides.pop(descriptor, None) is not None
+        for descriptor, handle in watched.items():
+            try:
+                select.select([descriptor], [], [], 0)
+            except (OSError, ValueError) as error:
+                with self._lock:
+                    is_there = side.get(descriptor) is handle
                     if is_there:
-                        log.warning("socket %d was closed while watched: %s", descriptor, error)
+                        del side[descriptor]
+                if is_there:
+                    log.warning("socket %d was closed while watched: %s", descriptor, error)
