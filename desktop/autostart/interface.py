@@ -30,6 +30,7 @@ __all__ = [
     "Service",
     "Status",
     "put_file",
+    "read_ours",
     "run_program",
     "take_file_away",
 ]
@@ -120,40 +121,42 @@ def run_program(command: Sequence[str]) -> Done:
     return Done(done.returncode, done.stdout.decode(encoding, "replace").strip())
 
 
-def put_file(path: Path, content: bytes) -> bool:
-    """Write a file of ours in one step; True if it was not so already. Raises SamehostError."""
+def read_ours(path: Path) -> bytes | None:
+    """A file of ours; None if there is none. Raises ConflictError if it is not, SamehostError."""
     try:
-        before = _read_ours(path)
-        if before == content:
-            return False
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SamehostError(f"{path} cannot be read: {error.strerror}", "correct it") from error
+    if MARK.encode() not in content:
+        raise ConflictError(f"{path} is somebody else's", f"look at it, and move {path} away")
+    return content
+
+
+def put_file(path: Path, content: bytes) -> None:
+    """Write a file of ours in one step, if it is not so already. Raises SamehostError."""
+    if read_ours(path) == content:
+        return
+    new = path.with_name(f".{path.name}.new")
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
-        new.write_bytes(content)
-        os.replace(new, path)
+        try:
+            new.write_bytes(content)
+            os.replace(new, path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise SamehostError(f"{path} cannot be written: {error.strerror}", "correct it") from error
-    return True
 
 
-def take_file_away(path: Path) -> bool:
-    """Remove a file of ours; False if there is none. Raises SamehostError."""
+def take_file_away(path: Path) -> None:
+    """Remove a file of ours, if there is one. Raises SamehostError."""
+    if read_ours(path) is None:
+        return
     try:
-        if _read_ours(path) is None:
-            return False
         path.unlink()
     except OSError as error:
         raise SamehostError(f"{path} cannot be removed: {error.strerror}", "remove it") from error
     with contextlib.suppress(OSError):
         path.parent.rmdir()  # if it was made for this file
-    return True
-
-
-def _read_ours(path: Path) -> bytes | None:
-    """What is there; None for nothing. Raises OSError, and ConflictError if it is not ours."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if MARK.encode() not in content:
-        raise ConflictError(f"{path} is somebody else's", f"look at it, and move {path} away")
-    return content

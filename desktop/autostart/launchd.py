@@ -66,7 +66,8 @@ class LaunchdAutostart(Autostart):
         uid: int | None = None,
     ) -> None:
         self._run = run
-        self._plist = Path(environment["HOME"], "Library/LaunchAgents", f"{LABEL}.plist")
+        home = environment.get("HOME") or Path.home()
+        self._plist = Path(home, "Library/LaunchAgents", f"{LABEL}.plist")
         self._domain = f"gui/{os.getuid() if uid is None else uid}"
 
     def status(self) -> Status:

@@ -25,6 +25,7 @@ from desktop.autostart.interface import (
     Service,
     Status,
     put_file,
+    read_ours,
     run_program,
     take_file_away,
 )
@@ -87,7 +88,8 @@ class SystemdAutostart(Autostart):
         packaged: Sequence[Path] = PACKAGED,
     ) -> None:
         self._run = run
-        config = environment.get("XDG_CONFIG_HOME") or Path(environment["HOME"], ".config")
+        home = environment.get("HOME") or Path.home()
+        config = environment.get("XDG_CONFIG_HOME") or Path(home, ".config")
         self._unit = Path(config, "systemd/user", NAME)
         self._packaged = packaged
 
@@ -110,6 +112,7 @@ class SystemdAutostart(Autostart):
 
     def turn_off(self) -> None:
         """See `Autostart.turn_off`."""
+        read_ours(self._unit)  # somebody else's is not disabled, either
         if self.status().is_on:
             self._systemctl("disable", NAME)
         take_file_away(self._unit)

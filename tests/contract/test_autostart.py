@@ -107,7 +107,9 @@ class Systemd(World):
 
     def put_somebody_elses(self) -> None:
         self.unit.parent.mkdir(parents=True)
-        self.unit.write_text("[Service]\nExecStart=/bin/other\n")
+        install = "[Install]\nWantedBy=default.target\n"
+        self.unit.write_text(f"[Service]\nExecStart=/bin/other\n{install}")
+        assert self.run(("systemctl", "--user", "enable", self.unit.name)).code == 0
 
 
 class RealSystemd(Systemd):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop.autostart.interface import Done, Service, run_program
+from desktop.autostart.interface import Done, Service, put_file, run_program
 from desktop.autostart.launchd import LaunchdAutostart
 from desktop.autostart.select import open_autostart
 from desktop.autostart.systemd import SystemdAutostart, unit_text
@@ -134,6 +136,29 @@ def test_a_program_that_is_not_there_is_an_error_with_what_to_do() -> None:
     with pytest.raises(SamehostError, match="no such-a-tool") as caught:
         run_program(["such-a-tool"])
     assert "samehost up" in caught.value.remedy
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_old: Path, _new: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(SamehostError, match="cannot be written: No space left"):
+        put_file(tmp_path / "unit", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [SystemdAutostart, LaunchdAutostart])
+def test_without_a_home_in_the_environment_it_is_the_users(
+    kind: type[SystemdAutostart | LaunchdAutostart],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    kind(lambda _: Done(0, "enabled"), {}).turn_on(Service(["samehost"], {}))
+    assert [each for each in tmp_path.rglob("*samehost*") if each.is_file()]
 
 
 def test_what_a_program_says_on_either_output_is_heard() -> None:
