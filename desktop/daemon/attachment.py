@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import random
@@ -40,6 +41,9 @@ STATE_SECONDS: Final = 5.0
 """How long a machine whose agent is silent may take to say whether it runs."""
 LINK_SECONDS: Final = 60.0
 """How long `attach` waits for the link once the machine runs: an image may have to be loaded."""
+_SHORT: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.ENOBUFS}
+)
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +202,7 @@ class Attachment:
                 self.failed += 1
                 self._set("reconnecting", error.message)
             except (OSError, MemoryError) as error:  # files, room or memory: that may pass
-                words = f"this computer is short of something: {str(error) or 'memory'}"
+                words = _words_of(error)
                 log.warning("%s: %s", machine.name, words)
                 self.failed += 1
                 self._set("reconnecting", words)
@@ -270,13 +274,21 @@ class Attachment:
 async def _would_bear_another(machine: Machine) -> bool:
     """False for a machine that stands still: its agent will answer when it goes on, with its flows.
 
-    A machine that does not say in time stands still as well.
+    A machine that does not say in time, or cannot be asked now, stands still as well.
     """
     try:
         async with asyncio.timeout(STATE_SECONDS):
             return await machine.state() == "running"
-    except (SamehostError, TimeoutError):
+    except (SamehostError, OSError):  # a TimeoutError is one
         return False
+
+
+def _words_of(error: OSError | MemoryError) -> str:
+    """What this computer has refused, for a person."""
+    if isinstance(error, MemoryError):
+        return "this computer is short of something: memory"
+    what = "is short of something" if error.errno in _SHORT else "does not let it be done"
+    return f"this computer {what}: {str(error) or type(error).__name__}"
 
 
 async def _log_lines(machine: str, process: Process) -> None:

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from desktop.daemon.attachment import Attachment
+from desktop.daemon.attachment import Attachment, _would_bear_another
 from desktop.daemon.link import AgentLink
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.launch import AgentStartError
@@ -118,7 +118,12 @@ def test_what_may_pass_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatc
     [
         (MemoryError(), "short of something: memory"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "short of something: [Errno 28] No space",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied"), "does not let it be done: [Errno 13]"),
+        (TimeoutError(), "does not let it be done: TimeoutError"),
     ],
 )
 def test_what_this_computer_is_short_of_for_a_moment_is_said_and_no_reason_to_give_up(
@@ -128,3 +133,37 @@ def test_what_this_computer_is_short_of_for_a_moment_is_said_and_no_reason_to_gi
     machine = TroubledMachine(None, short)
     assert words in attach(machine).message
     assert machine.tries > 1
+
+
+class AskedMachine(TroubledMachine):
+    """One that says how it is: after a while, never, or with an error."""
+
+    def __init__(self, answer: str | Exception | None) -> None:
+        super().__init__(None, LOST)
+        self._answer = answer
+
+    async def state(self) -> str:
+        if self._answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return str(self._answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_replaced"),
+    [
+        ("running", True),
+        ("stopped", False),
+        ("failed", False),
+        (None, False),
+        (LOST, False),
+        (OSError(errno.EMFILE, "Too many open files"), False),
+    ],
+    ids=["runs", "stopped", "failed", "silent", "out of reach", "cannot be asked"],
+)
+def test_a_silent_agent_is_replaced_only_where_its_machine_says_that_it_runs(
+    monkeypatch: pytest.MonkeyPatch, answer: str | Exception | None, is_replaced: bool
+) -> None:
+    monkeypatch.setattr("desktop.daemon.attachment.STATE_SECONDS", 0.01)
+    assert asyncio.run(_would_bear_another(AskedMachine(answer))) is is_replaced
