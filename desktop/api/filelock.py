@@ -26,7 +26,7 @@ class Locks(Protocol):
         """Lock for this process alone. Raises BlockingIOError if somebody else has it."""
 
     def give_back(self, path: Path, descriptor: int) -> None:
-        """Remove the file, if `path` is given, and close it, which unlocks. Raises OSError."""
+        """Remove the file, if it is there, and close it, which unlocks. Raises OSError."""
 
 
 def locks(name: str = os.name) -> Locks:

@@ -1,13 +1,15 @@
 """Locks on Windows: msvcrt.locking, of one byte far behind the note, which others may then read.
 
 Source: docs.python.org, `msvcrt.locking` (bytes beyond the end may be locked; LK_NBLCK raises
-OSError at once, LK_LOCK after ten tries of a second). An open file cannot be removed there, so it
-is closed first, and stays if the next one has opened it meanwhile.
+OSError at once, LK_LOCK after ten tries of a second); learn.microsoft.com, "_locking" (the first
+with EACCES, the second with EDEADLOCK; another number is another error). An open file cannot be
+removed there, so it is closed first, and stays if the next one has opened it meanwhile.
 Limits: has never run on Windows. Counterpart: `filelock.py`.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -17,6 +19,7 @@ from typing import Final
 __all__ = ["give_back", "take"]
 
 LOCKED_BYTE: Final = 1 << 20
+HELD: Final = frozenset({errno.EACCES, errno.EDEADLK})
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ def take(descriptor: int, *, wait: bool = False) -> None:
         try:
             msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         except OSError as error:
+            if error.errno not in HELD:
+                raise
             if not wait:
                 raise BlockingIOError(error.errno, "another process has the lock") from error
         else:

@@ -2,7 +2,7 @@
 
     Linux    SO_PEERCRED: struct ucred {pid, uid, gid} (unix(7))
     macOS    LOCAL_PEERCRED: struct xucred {version, uid, …}, and LOCAL_PEERPID (XNU bsd/sys/un.h)
-    Windows  a named pipe lets in its owner only (`pipe.py`); nobody is asked
+    Windows  a named pipe lets in its owner only (`place_pipe.py`); nobody is asked
 
 Limits: that of macOS has never run on a Mac. Counterparts: `server.py`, `client.py`, the window.
 """

@@ -8,7 +8,7 @@ MIB_TCPROW_OWNER_PID (24 bytes), MIB_TCP6TABLE_OWNER_PID with MIB_TCP6ROW_OWNER_
 MIB_UDPTABLE_OWNER_PID with MIB_UDPROW_OWNER_PID (12), MIB_UDP6TABLE_OWNER_PID with
 MIB_UDP6ROW_OWNER_PID (28).
 
-Rules: pure; raises LayoutError for what is cut short. A socket that takes both families is in both
+Rules: pure; what is cut short is refused. A socket that takes both families is in both
 tables, as netstat shows it: so each row is of its own family alone.
 Limits: a row of UDP does not tell whether its socket is connected. Counterpart: `windows.py` asks.
 """

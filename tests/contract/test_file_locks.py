@@ -33,7 +33,8 @@ class Msvcrt(SimpleNamespace):
             if mode == self.LK_LOCK and self.tries > 2:
                 os.close(holder)  # whoever had it has gone meanwhile
             else:
-                raise OSError(errno.EACCES, "Permission denied")
+                number = errno.EDEADLK if mode == self.LK_LOCK else errno.EACCES
+                raise OSError(number, os.strerror(number))
         self.held[key] = descriptor
 
 
@@ -118,3 +119,20 @@ def test_on_windows_waiting_goes_on_until_it_is_free(
     here.take(second, wait=True)
     assert msvcrt.tries > 2
     here.give_back(path, second)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_on_windows_what_is_no_lock_of_another_is_an_error_and_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool
+) -> None:
+    msvcrt = Msvcrt()
+    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt)
+
+    def fail(*_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(msvcrt, "locking", fail)
+    here, descriptor = locks("nt"), open_lock(path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        here.take(descriptor, wait=wait)
+    os.close(descriptor)
