@@ -44,20 +44,27 @@ log = logging.getLogger(__name__)
 
 
 def listen_tcp(
-    address: str, port: int, *, is_local: bool = False, device: str = ""
+    address: str,
+    port: int,
+    *,
+    is_local: bool = False,
+    device: str = "",
+    claim: int = socket.SO_REUSEADDR,
 ) -> socket.socket:
     """A non-blocking listening socket; an IPv6 one is always v6-only. Raises OSError.
 
     `is_local` says that all who will connect are near, as they are on loopback anyway. `device` is
-    the only network device by which they may come, on Linux (socket(7), SO_BINDTODEVICE).
-    SO_REUSEADDR lets a mirror come back while connections of its predecessor are in TIME_WAIT;
-    on Linux it does not let two listeners share a port (socket(7)).
+    the only network device by which they may come, on Linux (socket(7), SO_BINDTODEVICE). `claim`
+    is the option by which the port is had, 0 for none: SO_REUSEADDR lets a mirror come back while
+    connections of its predecessor are in TIME_WAIT; on Linux it does not let two listeners share a
+    port (socket(7)).
     """
     parsed = ip_address(address)
     family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if claim:
+            sock.setsockopt(socket.SOL_SOCKET, claim, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if device:

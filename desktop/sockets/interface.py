@@ -22,8 +22,6 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from desktop.datagrams.addresses import family_of, socket_address
-from link.acceptor import BACKLOG
-from link.dial import tune
 
 __all__ = ["Door", "HostSockets", "is_local"]
 
@@ -42,7 +40,13 @@ class Door(NamedTuple):
 
 
 class HostSockets(abc.ABC):
-    """Makes sockets. All methods raise OSError."""
+    """Makes sockets. All methods raise OSError.
+
+    Attributes:
+        claim: the option with which nobody binds what a socket has, 0 where that is so by itself.
+    """
+
+    claim: int = 0
 
     @abc.abstractmethod
     def listen(self, address: str, port: int) -> Door:
@@ -65,7 +69,8 @@ class HostSockets(abc.ABC):
             sock.setblocking(False)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._claim(sock)
+            if self.claim:
+                sock.setsockopt(socket.SOL_SOCKET, self.claim, 1)
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 _ask_for_room(sock, option)
         except OSError:
@@ -77,28 +82,6 @@ class HostSockets(abc.ABC):
         """Take back that a UDP port may be shared, which libuv asks for in `uv_udp_open`."""
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-
-    def _listener(self, address: str, port: int, *, shares: bool) -> socket.socket:
-        """Listen on TCP; `shares`: with SO_REUSEADDR, whatever that means here."""
-        family = family_of(address)
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            if shares:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._claim(sock)
-            tune(sock)
-            sock.bind((address, port))
-            sock.listen(BACKLOG)
-            sock.setblocking(False)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def _claim(self, sock: socket.socket) -> None:  # noqa: B027 - mostly there is nothing to do
-        """Let nobody bind what this socket will. Without SO_REUSEADDR that is so by itself."""
 
 
 def is_local(address: str) -> bool:

@@ -27,6 +27,7 @@ from desktop.listeners.macos import TABLES, sysctl
 from desktop.listeners.pcblist import LayoutError, parse_pcblist
 from desktop.listeners.tables import Entry
 from desktop.sockets.interface import Door, HostSockets, is_local
+from link.acceptor import listen_tcp
 
 __all__ = ["MacSockets"]
 
@@ -69,11 +70,11 @@ class MacSockets(HostSockets):
 
     def _listen(self, address: str, port: int) -> socket.socket:
         try:
-            return self._listener(address, port, shares=False)
+            return listen_tcp(address, port, claim=0)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or self._is_held(address, port):
                 raise
-        return self._listener(address, port, shares=True)
+        return listen_tcp(address, port)
 
     def _is_held(self, address: str, port: int) -> bool:
         """True if somebody listens there, or that cannot be known."""

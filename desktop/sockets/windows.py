@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from desktop.sockets.interface import Door, HostSockets
+from link.acceptor import listen_tcp
 
 __all__ = ["WindowsSockets", "forgive_clients_that_went"]
 
@@ -50,12 +51,12 @@ class WindowsSockets(HostSockets):
         exclusive: int = SO_EXCLUSIVEADDRUSE,
         forgive: Callable[[socket.socket], None] = forgive_clients_that_went,
     ) -> None:
-        self._exclusive = exclusive
+        self.claim = exclusive
         self._forgive = forgive
 
     def listen(self, address: str, port: int) -> Door:
         """See `HostSockets.listen`."""
-        return Door(self._listener(address, port, shares=False))
+        return Door(listen_tcp(address, port, claim=self.claim))
 
     def bind_datagrams(self, address: str, port: int) -> Door:
         """See `HostSockets.bind_datagrams`."""
@@ -65,6 +66,3 @@ class WindowsSockets(HostSockets):
 
     def unshare(self, sock: socket.socket) -> None:
         """Does nothing: there is no libuv here, and nothing is shared."""
-
-    def _claim(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, self._exclusive, 1)
