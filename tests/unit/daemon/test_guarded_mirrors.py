@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -18,9 +19,14 @@ from desktop.mirror.model import Binding, Origin, Target
 from desktop.sockets.interface import Door
 from desktop.sockets.linux import LinuxSockets
 from link.datagrams.flows import Limits
+from tests.daemon_world import DaemonWorld, machines, say_nothing
+from tests.fake_machine import FakeRegistry
+from tests.integration.samehost import quiet_ports
 from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
 from tests.unit.datagrams.worlds import plain
+
+__all__ = ["machines"]
 
 PATIENCE: Final = 10.0
 OUTSIDE: Final = "10.99.0.1"
@@ -50,7 +56,7 @@ class Forwarder:
 
 
 @asynccontextmanager
-async def mirrors(host: LinuxSockets) -> AsyncIterator[tuple[HostMirrors, Forwarder]]:
+async def opened_mirrors(host: LinuxSockets) -> AsyncIterator[tuple[HostMirrors, Forwarder]]:
     forwarder = Forwarder()
     sockets = PortableDatagramSockets(host)
     opened = HostMirrors(
@@ -88,13 +94,29 @@ def test_an_open_mirror_has_a_note_if_it_is_wider_than_it_was_meant(
     protocol: str, host: LinuxSockets
 ) -> None:
     async def story() -> None:
-        async with mirrors(host) as (opened, _):
+        async with opened_mirrors(host) as (opened, _):
             place = binding(protocol)
             assert opened.note(place) == ""
             assert opened.open(place) == 0
             assert opened.note(place) == (GUARDED if isinstance(host, Wide) else "")
             opened.close(place)
             assert opened.note(place) == ""
+
+    tell(story)
+
+
+def test_its_row_is_active_and_says_so(
+    tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.daemon.host_mirrors.host_sockets", Wide)
+
+    async def story() -> None:
+        port = quiet_ports(1)
+        async with DaemonWorld(tmp_path, machines) as world:
+            await world.daemon.attach("sandbox", say_nothing)
+            world.machine("sandbox").appear(port)
+            await world.until(lambda: world.states(port) == {"sandbox": "active"})
+            assert world.rows(port)["sandbox"].reason == GUARDED
 
     tell(story)
 
@@ -111,7 +133,7 @@ def test_a_tcp_client_of_this_computer_is_let_in_and_another_is_reset() -> None:
 
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        async with mirrors(Wide()) as (opened, forwarder):
+        async with opened_mirrors(Wide()) as (opened, forwarder):
             place = binding("tcp")
             assert opened.open(place) == 0
             with socket.socket() as stranger:
