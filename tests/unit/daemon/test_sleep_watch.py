@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,10 @@ from desktop.daemon import wall_clock
 from desktop.daemon.attachments import Attachments, _Known
 from desktop.daemon.link import AgentLink
 from desktop.daemon.sleep_watch import GAP_SECONDS, LOOK_SECONDS, watch_sleep
+from tests.daemon_world import DaemonWorld, machines, say_nothing
+from tests.fake_machine import FakeRegistry
+
+__all__ = ["machines"]
 
 
 class Clock:
@@ -109,3 +114,27 @@ def test_a_link_that_is_given_up_ends_with_the_reason() -> None:
         return await link.run()
 
     assert asyncio.run(story()) == "it slept"
+
+
+def test_a_daemon_that_slept_links_anew_with_the_agent_that_does_not_answer(
+    tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept = 0.0
+    clock = time.clock_gettime
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda which: clock(which) + slept * (which == time.CLOCK_BOOTTIME)
+    )
+    monkeypatch.setattr("desktop.daemon.sleep_watch.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("desktop.daemon.inquiries.ANSWER_SECONDS", 0.1)
+
+    async def story() -> None:
+        nonlocal slept
+        async with DaemonWorld(tmp_path, machines) as world:
+            await world.daemon.attach("sandbox", say_nothing)
+            world.machine("sandbox").is_deaf = True
+            slept = 3600.0
+            await world.until(lambda: world.daemon.status().counters["links_lost"] >= 1)
+            await world.until(lambda: world.attached() == {"sandbox": "connected"})
+            assert world.daemon.status().counters["agents_started"] == 1
+
+    asyncio.run(story())

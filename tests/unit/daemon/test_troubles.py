@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
 from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.daemon.troubles import _WORDS, OVER_SECONDS, Troubles
+from link.shortages import shortages
+from tests.daemon_world import DaemonWorld, machines
+from tests.fake_machine import FakeRegistry
+
+__all__ = ["machines"]
 
 
 def test_a_trouble_is_one_line_however_often_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
@@ -49,3 +56,24 @@ def test_what_is_no_trouble_is_not_said() -> None:
 
 def test_every_trouble_is_a_counter_that_there_is() -> None:
     assert set(_WORDS) <= {*COUNTERS, *MACHINE_COUNTERS}
+
+
+def test_a_daemon_says_it_in_its_log_though_nobody_asks_and_in_its_status(
+    tmp_path: Path,
+    machines: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("files", "memory", "ports"):  # other tests have had some
+        monkeypatch.setattr(shortages, name, 0)
+    monkeypatch.setattr("desktop.daemon.daemon.TICK_SECONDS", 0.01)
+
+    async def story() -> None:
+        async with DaemonWorld(tmp_path, machines) as world:
+            assert world.daemon.status().troubles == []
+            shortages.ports = 2
+            await world.until(lambda: "no port is free on this computer" in caplog.text)
+            (line,) = world.daemon.status().troubles
+            assert line.endswith("(2)")
+
+    asyncio.run(story())
