@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from threading import Event
-from typing import Any
+from queue import Queue
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +14,8 @@ from desktop.listeners.netstat import Netstat, NoTableError, parse_netstat, run_
 from desktop.listeners.numbers import Numbers
 from desktop.listeners.tables import Entry
 from tests.recordings import netstat
+
+PATIENCE: Final = 10.0
 
 
 def parsed(text: str) -> list[tuple[str, str, int, bool, int]]:
@@ -76,26 +78,19 @@ def test_a_listener_has_the_same_number_in_every_table_and_no_other_has_it() -> 
 
 
 def test_a_read_gives_what_the_last_run_has_found_and_does_not_wait() -> None:
-    may_go = Event()
-    may_go.set()
-    texts = [netstat.NEW, netstat.OLD]
-    runs = iter(texts)
-
-    def run() -> str:
-        may_go.wait()
-        return next(runs, netstat.OLD)
-
-    source = Netstat(run)
+    printed: Queue[str] = Queue()
+    source = Netstat(lambda: printed.get(timeout=PATIENCE))
+    printed.put(netstat.NEW)
     first = source.read()
-    may_go.clear()
-    while (found := source.read()) != first and found[0].port != 8000:
-        pass
-    held = source.read()
-    assert held in (first, found)
-    may_go.set()
-    while source.read()[0].port != 8000:
-        pass
+    assert [each.port for each in first] == [3000, 3283, 51820]
+    assert source.read() == source.read() == first  # nothing more is printed yet
+    printed.put(netstat.OLD)
+    assert source._next is not None
+    source._next.result(PATIENCE)
+    assert [each.port for each in source.read()] == [8000, 8080, 9000]
+    printed.put(netstat.OLD)
     source.close()
+    assert printed.empty()
 
 
 def test_a_run_that_fails_is_an_error_once_and_tried_again() -> None:
