@@ -2,9 +2,10 @@
 
     loop's time ─ moment() ─▶ seconds since the boot, asleep or not ─ shown() ─▶ UNIX time
 
-Rules: nothing waits by this clock; it is for showing only. The loop's time stands still while the
-computer sleeps (Linux, macOS), the wall clock may be set forwards and backwards; the time since the
-boot does neither. Slow drift of the wall clock is followed once it is JUMP_SECONDS.
+Rules: nothing waits by this clock; it is for showing only, and the time since the boot for noticing
+sleep (`sleep_watch.py`). The loop's time stands still while the computer sleeps (Linux, macOS), the
+wall clock may be set forwards and backwards; the time since the boot does neither. Slow drift of
+the wall clock is followed once it is JUMP_SECONDS.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ _AWAKE_OR_ASLEEP: Final = ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW")
 """Linux has both, and its second stands still in sleep: the first that is there is right."""
 
 
-_CLOCK: Final = next(
-    (getattr(time, name) for name in _AWAKE_OR_ASLEEP if hasattr(time, name)), None
-)
+def _clock_of(system: object) -> int | None:
+    """The number of the best clock that `system` has, as the module `time` has them."""
+    has = (name for name in _AWAKE_OR_ASLEEP if hasattr(system, name))
+    return next((getattr(system, name) for name in has), None)
+
+
+_CLOCK: Final = _clock_of(time)
 
 
 def since_boot() -> float:

@@ -56,15 +56,21 @@ def test_each_sleep_is_noticed_once_and_what_follows_is_no_sleep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("has", "asked"),
+    ("system", "clock"),
     [
-        (("CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW"), "CLOCK_BOOTTIME"),
-        (("CLOCK_MONOTONIC_RAW",), "CLOCK_MONOTONIC_RAW"),
+        ({"CLOCK_MONOTONIC": 1, "CLOCK_MONOTONIC_RAW": 4, "CLOCK_BOOTTIME": 7}, 7),
+        ({"CLOCK_MONOTONIC": 6, "CLOCK_MONOTONIC_RAW": 4}, 4),
+        ({}, None),
     ],
-    ids=["linux", "macos"],
+    ids=["linux", "macos", "windows"],
 )
-def test_the_clock_is_one_that_goes_on_during_sleep(has: tuple[str, ...], asked: str) -> None:
-    assert next(name for name in wall_clock._AWAKE_OR_ASLEEP if name in has) == asked
+def test_the_clock_is_one_that_goes_on_during_sleep(
+    system: dict[str, int], clock: int | None
+) -> None:
+    assert wall_clock._clock_of(SimpleNamespace(**system)) == clock
+
+
+def test_the_clock_of_this_computer_is_that_since_its_boot() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= wall_clock.since_boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
