@@ -17,6 +17,7 @@ import pytest
 from desktop.daemon import selector_thread as module
 from desktop.daemon.selector_thread import SelectorThreads
 from desktop.daemon.windows_loop import Readiness
+from tests.contract.datagram_ends import until
 from tests.threaded_loop import ThreadedLoop
 
 PATIENCE: Final = 10.0
@@ -133,13 +134,15 @@ def test_a_removal_waits_for_the_look_that_was_and_for_no_later_one(
             time.sleep(0)
 
     monkeypatch.setattr(module._Thread, "_wake", wake_and_see_it_look_again)
+    monkeypatch.setattr(module, "LOOK_SECONDS", PATIENCE / 2)
 
     async def story() -> None:
         nonlocal is_removing
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
+        (thread,) = loop._threads._threads
         with pair() as (one, _):
             loop.add_reader(one, int)
-            await asyncio.sleep(0.01)
+            await until(lambda: thread._is_looking)
             is_removing, begin = True, time.monotonic()
             assert loop.remove_reader(one)
             assert time.monotonic() - begin < module.LOOK_SECONDS
