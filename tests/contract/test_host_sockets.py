@@ -64,6 +64,10 @@ def bind(sockets: HostSockets, protocol: str, address: str, port: int) -> Door:
 
 
 both_protocols = pytest.mark.parametrize("protocol", ["tcp", "udp"])
+sharing = pytest.mark.parametrize(
+    "options", [(), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,)], ids=["none", "address", "port"]
+)
+"""What others set to share a port."""
 
 
 @both_protocols
@@ -92,7 +96,7 @@ def test_a_port_is_bound_where_it_was_asked_for_and_nothing_waits(
         ("::1", "::1"),
     ],
 )
-@pytest.mark.parametrize("options", [(), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,)])
+@sharing
 @private_network
 def test_a_port_that_another_has_is_in_use(
     sockets: HostSockets, protocol: str, first: str, second: str, options: tuple[int, ...]
@@ -111,13 +115,17 @@ def test_a_port_that_another_has_is_in_use(
 
 
 @both_protocols
+@sharing
 @private_network
 def test_nobody_gets_a_port_that_is_ours(
-    sockets: HostSockets, protocol: str, kept: ExitStack
+    sockets: HostSockets, protocol: str, options: tuple[int, ...], kept: ExitStack
 ) -> None:
     kept.enter_context(bind(sockets, protocol, "127.0.0.1", 8000).sock)
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as theirs, pytest.raises(OSError) as caught:  # noqa: PT011
+    theirs = kept.enter_context(socket.socket(socket.AF_INET, kind))
+    for option in options:
+        theirs.setsockopt(socket.SOL_SOCKET, option, 1)
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - its number is the point
         theirs.bind(("127.0.0.1", 8000))
     assert caught.value.errno == errno.EADDRINUSE
 
