@@ -81,6 +81,7 @@ class Mirroring:
         self._here = HostSystem()
         self._looked_at = 0.0
         self._scans_failed = 0
+        self._complaint = ""
         self._pace = source.pace
         self._interval = self._interval_of(source.pace)
         self._kicked = asyncio.Event()
@@ -172,9 +173,11 @@ class Mirroring:
         try:
             found = self._source.scan(self._own_inodes())
         except (OSError, MemoryError) as error:
-            log.warning("this computer's listeners could not be read: %r", error)
             self._scans_failed += 1
+            self._complain(repr(error))
             found = self._host
+        else:
+            self._complaint = ""
         changed = found != self._host
         if changed:
             self._host = found
@@ -185,6 +188,12 @@ class Mirroring:
             self._pace = self._source.pace
             self._interval = self._interval_of(self._pace)
         self._interval.scanned(self._loop.time(), cost=cost, changed=changed)
+
+    def _complain(self, words: str) -> None:
+        """Say once what keeps looks from succeeding, however often they are tried."""
+        if words != self._complaint:
+            self._complaint = words
+            log.warning("this computer's listeners could not be read: %s", words)
 
     def _interval_of(self, pace: Pace) -> AdaptiveInterval:
         return AdaptiveInterval(self._loop.time(), fast=pace.fast, slow=pace.slow)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from link.listener import Listener
 from link.messages import Counts, Delta, StubKey, StubResult, StubResults
 from link.shortages import shortages
 from link.wire import OpenRequest
@@ -105,5 +107,36 @@ def test_what_the_agent_tells_is_counted(tmp_path: Path, machines: FakeRegistry)
             "snapshots_repeated": 1,
             "agent_events_lost": 3,
         }
+
+    tell(tmp_path, machines, story)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOBUFS, "No buffer space"), MemoryError()])
+def test_looks_that_fail_are_counted_said_once_and_forget_nothing(
+    tmp_path: Path,
+    machines: FakeRegistry,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_exclude: frozenset[int]) -> list[Listener]:
+        raise error
+
+    async def story(world: DaemonWorld) -> None:
+        def ports() -> list[int]:
+            return [row.host_port for row in world.daemon.ports()[1]]
+
+        def failed() -> int:
+            return counted(world).get("listener_scans_failed", 0)
+
+        for times in (1, 2):
+            world.source.add(Listener(times, "tcp", "127.0.0.1", times))
+            await world.until(lambda: len(ports()) == times)  # noqa: B023
+            before = failed()
+            with monkeypatch.context() as failing:
+                failing.setattr(world.source, "scan", fail)
+                await world.until(lambda: failed() > before + 1)  # noqa: B023
+            assert len(ports()) == times
+            assert caplog.text.count("listeners could not be read") == times
 
     tell(tmp_path, machines, story)
