@@ -5,7 +5,8 @@
 
 Rules: packages come from the lock by their hashes, as wheels only. What is compiled for one version
 of Python has that version in its name (PEP 3149), so that all can lie in one folder; what is not
-compiled must be the same for all. Symbols for debuggers are stripped. What an installer notes of itself, and tests, do not come along.
+compiled must be the same for all. Symbols for debuggers are stripped. What an installer notes of
+itself, and tests, do not come along.
 Limits: for Linux with the architecture of the computer that builds.
 """
 
@@ -63,9 +64,10 @@ def lay_packages(
     for version in pythons:
         fetched = work / f"{lock.stem}-{version}"
         shutil.rmtree(fetched, ignore_errors=True)
-        target: list[str | Path] = ["--target", fetched, "--python-version", version, "--python-platform", PLATFORM]
-        strict: list[str | Path] = ["--only-binary", ":all:", "--require-hashes", "--requirement", lock]
-        run([UV, "pip", "install", "--quiet", "--link-mode=copy", *target, *strict])
+        python = ["--python-version", version, "--python-platform", PLATFORM]
+        strict = ["--only-binary", ":all:", "--require-hashes"]
+        options = ["--quiet", "--link-mode=copy", *python, *strict]
+        run([UV, "pip", "install", *options, "--target", fetched, "--requirement", lock])
         compiled = [file for file in fetched.rglob("*.so*") if file.is_file()]
         run(["strip", "--strip-unneeded", *compiled])
         for file in sorted(fetched.rglob("*")):

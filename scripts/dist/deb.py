@@ -6,14 +6,13 @@
     samehost-gui            Qt's modules that the window uses, entry in the menu, icon
 
 Rules: everything belongs to root, has the time of the source, and names no place of the computer
-that built it. That no library is missing is seen in clean systems (roots.py). Bytecode is made and removed by
-Debian's own py3compile and py3clean. Limits: built on Debian for its own architecture.
+that built it. That no library is missing is seen in clean systems (roots.py). Bytecode is made and
+removed by Debian's own py3compile and py3clean. Limits: built on Debian for its own architecture.
 """
 
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -24,7 +23,6 @@ from pathlib import Path
 from typing import Final
 
 from desktop.errors import SamehostError
-from desktop.machines.helper_image import ARCHIVE_NAME
 from link.version import VERSION
 from scripts.dist import bundle, qt
 from scripts.dist.desktop_files import desktop_files

@@ -3,8 +3,8 @@ r"""The manual page, samehost(1): prose from packaging/man, facts from the code.
     packaging/man/samehost.1.in ─▶ places `.\" @NAME` filled ─▶ share/man/man1/samehost.1
 
 Rules: man(7) macros only, which groff and mandoc both read. Commands, options, settings, checks and
-counters are asked of the code; a command for which there is no place yet comes behind the others, so
-it is in the page in any case. A place of which the code knows nothing is an error.
+counters are asked of the code; a command for which there is no place yet comes behind the others,
+so it is in the page in any case. A place of which the code knows nothing is an error.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def manual(template: str | None = None, seconds: int | None = None) -> str:
 def _without_empty(lines: list[str]) -> Iterator[str]:
     """Leave out breaks before what begins anew by itself."""
     for line, following in pairwise([*lines, ""]):
-        if line not in BREAKS or following not in BREAKS and not following.startswith(BEGINNINGS):
+        is_of_use = following not in BREAKS and not following.startswith(BEGINNINGS)
+        if line not in BREAKS or is_of_use:
             yield line
 
 
@@ -72,7 +73,8 @@ def _lines(line: str, known: Mapping[str, Command], told: set[str]) -> Iterable[
         told.add(argument)
         return _command(known[argument])
     if name == "other-commands":
-        return [each for words in known if words and words not in told for each in _command(known[words])]
+        others = [known[words] for words in known if words and words not in told]
+        return [line for command in others for line in _command(command)]
     if name in FILLERS and not argument:
         return FILLERS[name]()
     raise SamehostError(f"the manual has a place that nothing fills: {line}", f"look at {TEMPLATE}")

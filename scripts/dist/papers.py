@@ -24,8 +24,9 @@ TOOL: Final = ROOT / "build/tools/bin/cyclonedx-py"
 
 def write_bill(target: Path) -> Path:
     """Write the bill of materials into `target`; its path. Raises SamehostError."""
-    options: list[str | Path] = ["--pyproject", ROOT / "pyproject.toml", "--short-PURLs", "--output-reproducible"]
-    bill: dict[str, Any] = json.loads(run([TOOL, "requirements", *options, LOCK]))
+    project: list[str | Path] = ["--pyproject", ROOT / "pyproject.toml"]
+    form = ["--short-PURLs", "--output-reproducible"]
+    bill: dict[str, Any] = json.loads(run([TOOL, "requirements", *project, *form, LOCK]))
     # The version is not in pyproject.toml: it stands in one place only.
     bill["metadata"]["component"]["version"] = VERSION
     file = target / f"samehost-{VERSION}.cdx.json"

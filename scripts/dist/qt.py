@@ -37,8 +37,9 @@ FILES: Final = (
 
 DEBIAN_PACKAGES: Final = (
     *("fontconfig", "libbrotli1", "libdbus-1-3", "libegl1", "libfontconfig1", "libfreetype6"),
-    *("libgcc-s1", "libgl1", "libglib2.0-0", "libgssapi-krb5-2", "libstdc++6", "libwayland-client0"),
-    *("libwayland-cursor0", "libwayland-egl1", "libx11-6", "libx11-xcb1", "libxcb-cursor0"),
+    *("libgcc-s1", "libgl1", "libglib2.0-0", "libgssapi-krb5-2", "libstdc++6"),
+    *("libwayland-client0", "libwayland-cursor0", "libwayland-egl1"),
+    *("libx11-6", "libx11-xcb1", "libxcb-cursor0"),
     *("libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0"),
     *("libxcb-shape0", "libxcb-shm0", "libxcb-sync1", "libxcb-xfixes0", "libxcb-xkb1", "libxcb1"),
     *("libxkbcommon-x11-0", "libxkbcommon0", "zlib1g"),

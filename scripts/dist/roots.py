@@ -149,49 +149,60 @@ def _try(root: CleanRoot, version: str) -> list[str]:
     return seen
 
 
+PYTHON: Final = "/usr/lib/samehost/bin/python"
 SITE: Final = "/usr/lib/samehost/lib/python3/site-packages"
+UNIT: Final = "/usr/lib/systemd/user/samehost.service"
 TRIED: Final = (
     ("version", "samehost --version", "samehost {}"),
     ("status", "samehost status || test $? = 3", "Host networking"),
     (
         "daemon",
-        "export SAMEHOST_HOME=/tmp/home; samehost up --no-machine >/dev/null 2>&1;"
-        " samehost status 2>&1; samehost down",
+        (
+            "export SAMEHOST_HOME=/tmp/home; samehost up --no-machine >/dev/null 2>&1;"
+            " samehost status 2>&1; samehost down"
+        ),
         "Samehost has stopped",
     ),
     ("manual", "man --where samehost && man samehost | head -3", "SAMEHOST(1)"),
     (
         "completion for bash",
-        "bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader samehost;"
-        " complete -p samehost'",
+        (
+            "bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader samehost;"
+            " complete -p samehost'"
+        ),
         "samehost",
     ),
     ("completion for zsh", "cat /usr/share/zsh/vendor-completions/_samehost", "#compdef samehost"),
     ("completion for fish", "cat /usr/share/fish/vendor_completions.d/samehost.fish", "complete"),
     (
         "unit",
-        "XDG_RUNTIME_DIR=/tmp systemd-analyze --user --man=no verify /usr/lib/systemd/user/samehost.service 2>&1"
-        " && echo fine",
+        f"XDG_RUNTIME_DIR=/tmp systemd-analyze --user --man=no verify {UNIT} 2>&1 && echo fine",
         "fine",
     ),
     ("not enabled", "! find /etc -name 'samehost.service' | grep . && echo none", "none"),
     (
         "helper image",
-        "cd / && /usr/lib/samehost/bin/python -c 'from desktop.machines.helper_image import"
-        " find_image; import os; print(find_image(os.uname().machine).tag)'",
+        (
+            f"cd / && {PYTHON} -c 'from desktop.machines.helper_image import find_image;"
+            " import os; print(find_image(os.uname().machine).tag)'"
+        ),
         "samehost/helper:",
     ),
     (
         "window",
-        "QT_QPA_PLATFORM=offscreen /usr/lib/samehost/bin/python -P -c 'import gui.app;"
-        " from PySide6.QtWidgets import QApplication; QApplication([]); print(\"made\")'",
+        (
+            f"QT_QPA_PLATFORM=offscreen {PYTHON} -P -c 'import gui.app;"
+            ' from PySide6.QtWidgets import QApplication; QApplication([]); print("made")\''
+        ),
         "made",
     ),
     (
         "libraries",
         # The plug-in for GTK's looks is left aside by Qt where there is no GTK.
-        f"find {SITE} -name '*.so*' ! -name libqgtk3.so -exec ldd {{}} + >/tmp/needed 2>&1;"
-        " grep -q 'libc.so.6 =>' /tmp/needed && ! grep 'not found' /tmp/needed && echo all",
+        (
+            f"find {SITE} -name '*.so*' ! -name libqgtk3.so -exec ldd {{}} + >/tmp/needed 2>&1;"
+            " grep -q 'libc.so.6 =>' /tmp/needed && ! grep 'not found' /tmp/needed && echo all"
+        ),
         "all",
     ),
     ("bytecode", f"ls {SITE}/desktop/__pycache__ {SITE}/gui/__pycache__", ".pyc"),
