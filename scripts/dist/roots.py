@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,8 @@ TOOLS: Final = ("bash-completion", "man-db", "systemd")
 MADE_BY_OTHERS: Final = ("/var/lib/dpkg/", "/var/cache/", "/var/log/", "/etc/ld.so.cache", "/tmp/")
 """What dpkg and triggers of other packages keep, whatever is installed."""
 
-SECONDS: Final = 300.0
+VARIABLES: Final = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
+"""All that a program in it knows of."""
 
 
 class CleanRoot:
@@ -43,23 +43,12 @@ class CleanRoot:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str, **environment: str) -> str:
+    def run(self, *command: str) -> str:
         """What a program in it prints. Raises SamehostError."""
-        variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         apart = ["unshare", "--net", "--fork", "--pid", f"--mount-proc={self.folder}/proc"]
-        done = subprocess.run(
-            [*apart, "chroot", self.folder, *command],
-            env={**variables, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            what = f"{' '.join(command)} has failed in a clean system ({done.returncode})"
-            raise SamehostError(what, (done.stdout + done.stderr).strip())
-        return done.stdout
+        bare = ["env", "--ignore-environment", *VARIABLES]
+        what = f"{' '.join(command)} (in a clean system)"
+        return run([*apart, "chroot", self.folder, *bare, *command], what=what)
 
     def files(self) -> set[str]:
         """Every file, folder and link in it, but for what dpkg itself keeps."""

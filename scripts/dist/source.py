@@ -33,9 +33,15 @@ READABLE: Final = 0o644
 
 
 def run(
-    command: list[str | Path], cwd: Path = ROOT, environment: dict[str, str] | None = None
+    command: list[str | Path],
+    cwd: Path = ROOT,
+    environment: dict[str, str] | None = None,
+    what: str = "",
 ) -> str:
-    """What a program prints. Raises SamehostError with the end of what it said."""
+    """What a program prints. Raises SamehostError with the end of what it said.
+
+    `what` is said to have failed then: the program, unless that is only a way to another one.
+    """
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -48,8 +54,8 @@ def run(
     )
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()[-TAIL:]
-        what = f"{Path(command[0]).name} has failed (exit code {done.returncode})"
-        raise SamehostError(what, "\n".join(said) or "it said nothing")
+        failed = f"{what or Path(command[0]).name} has failed (exit code {done.returncode})"
+        raise SamehostError(failed, "\n".join(said) or "it said nothing")
     return done.stdout
 
 
