@@ -14,7 +14,7 @@ import shtab
 
 from desktop.doctor.checks import CHECKS
 from desktop.settings.keys import KEYS
-from scripts.dist.command_tree import parser
+from scripts.command_tree import commands, parser
 
 __all__ = ["PLACES", "completion"]
 
@@ -55,11 +55,8 @@ def completion(shell: str) -> str:
 
 def _enrich(tree: argparse.ArgumentParser) -> None:
     """Say what stands for an argument; what has choices already is left as it is."""
-    for action in tree._actions:  # noqa: SLF001 - argparse has no other way
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for below in action.choices.values():
-                _enrich(below)
-        elif action.dest in ("name", "machine"):
+    for action in (action for command in commands(tree) for action in command.takes):
+        if action.dest in ("name", "machine"):
             action.complete = MACHINES  # type: ignore[attr-defined]
         elif action.dest == "key":
             action.choices = list(KEYS)

@@ -22,7 +22,7 @@ from desktop.doctor.checks import CHECKS
 from desktop.errors import SamehostError
 from desktop.settings.keys import KEYS, Key
 from link.version import VERSION
-from scripts.dist.command_tree import Command, commands
+from scripts.command_tree import Command, commands, value
 from scripts.dist.source import ROOT, source_time
 
 __all__ = ["PLACE", "TEMPLATE", "escaped", "manual"]
@@ -82,20 +82,15 @@ def _lines(line: str, known: Mapping[str, Command], told: set[str]) -> Iterable[
 
 def _synopsis() -> Iterator[str]:
     for command in commands():
-        if command.options or command.arguments or not _has_actions(command):
+        if command.takes or not command.has_actions:
             yield from (_usage(command), ".br")
-
-
-def _has_actions(command: Command) -> bool:
-    return command.usage.endswith(" ...") and command.words != ("docker",)
 
 
 def _usage(command: Command) -> str:
     """What is typed is bold, what stands for something is not."""
-    name = " ".join(("samehost", *command.words))
-    rest = escaped(command.usage.removeprefix(name).strip().replace("VERB ...", "COMMAND ..."))
-    rest = re.sub(r"(\\-\\-?[a-z][a-z\\-]*)", r"\\fB\1\\fR", rest)
-    return f"\\fB{escaped(name)}\\fR {UPPER.sub(_italic, rest)}".strip()
+    rest = escaped(command.usage.removeprefix(command.name).strip())
+    rest = re.sub(r"((?:\\-){1,2}[a-zA-Z][a-z\\-]*)", r"\\fB\1\\fR", rest)
+    return f"\\fB{escaped(command.name)}\\fR {UPPER.sub(_italic, rest)}".strip()
 
 
 def _italic(found: re.Match[str]) -> str:
@@ -103,21 +98,18 @@ def _italic(found: re.Match[str]) -> str:
 
 
 def _command(command: Command) -> Iterator[str]:
-    yield f".SS {' '.join(('samehost', *command.words))}"
+    yield f".SS {command.name}"
     yield from (_usage(command), ".PP", f"{escaped(_sentence(command.help))}")
-    for action in (*command.options, *command.arguments):
+    for action in command.takes:
         if action.help:
             yield from _option(action)
     yield ".PP"
 
 
 def _option(action: argparse.Action) -> Iterator[str]:
-    value = ""
-    if action.nargs != 0:
-        choices = "|".join(map(str, action.choices or ()))
-        value = f" \\fI{escaped(choices or str(action.metavar or action.dest))}\\fR"
     names = ", ".join(f"\\fB{escaped(name)}\\fR" for name in action.option_strings)
-    yield from (".TP", f"{names}{value}".strip(), escaped(_sentence(action.help or "")))
+    stands = f"\\fI{escaped(value(action))}\\fR" if value(action) else ""
+    yield from (".TP", f"{names} {stands}".strip(), escaped(_sentence(action.help or "")))
 
 
 def _sentence(text: str) -> str:

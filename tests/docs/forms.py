@@ -11,13 +11,14 @@ import argparse
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from typing import NoReturn
 
 from desktop.cli.main import VERBS
 from desktop.doctor.checks import CHECKS
 from desktop.settings.keys import KEYS, parse_text
-from scripts.reference.commands import actions_of, parsers
+from scripts.command_tree import Command, commands
 from tests.docs.classes import WRONG
 from tests.docs.pages import PROJECT
 
@@ -61,28 +62,27 @@ def _check_samehost(words: list[str], *, is_whole: bool) -> None:
     if verb == "docker":
         _check_docker(rest)
         return
-    parser = parsers()[verb]
+    known = {command.words: command for command in commands()}
     if is_whole:
-        parser.error = Parser.error.__get__(parser)  # type: ignore[method-assign]
-        for below in actions_of(parser).values():
-            below.error = Parser.error.__get__(below)  # type: ignore[method-assign]
-        parser.parse_args(rest)
+        for command in known.values():
+            command.parser.error = Parser.error.__get__(command.parser)  # type: ignore[method-assign]
+        known[()].parser.parse_args(words)
     else:
-        _check_part(parser, rest)
+        _check_part(known, verb, rest)
     _check_names(verb, rest)
 
 
-def _check_part(parser: argparse.ArgumentParser, words: list[str]) -> None:
+def _check_part(known: Mapping[tuple[str, ...], Command], verb: str, words: list[str]) -> None:
     """See that action and options exist; what they need may be missing."""
-    actions = actions_of(parser)
-    if actions and words:
-        if words[0] not in actions:
-            raise WrongCommandError(f"{parser.prog} has no action {words[0]!r}")
-        parser = actions[words[0]]
-    known = {name for action in parser._actions for name in action.option_strings}
-    unknown = [word for word in words if word.startswith("-") and word not in known]
+    command = known[(verb,)]
+    if command.has_actions and words:
+        if (verb, words[0]) not in known:
+            raise WrongCommandError(f"{command.name} has no action {words[0]!r}")
+        command = known[(verb, words[0])]
+    options = {name for option in command.options for name in option.option_strings}
+    unknown = [word for word in words if word.startswith("-") and word not in options]
     if unknown:
-        raise WrongCommandError(f"{parser.prog} has no {', '.join(unknown)}")
+        raise WrongCommandError(f"{command.name} has no {', '.join(unknown)}")
 
 
 def _check_names(verb: str, words: list[str]) -> None:

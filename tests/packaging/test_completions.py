@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from desktop.settings.keys import KEYS
-from scripts.dist.command_tree import commands
+from scripts.command_tree import commands
 from scripts.dist.completions import PLACES, completion
 from tests.packaging.typing_shell import Shell, complete
 

@@ -13,7 +13,7 @@ import pytest
 
 from desktop.cli.main import VERBS
 from link.version import VERSION
-from scripts.dist.command_tree import parser
+from scripts.command_tree import parser
 from scripts.dist.desktop_files import APP_ID, desktop_files
 from tests.packaging.stage import PROJECT, tool
 

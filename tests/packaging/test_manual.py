@@ -14,7 +14,7 @@ from desktop.errors import ExitCode, SamehostError
 from desktop.paths import Paths
 from desktop.settings.keys import KEYS
 from link.version import VERSION
-from scripts.dist.command_tree import Command, commands
+from scripts.command_tree import Command, commands
 from scripts.dist.manual import TEMPLATE, escaped, manual
 from scripts.reference.variables import VARIABLES
 from tests.packaging.stage import tool
