@@ -2,8 +2,9 @@ r"""The manual page, samehost(1): prose from packaging/man, facts from the code.
 
     packaging/man/samehost.1.in ─▶ places `.\" @NAME` filled ─▶ share/man/man1/samehost.1
 
-Rules: man(7) macros only, which groff and mandoc both read. Commands, options, settings, checks and
-counters are asked of the code; a command for which there is no place yet comes behind the others,
+Rules: man(7) macros only, which groff and mandoc both read. Commands, options, settings, checks,
+counters, states, exit codes and variables are asked of the code, and say what docs/reference.md
+says; a command for which there is no place yet comes behind the others,
 so it is in the page in any case. A place of which the code knows nothing is an error.
 """
 
@@ -19,11 +20,14 @@ from typing import Final
 
 from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.doctor.checks import CHECKS
-from desktop.errors import SamehostError
+from desktop.errors import ExitCode, SamehostError
+from desktop.mirror.model import State
 from desktop.settings.keys import KEYS, Key
 from link.version import VERSION
 from scripts.command_tree import Command, commands, value
 from scripts.dist.source import ROOT, source_time
+from scripts.reference.variables import VARIABLES
+from scripts.reference.words import meanings
 
 __all__ = ["PLACE", "TEMPLATE", "escaped", "manual"]
 
@@ -148,4 +152,7 @@ FILLERS: Final[Mapping[str, Callable[[], Iterable[str]]]] = {
     "settings": _settings,
     "checks": _checks,
     "counters": _counters,
+    "port-states": lambda: _listed(meanings(State)),
+    "exit-codes": lambda: _listed(meanings(ExitCode)),
+    "variables": lambda: _listed(VARIABLES),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from pathlib import Path
 from typing import get_args
 
@@ -22,17 +21,12 @@ from desktop.mirror.model import Origin, State
 from desktop.paths import Paths
 from desktop.settings.keys import KEYS
 from link.outcome import Outcome
-from scripts.reference.words import first_sentence, members_of, require, table
+from scripts.reference.words import first_sentence, meanings, members_of, require, table
 
 __all__ = ["TABLES"]
 
 FILES = ("settings_file", "policy_file", "log_file", "api_socket", "lock_file", "machine")
 """Of `Paths`, in the order in which they are shown."""
-
-
-def _members(head: str, kind: type[Enum]) -> str:
-    said = members_of(kind)
-    return table((head, "meaning"), [(f"`{each.value}`", said[each.name]) for each in kind])
 
 
 def _words(head: str, words: Mapping[str, str]) -> str:
@@ -125,12 +119,12 @@ def _outcomes() -> str:
 
 
 TABLES = {
-    "exit-codes": lambda: _members("code", ExitCode),
+    "exit-codes": lambda: _words("code", meanings(ExitCode)),
     "files": _files,
     "settings": _settings,
     "default-rules": _rules,
-    "origins": lambda: _members("origin", Origin),
-    "port-states": lambda: _members("state of a port", State),
+    "origins": lambda: _words("origin", meanings(Origin)),
+    "port-states": lambda: _words("state of a port", meanings(State)),
     "link-states": lambda: _words("state of a link", LINK_STATES),
     "machine-states": lambda: _words("state of a machine", MACHINE_STATES),
     "finding-states": _finding_states,

@@ -9,9 +9,10 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from itertools import pairwise
 
-__all__ = ["NoSentenceError", "first_sentence", "members_of", "require", "table"]
+__all__ = ["NoSentenceError", "first_sentence", "meanings", "members_of", "require", "table"]
 
 
 class NoSentenceError(Exception):
@@ -48,6 +49,12 @@ def members_of(kind: type) -> Mapping[str, str]:
             place = f"{kind.__module__}.{kind.__name__}.{name}"
             said[name] = require(words if isinstance(words, str) else None, place)
     return said
+
+
+def meanings(kind: type[Enum]) -> Mapping[str, str]:
+    """The sentences of an enumeration by its values. Raises NoSentenceError."""
+    said = members_of(kind)
+    return {str(each.value): said[each.name] for each in kind}
 
 
 def _names(statement: ast.stmt) -> list[str]:
