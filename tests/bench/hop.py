@@ -3,8 +3,8 @@
     python -m tests.bench.hop --loop uvloop|direct [--workers N] ADDRESS PORT SERVER SERVER_PORT
 
 Rules: every connection to ADDRESS is a flow to SERVER whose bytes are in no frames; what it takes
-beside the whole path tells what the second hop and the link cost. TCP only. `uvloop` is the
-daemon's event loop, `direct` the agent's. Workers are processes that accept from one listener.
+beside the whole path tells what the second hop and the link cost. TCP only. `direct` is the event
+loop of daemon and agent on Linux. Workers are processes that accept from one listener.
 
 Limits: it connects anew for each flow, as docker-proxy does, where the daemon has a stream ready.
 Ends by SIGTERM. Counterpart: `peers.py` starts it.

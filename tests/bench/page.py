@@ -38,8 +38,8 @@ host-networked container. Every way leads from a client on the desktop to such a
   plain relays.
 - **pasta** (spliced; over its **tap** device), **rootlesskit** (builtin driver) and **slirp4netns**
   (started by rootlesskit): one hop into a network namespace of their own, past the cable.
-- **one hop**: one relay of ours alone, on the daemon's event loop (uvloop) and on the agent's
-  (direct): what the second hop and the link add is the rest of samehost's.
+- **one hop**: one relay of ours alone, on the event loop of daemon and agent (direct) and on
+  uvloop: what the second hop and the link add is the rest of samehost's.
 - **ssh -L**: two hops, with the default cipher.
 
 Ways take turns case by case, and each round begins with another one; a figure is the median of the
