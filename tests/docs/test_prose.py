@@ -21,6 +21,10 @@ CASE = re.compile(r'Case\(\s*"([\w-]+)"')
 """Of what the window is photographed in."""
 WORD = re.compile(r"[A-Za-z][\w-]*")
 LONGEST_LINE = 100
+KINDS_OF_CHANGES = {
+    f"### {kind}" for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+}
+"""As keepachangelog.com has them."""
 WIDE = {"docs/performance.md", "docs/security.md"}
 """Pages whose lines are as those who write them, a program and others, leave them."""
 
@@ -148,6 +152,12 @@ def test_no_line_of_prose_is_longer_than_a_hundred_columns(name: str) -> None:
         and line in generated
     ]
     assert not long, "\n".join(long)
+
+
+def test_the_changelog_has_its_usual_headings_and_lines_of_a_hundred_columns() -> None:
+    lines = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if line.startswith("### ")} <= KINDS_OF_CHANGES
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
