@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-EXTRA: Final = "install Samehost with Qt: pip install 'samehost[gui]'"
+EXTRA: Final = "install Qt: pip install 'samehost[gui]', or the package samehost-gui"
 LIBRARIES: Final = (
     "install that library of the system; all that Qt needs, on Debian:\n"
     "  apt-get install libegl1 libgl1 libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0"

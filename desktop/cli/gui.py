@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> NoReturn:  # noqa: ARG00
     if find_spec(TOOLKIT) is None:
         raise SamehostError(
             f"the window needs {TOOLKIT}, which is not installed",
-            "install Samehost with it: pip install 'samehost[gui]'",
+            "install it: pip install 'samehost[gui]', or the package samehost-gui",
         )
     if not _has_display():
         raise SamehostError(

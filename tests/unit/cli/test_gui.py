@@ -49,13 +49,14 @@ def test_the_command_becomes_the_window(
     assert replaced == [(sys.executable, [sys.executable, "-P", "-m", "gui", *options])]
 
 
-def test_without_qt_it_says_which_extra_to_install(
+def test_without_qt_it_says_which_extra_or_package_to_install(
     samehost: Command, replaced: Replaced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("desktop.cli.gui.find_spec", lambda _: None)
     result = samehost("gui")
     assert (result.code, replaced) == (1, [])
     assert "pip install 'samehost[gui]'" in result.err
+    assert "the package samehost-gui" in result.err
 
 
 @pytest.mark.parametrize("set_to", [None, ""])
