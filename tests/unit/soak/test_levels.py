@@ -74,7 +74,7 @@ def test_a_level_is_taken_once_nothing_changes_any_more(monkeypatch: pytest.Monk
     monkeypatch.setattr(of_soak, "LOOK_SECONDS", 0)
     monkeypatch.setattr(of_soak, "levels", lambda *_: {"daemon": next(told)})
     assert of_soak.at_rest(None, "tcp") == {"daemon": START}  # type: ignore[arg-type]
-    assert next(told) == dialling
+    assert list(told) == [dialling]
 
 
 def test_who_never_comes_to_rest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
