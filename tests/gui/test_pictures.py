@@ -5,6 +5,7 @@ They are in build/screenshots. What can be judged without eyes is judged here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Final
 import pytest
 from PySide6.QtGui import QColor, QImage
 
+from tests.ended import ended
 from tests.gui.cases import CASES
 from tests.gui.pictures import PALETTES
 
@@ -31,18 +33,21 @@ SAMPLE: Final = 3
 @pytest.fixture(scope="module", autouse=True)
 def pictures() -> None:
     """Taken by two programs at once: a program has one scale."""
-    programs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.gui.pictures", str(FOLDER)],
-            cwd=PROJECT,
-            env=os.environ | {"QT_SCALE_FACTOR": str(scale)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for scale in SCALES
-    ]
-    said = [program.communicate(timeout=PATIENCE)[1] for program in programs]
+    with contextlib.ExitStack() as stack:
+        programs = [stack.enter_context(ended(taking(scale))) for scale in SCALES]
+        said = [program.communicate(timeout=PATIENCE)[1] for program in programs]
     assert [program.returncode for program in programs] == [0, 0], "\n".join(said)
+
+
+def taking(scale: int) -> subprocess.Popen[str]:
+    """The program that takes those of one scale."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.gui.pictures", str(FOLDER)],
+        cwd=PROJECT,
+        env=os.environ | {"QT_SCALE_FACTOR": str(scale)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("palette", PALETTES)

@@ -20,6 +20,7 @@ from pytestqt.qtbot import QtBot
 from desktop.api.local import SamehostError
 from gui import single as module
 from gui.single import LOCK_NAME, SOCKET_NAME, Request, Single, SingleError
+from tests.ended import ended
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -87,12 +88,11 @@ def say(folder: Path, words: bytes) -> socket.socket:
 def test_a_second_start_asks_the_first_for_its_window(
     qtbot: QtBot, first: Single, folder: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SECOND, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS) as caught:
-        pass
-    assert process.communicate(timeout=10)[0] == "False\n"
+    command = [sys.executable, "-c", SECOND, str(folder)]
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
+        with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS) as caught:
+            pass
+        assert process.communicate(timeout=10)[0] == "False\n"
     request = caught.args[0]
     assert (request.show, request.page, request.token) == (True, "ports", "token-1")
 

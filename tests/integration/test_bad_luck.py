@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from desktop.machines.sandbox import Sandbox
+from tests.ended import ended
 from tests.integration.conftest import require_root
 from tests.integration.samehost import Samehost, free_port, talk, until
 from tests.integration.servers import GREETER
@@ -151,10 +152,11 @@ def test_an_interrupted_up_leaves_nothing(samehost: Samehost, moment: float) -> 
         start_new_session=True,
     )
     timer = threading.Timer(moment, os.killpg, (up.pid, signal.SIGINT))
-    timer.start()
-    code = up.wait(60)
-    timer.cancel()
-    timer.join()
+    with ended(up):
+        timer.start()
+        code = up.wait(60)
+        timer.cancel()
+        timer.join()
     assert code in (0, 130, -signal.SIGINT)
     if code == 0:
         samehost.run("down")
@@ -198,10 +200,13 @@ def test_the_foreground_daemon_ends_with_its_interrupt(samehost: Samehost) -> No
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until(lambda: samehost.status()["machine"]["state"] == "connected", "the machine", patience=30)
-    second = samehost.try_run("up", "--foreground")
-    assert second.returncode == 6
-    assert "runs already" in second.stderr
-    up.send_signal(signal.SIGINT)
-    assert up.wait(30) in (0, 130)
+    with ended(up):
+        until(
+            lambda: samehost.status()["machine"]["state"] == "connected", "the machine", patience=30
+        )
+        second = samehost.try_run("up", "--foreground")
+        assert second.returncode == 6
+        assert "runs already" in second.stderr
+        up.send_signal(signal.SIGINT)
+        assert up.wait(30) in (0, 130)
     until(lambda: leftovers(samehost) == [], f"nothing to be left: {leftovers(samehost)}")

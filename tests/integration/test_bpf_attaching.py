@@ -21,6 +21,7 @@ from typing import Final
 
 import pytest
 
+from tests.ended import ended
 from tests.integration.bpf_links import bpf, detach, links_of
 from tests.integration.bpf_stage import (
     PATIENCE,
@@ -88,12 +89,11 @@ def test_nothing_stays_attached_when_the_process_that_attached_is_killed() -> No
     require_bpf()
     with new_cgroup() as cgroup:
         command = [sys.executable, "-I", "-c", LOADER, str(PROJECT), str(cgroup)]
-        loader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        with loader:
+        pipe = subprocess.PIPE
+        with ended(subprocess.Popen(command, stdin=pipe, stdout=pipe)) as loader:
             assert loader.stdout is not None
             assert loader.stdout.readline().startswith(b"eBPF")
             assert (len(links_of(cgroup)), programs_at(cgroup)) == (OURS, OURS)
-            loader.kill()
         deadline = time.monotonic() + PATIENCE
         while links_of(cgroup) or programs_at(cgroup):
             assert time.monotonic() < deadline

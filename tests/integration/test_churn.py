@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.effort import EFFORT
+from tests.ended import ended
 from tests.integration.engines import Inside
 from tests.integration.injured import cpu_seconds, memory_of, say
 from tests.integration.samehost import (
@@ -185,7 +186,8 @@ def test_a_thousand_containers_that_come_and_go_leave_those_that_stayed(
             until(lambda: told(samehost, first, AT_ONCE) == [], "all to go", SETTLE_SECONDS)
             assert opened(samehost, first, AT_ONCE) == set()
     finally:
-        process.communicate("\n")
+        with ended(process):
+            process.communicate("\n", timeout=SETTLE_SECONDS)
     each = spent.cpu / CONTAINERS
     say(
         capsys,

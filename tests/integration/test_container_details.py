@@ -19,6 +19,7 @@ import pytest
 
 from link.labels import ALL_LETTERS, VALUE_LETTERS
 from scripts import demo_image
+from tests.ended import ended
 from tests.integration.engines import Podman
 from tests.integration.runtimes_stage import Place, open_place, serving
 from tests.integration.samehost import IMAGE, PATIENCE, quiet_ports, until
@@ -119,8 +120,8 @@ def test_hostile_labels_break_neither_the_table_nor_the_mirror(place: Place) -> 
 def test_changes_are_followed_with_image_and_labels(place: Place) -> None:
     port = quiet_ports(1)
     command = place.samehost.command("ports", "--wide", "--watch", "--json")
-    with subprocess.Popen(
-        command, env=place.samehost.environment, stdout=subprocess.PIPE, text=True
+    with ended(
+        subprocess.Popen(command, env=place.samehost.environment, stdout=subprocess.PIPE, text=True)
     ) as watching:
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["type"] == "snapshot"

@@ -22,6 +22,7 @@ import pytest
 from desktop.doctor.checks import CHECKS
 from link.processes import find_processes
 from link.sockdiag import SockDiag
+from tests.ended import ended
 from tests.integration.samehost import Samehost, free_port, running_samehost, until
 from tests.integration.servers import GREETER
 
@@ -150,7 +151,7 @@ def test_another_forwarder_on_a_containers_port_is_found(samehost: Samehost) -> 
     port = free_port()
     samehost.run("settings", "set", "reachHost", "false")
     command = [sys.executable, "-c", STAND_IN, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "listens\n"
         try:

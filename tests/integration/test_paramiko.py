@@ -24,6 +24,7 @@ from desktop.machines.ssh_destination import SshDestination
 from desktop.prompter import NobodyToAskError, prompter
 from desktop.transports.paramiko import LIMITS
 from desktop.transports.transport import Transport, TransportError
+from tests.ended import ended
 from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import IMAGE, free_port, talk, until
 from tests.integration.servers import ECHO
@@ -134,19 +135,17 @@ def test_it_logs_in_with_a_key_of_the_agent(
     server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = tmp_path / "agent"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL) as process:
-        try:
-            monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
-            while not agent.exists():
-                assert process.poll() is None
-            key = server.folder / "user_key"
-            subprocess.run(["ssh-add", "-q", key], check=True, stderr=subprocess.DEVNULL)
-            options = f"IdentityFile {tmp_path}/none\nUserKnownHostsFile {server.known_hosts}"
-            (tmp_path / "config").write_text(f"Host *\n{options}\n")
-            place = replace(server.destination(), config=str(tmp_path / "config"))
-            tell(place, lambda shell: shell.connect())
-        finally:
-            process.terminate()
+    command = ["ssh-agent", "-D", "-a", agent]
+    with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)) as process:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+        while not agent.exists():
+            assert process.poll() is None
+        key = server.folder / "user_key"
+        subprocess.run(["ssh-add", "-q", key], check=True, stderr=subprocess.DEVNULL)
+        options = f"IdentityFile {tmp_path}/none\nUserKnownHostsFile {server.known_hosts}"
+        (tmp_path / "config").write_text(f"Host *\n{options}\n")
+        place = replace(server.destination(), config=str(tmp_path / "config"))
+        tell(place, lambda shell: shell.connect())
 
 
 def test_a_log_in_that_is_refused_says_what_was_tried(server: SshServer, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from desktop.machines.sandbox.python import find_python
 from desktop.transports.tcp import TcpTransport
 from link.handshake import SECRET_SIZE
 from link.messages import Snapshot, StubKey, StubResults, Stubs, Welcome
+from tests.ended import ended
 from tests.integration.both_ends import Desktop
 from tests.integration.conftest import SandboxHome
 from tests.integration.samehost import quiet_ports
@@ -79,15 +80,12 @@ redirected = pytest.mark.parametrize("way", ["redirect"])
 def test_an_agent_that_is_killed_leaves_nothing_attached() -> None:
     with cgroups() as (inner, _), Program.running(inner) as container:
         command = [sys.executable, "-c", AGENT, str(inner.parent), str(PORT)]
-        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as agent:
-            try:
-                assert agent.stdout is not None
-                assert agent.stdout.readline() == b"ready\n"
-                container.call("tcp", "127.0.0.1", PORT, "")
-                with pytest.raises(OSError, match="in use"):
-                    container.call("bind", "127.0.0.1", PORT)
-            finally:
-                agent.kill()
+        with ended(subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE)) as agent:
+            assert agent.stdout is not None
+            assert agent.stdout.readline() == b"ready\n"
+            container.call("tcp", "127.0.0.1", PORT, "")
+            with pytest.raises(OSError, match="in use"):
+                container.call("bind", "127.0.0.1", PORT)
         with pytest.raises(ConnectionRefusedError):
             container.call("tcp", "127.0.0.1", PORT)
         container.call("bind", "127.0.0.1", PORT)

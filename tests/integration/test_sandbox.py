@@ -24,6 +24,7 @@ from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
+from tests.ended import ended
 from tests.integration.conftest import SandboxHome, docker, load_demo_image, quiet, require_root
 from tests.integration.samehost import until
 
@@ -335,7 +336,7 @@ uvloop.run(Sandbox("sandbox", Paths.under(Path(sys.argv[1]))).start(progress))
 def starter(machine: Machine, stop_after: int | None) -> Iterator[subprocess.Popen[str]]:
     """A process that starts the sandbox; SIGKILL after that many lines of progress."""
     command = [sys.executable, "-c", STARTER, str(machine.home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
         assert process.stdout is not None
         if stop_after is not None:
             for _ in range(stop_after):

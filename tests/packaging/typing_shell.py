@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.ended import ended
 from tests.packaging.stage import environment_of, tool
 
 __all__ = ["MACHINES", "Shell", "complete"]
@@ -87,7 +88,7 @@ def complete(shell: Shell, keys: str) -> list[str]:
     }
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "r+b", buffering=0) as terminal:
-        with subprocess.Popen(
+        process = subprocess.Popen(
             commands[shell.name],
             stdin=theirs,
             stdout=theirs,
@@ -95,14 +96,12 @@ def complete(shell: Shell, keys: str) -> list[str]:
             cwd=shell.folder,
             env=shell.environment,
             start_new_session=True,
-        ) as process:
+        )
+        with ended(process):
             os.close(theirs)
-            try:
-                _await_prompt(ours)
-                terminal.write(f"samehost {keys}\r".encode())
-                _await_prompt(ours)
-            finally:
-                process.kill()
+            _await_prompt(ours)
+            terminal.write(f"samehost {keys}\r".encode())
+            _await_prompt(ours)
     return (shell.folder / "note").read_text().splitlines()
 
 

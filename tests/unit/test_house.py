@@ -501,6 +501,21 @@ def starts_orphan(node: ast.expr) -> bool:
     return node.func.attr == "create_task" and (owner == "asyncio" or "loop" in owner)
 
 
+def test_no_test_that_fails_waits_for_a_program_that_does_not_end() -> None:
+    """As Popen's own context does: the limit of time, too, only lets it begin to wait."""
+    expect_none(
+        [
+            f"{module.at(item.context_expr)}: use `tests.ended`"
+            for module in modules_of("tests")
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.With)
+            for item in node.items
+            if isinstance(item.context_expr, ast.Call)
+            and ast.unparse(item.context_expr.func).endswith("Popen")
+        ]
+    )
+
+
 def test_nothing_waits_by_a_clock_that_somebody_may_set() -> None:
     """People and doctors are shown the time; all that waits goes by one that cannot jump."""
     expect_none(

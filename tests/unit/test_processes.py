@@ -9,18 +9,17 @@ import subprocess
 import pytest
 
 from desktop.processes import KILL, TERMINATE, end_group
+from tests.ended import ended
 
 
 def test_a_program_ends_with_its_children() -> None:
-    with subprocess.Popen(
-        ["sh", "-c", "sleep 60 & echo started; wait"],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as shell:
+    command = ["sh", "-c", "sleep 60 & echo started; wait"]
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)) as shell:
         assert shell.stdout is not None
         assert shell.stdout.readline() == b"started\n"
         end_group(shell.pid, KILL)
         assert shell.stdout.read() == b""  # nobody holds it any more
+        shell.wait()
     assert shell.returncode == -signal.SIGKILL
 
 
@@ -35,7 +34,7 @@ def test_where_there_are_no_groups_the_program_itself_is_ended(
 
 
 def test_one_that_has_ended_is_not_there() -> None:
-    with subprocess.Popen(["true"], start_new_session=True) as done:
+    with ended(subprocess.Popen(["true"], start_new_session=True)) as done:
         done.wait()
     with pytest.raises(ProcessLookupError):
         end_group(done.pid, KILL)

@@ -20,6 +20,7 @@ from tests.e2e.vm.files import VmImage
 from tests.e2e.vm.furnish import GATEWAY, USER
 from tests.e2e.vm.machine import Vm
 from tests.e2e.vm.ssh import HOST, USER_ALIAS
+from tests.ended import ended
 from tests.integration.samehost import IMAGE, free_port, until
 
 pytestmark = pytest.mark.timeout(900)
@@ -100,10 +101,9 @@ def test_it_ends_with_the_program_that_started_it_even_when_that_is_killed(
         stdout=subprocess.PIPE,
         text=True,
     )
-    with victim:
+    with ended(victim):
         assert victim.stdout is not None
         assert victim.stdout.readline().strip() in _processes_of(short_folder)
-        victim.kill()
     until(lambda: _processes_of(short_folder) == [], "the computer and its log-ins to end")
 
 

@@ -19,6 +19,7 @@ from desktop.errors import (
 )
 from desktop.paths import HOME_VARIABLE, Paths
 from link.version import PROTOCOL, VERSION
+from tests.ended import ended
 from tests.unit.cli.conftest import Command
 
 
@@ -130,16 +131,14 @@ def test_reading_verbs_start_without_the_heavy_libraries(paths: Paths, verb: str
 def test_a_reader_that_leaves_is_no_error(paths: Paths) -> None:
     assert paths.config.exists()
     code = "import sys; from desktop.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "settings", "list"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    command = [sys.executable, "-c", code, "settings", "list"]
+    pipe = subprocess.PIPE
+    with ended(subprocess.Popen(command, stdout=pipe, stderr=pipe)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 0
+        assert process.wait(10) == 0
 
 
 def test_main_reads_the_arguments_of_the_process(

@@ -21,6 +21,7 @@ from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
+from tests.ended import ended
 from tests.served_backend import PATIENCE, ServedBackend
 from tests.unit.cli.conftest import Command, WordRegistry
 
@@ -190,14 +191,15 @@ def test_ctrl_c_during_up_stops_what_was_started(paths: Paths, mode: str, word: 
         f"launch.COMMAND = {STUB!r};"
         "from desktop.cli.main import main; sys.exit(main(['up']))"
     )
-    with subprocess.Popen(
+    up = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
         env={**os.environ, "STUB": mode},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+    with ended(up) as process:
         assert process.stderr is not None
         if word:
             assert process.stderr.readline() == word + "\n"
@@ -343,11 +345,10 @@ def test_a_lock_can_be_taken_again_after_its_holder_was_killed(paths: Paths) -> 
         "DaemonLock(Path(sys.argv[1])).acquire(); print(flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(paths.lock_file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert paths.lock_file.read_text() == str(process.pid)
-        process.kill()
     with DaemonLock(paths.lock_file):
         assert paths.lock_file.read_text() == str(os.getpid())
     assert not paths.lock_file.exists()

@@ -18,6 +18,7 @@ from desktop.doctor.settings import check_switch
 from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from link.version import VERSION
+from tests.ended import ended
 from tests.unit.doctor.worlds import Words, row, status, verdict
 
 SLEEPER = "import time; time.sleep(60)"
@@ -42,11 +43,10 @@ def test_a_daemon_that_hangs_is_an_error_with_the_way_out() -> None:
 
 
 def test_a_stopped_process_is_told_from_one_that_sleeps() -> None:
-    with subprocess.Popen([sys.executable, "-c", SLEEPER]) as process:
+    with ended(subprocess.Popen([sys.executable, "-c", SLEEPER])) as process:
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         assert process_state(process.pid) == "T"
-        process.kill()
     assert process_state(process.pid) == ""
     assert process_state(os.getpid()) in "RS"
 

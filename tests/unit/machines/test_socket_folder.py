@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from desktop.machines.openssh.folder import LONGEST_PATH, SocketFolder, sweep
+from tests.ended import ended
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(parent:
         "print(folder.control, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    pipe = subprocess.PIPE
+    with ended(subprocess.Popen(command, stdin=pipe, stdout=pipe)) as other:
         assert other.stdout is not None
         theirs = Path(other.stdout.readline().decode().strip()).parent
         ours = SocketFolder(parent)
