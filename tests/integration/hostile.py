@@ -46,17 +46,18 @@ def silent(address, ports, count):
         learned += len(hear(client))
     print(json.dumps({"learned": learned}), flush=True)
 
-def flood(address, ports, words, held):
+def flood(address, ports, words, held, places):
     # Knocks, says something and goes, as fast as it can, for as long as there is input; so many
-    # connections are held at a time.
+    # connections are held at a time. Says so once it has knocked more often than there are places.
     count, words, waiting = 0, bytes.fromhex(words), []
-    print(json.dumps({"begun": True}), flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
         try:
             client = connect(address, ports[count % len(ports)])
             waiting.append(client)
             client.sendall(words)
             count += 1
+            if count == places + 1:
+                print(json.dumps({"knocked": count}), flush=True)
         except OSError:
             pass
         if len(waiting) > held:
