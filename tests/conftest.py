@@ -1,6 +1,7 @@
 """For all tests: things that are made up may take their time on a busy computer.
 
-Garbage of tests that have Qt's application is collected as `garbage.py` says.
+Garbage of tests that have Qt's application is collected as `garbage.py` says; a run ends as
+`left_threads.py` says.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.garbage import Garbage
+from tests.left_threads import end_despite_threads
 
 settings.register_profile("samehost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("samehost")
 
 GARBAGE = Garbage()
+STATUS = pytest.StashKey[int]()
+"""How the run went."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,3 +35,14 @@ def pytest_runtest_protocol(
 
 def _has_qt(item: pytest.Item) -> bool:
     return "qapp" in getattr(item, "fixturenames", ())
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Before the last words."""
+    session.config.stash[STATUS] = exitstatus
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the last words."""
+    end_despite_threads(config.stash.get(STATUS, pytest.ExitCode.INTERNAL_ERROR))
