@@ -26,13 +26,18 @@ __all__ = [
     "cpu_seconds",
     "echo",
     "echoing",
+    "fill",
+    "is_served",
     "listeners_here",
     "little_memory",
     "memory_of",
+    "mirrored",
     "say",
     "standing_still",
 ]
 
+MOST_CLIENTS: Final = 200
+"""Somebody must have been refused before."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -118,6 +123,14 @@ def _tell(cgroup: str, what: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
+def mirrored(samehost: Samehost, code: str, port: int, *arguments: str) -> Iterator[str]:
+    """A container whose server, of that code, this computer reaches at `port`; its id."""
+    with samehost.python(code, str(port), *arguments) as container:
+        until(lambda: samehost.states(port) == ["active"], "the mirror")
+        yield container
+
+
+@contextlib.contextmanager
 def echoing(port: int) -> Iterator[socket.socket]:
     """A client of this computer that an echo has answered."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
@@ -132,6 +145,25 @@ def echo(client: socket.socket, words: bytes) -> bytes:
     while len(heard) < len(words) and (part := client.recv(1 << 16)):
         heard += part
     return heard
+
+
+def fill(port: int, clients: contextlib.ExitStack) -> None:
+    """Connect until somebody is reset. Who was served stays until `clients` ends."""
+    for _ in range(MOST_CLIENTS):
+        try:
+            clients.enter_context(echoing(port))
+        except ConnectionResetError:
+            return
+    raise AssertionError("nobody was refused")
+
+
+def is_served(port: int) -> bool:
+    """True if a new client is answered."""
+    try:
+        with echoing(port):
+            return True
+    except (OSError, AssertionError):
+        return False
 
 
 def say(capsys: pytest.CaptureFixture[str], words: str) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.effort import EFFORT
 from tests.integration.injured import say
-from tests.integration.samehost import PATIENCE, quiet_ports, running_samehost, until
+from tests.integration.samehost import PATIENCE, quiet_ports, running_samehost, talk, until
 from tests.integration.servers import ECHO
 from tests.integration.test_several_machines import BOTH, There, attached, states
 from tests.integration.upgrading_daemon import next_agent, write_newer_agent
@@ -96,17 +96,6 @@ class Flow:
         assert self._failure == ""
 
 
-def asked(port: int, words: bytes) -> bytes:
-    """What an echo says to a client that waits as long as the grace and more."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-        client.sendall(words)
-        client.shutdown(socket.SHUT_WR)
-        heard = b""
-        while part := client.recv(100):
-            heard += part
-        return heard
-
-
 def kill(one: There) -> None:
     agent = one.agent_if_any("sandbox")
     assert agent is not None
@@ -132,7 +121,7 @@ def replaced(one: There, port: int, replace: Callable[[There], None]) -> float:
         came: list[Future[bytes]] = []
 
         def is_back() -> bool:
-            came.append(crowd.submit(asked, port, b"came meanwhile"))
+            came.append(crowd.submit(talk, "127.0.0.1", port, b"came meanwhile"))
             return any(each.done() and each.exception() is None for each in came)
 
         while not is_back():

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.integration.engines import Inside
-from tests.integration.injured import echo, echoing, little_memory
+from tests.integration.injured import (
+    echo,
+    echoing,
+    fill,
+    is_served,
+    little_memory,
+    mirrored,
+)
 from tests.integration.samehost import PATIENCE, Samehost, quiet_ports, running_samehost, until
 from tests.integration.servers import CROWD_ECHO
 from tests.integration.test_several_machines import serving
@@ -84,8 +91,7 @@ def test_who_comes_is_reset_who_is_there_stays_a_person_is_told_once_and_it_heal
 ) -> None:
     port = quiet_ports(1)
     lost = samehost.status()["counters"]["links_lost"]
-    with samehost.python(CROWD_ECHO, str(port)), contextlib.ExitStack() as stack:
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port), contextlib.ExitStack() as stack:
         old = [stack.enter_context(echoing(port)) for _ in range(OLD)]
         running = samehost.daemon(), samehost.agent()
         with shortage(samehost), contextlib.ExitStack() as clients:
@@ -108,31 +114,12 @@ def told(samehost: Samehost, words: str) -> list[str]:
     return [line for line in samehost.status()["troubles"] if line.startswith(words)]
 
 
-def fill(port: int, clients: contextlib.ExitStack) -> None:
-    """Connect until somebody is reset. Who was served stays until `clients` ends."""
-    for _ in range(MOST_CLIENTS):
-        try:
-            clients.enter_context(echoing(port))
-        except ConnectionResetError:
-            return
-    raise AssertionError("nobody was refused")
-
-
-def is_served(port: int) -> bool:
-    try:
-        with echoing(port):
-            return True
-    except (OSError, AssertionError):
-        return False
-
-
 def test_an_agent_that_the_kernel_ends_for_want_of_memory_is_replaced_and_its_mirrors_return(
     samehost: Samehost,
 ) -> None:
     """Where more memory was promised than there is."""
     port = quiet_ports(1)
-    with samehost.python(CROWD_ECHO, str(port)):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port):
         agent = samehost.agent()
         with contextlib.ExitStack() as clients, little_memory(agent, LITTLE):
             for _ in range(MOST_FLOWS):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import require_root
-from tests.integration.injured import echo, echoing
+from tests.integration.injured import echo, echoing, mirrored
 from tests.integration.samehost import Samehost, quiet_ports, until
 from tests.integration.servers import CROWD_ECHO, ECHO
 
@@ -75,8 +75,7 @@ def test_on_a_full_disk_settings_are_refused_with_a_remedy_and_mirroring_goes_on
     samehost: Samehost,
 ) -> None:
     port = quiet_ports(3)
-    with samehost.python(CROWD_ECHO, str(port)), samehost.python(ECHO, str(port + 1), "once"):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port), mirrored(samehost, ECHO, port + 1, "once"):
         before = samehost.paths.settings_file.read_text()
         with echoing(port) as flow, full(samehost.home, samehost.paths.state):
             done = samehost.try_run("settings", "set", "ignore", f'["machine:tcp:{port}"]')
@@ -95,8 +94,7 @@ def test_on_a_full_disk_settings_are_refused_with_a_remedy_and_mirroring_goes_on
 
 def test_an_agent_that_dies_while_the_disk_is_full_is_replaced(samehost: Samehost) -> None:
     port = quiet_ports(1)
-    with samehost.python(CROWD_ECHO, str(port)):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port):
         with full(samehost.home, samehost.paths.state):
             agent = samehost.agent()
             os.kill(agent, signal.SIGKILL)
@@ -110,8 +108,7 @@ def test_on_a_disk_that_is_read_only_settings_are_refused_with_the_reason_and_mi
     samehost: Samehost,
 ) -> None:
     port = quiet_ports(1)
-    with samehost.python(CROWD_ECHO, str(port)):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port):
         with echoing(port) as flow, read_only(samehost.home):
             done = samehost.try_run("settings", "set", "reachHost", "false")
             assert done.returncode != 0
@@ -138,8 +135,7 @@ def test_a_runtime_folder_that_is_removed_while_the_disk_is_full_comes_back(
     samehost: Samehost,
 ) -> None:
     port = quiet_ports(1)
-    with samehost.python(CROWD_ECHO, str(port)):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port):
         with echoing(port) as flow:
             daemon = samehost.daemon()
             with full(samehost.home):

@@ -4,18 +4,16 @@ itself, since it needs ports in their thousands."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import resource
 import socket
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from desktop.daemon.files import RESERVED_FILES
 from tests.integration import udp
+from tests.integration.injured import echo, echoing, fill, is_served, memory_of, say
 from tests.integration.samehost import PATIENCE, Samehost, running_samehost, until
 from tests.integration.servers import CROWD_ECHO, ECHO, MIXED, UDP_ECHO
 from tests.private_network import private_network
@@ -28,21 +26,9 @@ MOST_BYTES = 150 << 20
 """Resident memory of the daemon, and of the agent."""
 
 
-def resident_bytes(process: int) -> int:
-    """Memory of a process that is not shared out (proc(5), statm)."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
 def descriptors(process: int) -> int:
     """Files that a process has open."""
     return len(os.listdir(f"/proc/{process}/fd"))
-
-
-def say(capsys: pytest.CaptureFixture[str], words: str) -> None:
-    """Show a measured value, whatever pytest hides."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n{words}\n")
 
 
 def is_open(protocol: str, address: str, port: int) -> bool:
@@ -69,7 +55,7 @@ def test_five_thousand_listeners_of_a_container_are_mirrored_and_go_with_it(
             )
             opened = time.monotonic() - started
             rows = [row for row in samehost.ports() if row["host_port"] >= FIRST]
-            memory = {who: resident_bytes(pid) for who, pid in processes(samehost).items()}
+            memory = {who: memory_of(pid) for who, pid in processes(samehost).items()}
             for port in (FIRST, FIRST + 1, FIRST + 2, FIRST + 3, FIRST + MANY - 1):
                 assert is_open(protocol_of(port), "127.0.0.1", port)
         going = time.monotonic()
@@ -116,17 +102,17 @@ def test_thousands_of_clients_that_say_nothing_cost_little_and_hinder_nobody(
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES[1], FILES[1]))
         stack.enter_context(samehost.python(CROWD_ECHO, str(FIRST)))
         until(lambda: samehost.states(FIRST) == ["active"], "the mirror")
-        slow = stack.enter_context(connect(FIRST))
-        before = {who: resident_bytes(pid) for who, pid in processes(samehost).items()}
+        slow = stack.enter_context(echoing(FIRST))
+        before = {who: memory_of(pid) for who, pid in processes(samehost).items()}
         for number in range(1, SILENT + 1):
             stack.enter_context(socket.create_connection(("127.0.0.1", FIRST), timeout=PATIENCE))
             if number % AT_ONCE == 0:  # more would wait for streams until their time is over
                 until(lambda: flows(samehost) > number, "flows", MOST_SECONDS)  # noqa: B023
         started = time.monotonic()
         assert is_served(FIRST)
-        assert echoes(slow)
+        assert echo(slow, b"?") == b"?"
         took = time.monotonic() - started
-        after = {who: resident_bytes(pid) for who, pid in processes(samehost).items()}
+        after = {who: memory_of(pid) for who, pid in processes(samehost).items()}
         grown = {who: (after[who] - before[who]) // SILENT for who in after}
         say(capsys, f"{SILENT} silent flows: {grown} bytes each; another one's turn {took:.3f} s")
         assert all(size < MOST_BYTES_A_SILENT_FLOW for size in grown.values())
@@ -155,43 +141,6 @@ class Short:
             resource.prlimit(self._process, resource.RLIMIT_NOFILE, self._before)
 
 
-def connect(port: int) -> socket.socket:
-    """A client with an answer. Raises ConnectionResetError if it is refused, TimeoutError."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    try:
-        if not echoes(client):
-            raise ConnectionResetError(errno.ECONNRESET, "closed")
-    except OSError:
-        client.close()
-        raise
-    return client
-
-
-def echoes(client: socket.socket) -> bool:
-    """True if a connection is alive."""
-    client.sendall(b"?")
-    return client.recv(1) == b"?"
-
-
-def connect_until_refused(port: int, stack: contextlib.ExitStack) -> None:
-    """Open connections until one is reset. Those that were not live until `stack` ends."""
-    for _ in range(200):
-        try:
-            stack.enter_context(connect(port))
-        except ConnectionResetError:
-            return
-    raise AssertionError("no connection was refused")
-
-
-def is_served(port: int) -> bool:
-    """True if a new connection is answered."""
-    try:
-        connect(port).close()
-    except ConnectionResetError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize(("who", "more"), [("daemon", RESERVED_FILES + 20), ("agent", 10)])
 @private_network
 def test_without_files_new_connections_are_reset_old_flows_live_and_it_heals(
@@ -204,19 +153,18 @@ def test_without_files_new_connections_are_reset_old_flows_live_and_it_heals(
         until(lambda: samehost.states(tcp) == samehost.states(datagrams) == ["active"], "mirrors")
         asking = stack.enter_context(udp.client("127.0.0.1", datagrams))
         assert udp.ask(asking, b"before") == b"before"
-        old = [stack.enter_context(connect(tcp)) for _ in range(3)]
+        old = [stack.enter_context(echoing(tcp)) for _ in range(3)]
         short = Short(processes(samehost)[who], more)
         stack.callback(short.give_back)
         with contextlib.ExitStack() as clients:
             # A refused one may give up a file, so that the next is served.
             for turn in range(5):
-                connect_until_refused(tcp, clients)
-                assert all(echoes(client) for client in old)
+                fill(tcp, clients)
+                assert all(echo(client, b"?") == b"?" for client in old)
                 assert udp.ask(asking, b"%d" % turn) == b"%d" % turn
             answers_a_person = samehost.try_run("status").returncode == 0
             short.give_back()
-            until(lambda: samehost.status()["troubles"], "it to be told")
-            (told,) = samehost.status()["troubles"]
+            (told,) = until(lambda: samehost.status()["troubles"], "it to be told")
             assert told.startswith("too many files are open")
         until(lambda: is_served(tcp), "new connections to be served again")
         assert answers_a_person, "`samehost status` said that the daemon does not run"

@@ -12,7 +12,14 @@ import pytest
 
 from tests.effort import EFFORT
 from tests.integration.engines import Inside, SecondDocker
-from tests.integration.injured import cpu_seconds, echo, echoing, listeners_here, say
+from tests.integration.injured import (
+    cpu_seconds,
+    echo,
+    echoing,
+    listeners_here,
+    mirrored,
+    say,
+)
 from tests.integration.injured import standing_still as stand_still
 from tests.integration.runtimes_stage import serving
 from tests.integration.samehost import Samehost, quiet_ports, running_samehost, talk, until
@@ -50,8 +57,7 @@ def test_a_machine_that_stood_still_is_linked_again_with_its_flows_and_nothing_i
     samehost: Samehost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = quiet_ports(1)
-    with samehost.python(ECHO, str(port)):
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, ECHO, port):
         agent, daemon = samehost.agent(), samehost.daemon()
         with echoing(port) as client:
             before = cpu_seconds(daemon)

@@ -14,7 +14,7 @@ from statistics import median
 import pytest
 
 from tests.effort import EFFORT
-from tests.integration.injured import echo, echoing, memory_of, say
+from tests.integration.injured import echo, echoing, memory_of, mirrored, say
 from tests.integration.samehost import PATIENCE, Samehost, quiet_ports, running_samehost, until
 from tests.integration.servers import CROWD_ECHO
 
@@ -91,8 +91,7 @@ def more(samehost: Samehost, before: list[int]) -> int:
 
 def test_flows_that_say_a_byte_now_and_then_are_never_cut_off(samehost: Samehost) -> None:
     port = quiet_ports(1)
-    with samehost.python(CROWD_ECHO, str(port)), contextlib.ExitStack() as stack:
-        until(lambda: samehost.states(port) == ["active"], "the mirror")
+    with mirrored(samehost, CROWD_ECHO, port), contextlib.ExitStack() as stack:
         flows = [stack.enter_context(echoing(port)) for _ in range(RARE_FLOWS)]
         before = sizes(samehost)
         begin = time.monotonic()
@@ -111,8 +110,7 @@ def test_who_never_reads_and_who_never_stops_cost_bounded_memory_and_hold_up_nob
     port = quiet_ports(3)
     with contextlib.ExitStack() as stack:
         for number, code in enumerate((CROWD_ECHO, HOLDER, FLOOD)):
-            stack.enter_context(samehost.python(code, str(port + number)))
-            until(lambda: samehost.states(port + number) == ["active"], "a mirror")  # noqa: B023
+            stack.enter_context(mirrored(samehost, code, port + number))
         other = stack.enter_context(echoing(port))
         before = sizes(samehost)
         writers = [stack.enter_context(connected(port + 1)) for _ in range(STUCK)]
@@ -183,8 +181,7 @@ def test_thousands_of_flows_that_are_closed_by_half_cost_little_and_hinder_nobod
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES[1], FILES[1]))
         for number, code in enumerate((CROWD_ECHO, HOLDER)):
-            stack.enter_context(samehost.python(code, str(port + number)))
-            until(lambda: samehost.states(port + number) == ["active"], "a mirror")  # noqa: B023
+            stack.enter_context(mirrored(samehost, code, port + number))
         other = stack.enter_context(echoing(port))
         before = sizes(samehost)
         for number in range(1, HALF_CLOSED + 1):
