@@ -16,7 +16,7 @@ from typing import Any, Final
 from link.relay.relay import end_in_order, linger_not
 from tests.soak.oracle import Oracle, Told
 
-__all__ = ["CLIENT", "echoing", "exchanges", "heard_there", "loaded"]
+__all__ = ["CLIENT", "PATIENCE", "echoing", "exchanges", "heard_there", "loaded"]
 
 LARGEST: Final = 1 << 18
 BULK: Final = 1 << 22
@@ -24,6 +24,7 @@ OFTEN_BULK: Final = 0.03
 PAUSES: Final = (0, 0, 0, 0.3)
 """Seconds in the middle of what a client says."""
 PATIENCE: Final = 20.0
+"""Seconds that a client waits for anything."""
 SERVERS_PATIENCE: Final = 30.0
 PAUSE: Final = 0.02
 UDP_TRIES: Final = 10

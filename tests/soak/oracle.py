@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Oracle", "Told", "may_cause"]
+__all__ = ["Oracle", "Told"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class Oracle:
         """What was not as it should be after a fault was healed."""
         after = self.faults[-1][2] if self.faults else "the start"
         self.broken += [f"after {after}: {each}" for each in words]
-
-    def require(self, condition: bool, words: str) -> None:
-        """Something that must be so whatever happens."""
-        if not condition:
-            self.broken.append(words)
 
     def judge(self) -> list[str]:
         """What was not as it must be, one line each; nothing if all was well."""
@@ -101,7 +96,7 @@ class Oracle:
 
     def _excuse(self, told: Told) -> str:
         """The fault that was going on and may have had that effect; "" if there was none."""
-        return next((name for name in self._going_on(told) if may_cause(name, told)), "")
+        return next((name for name in self._going_on(told) if _may_cause(name, told)), "")
 
     def _going_on(self, told: Told) -> list[str]:
         return [name for begin, end, name in self.faults if begin <= told.end and told.begin <= end]
@@ -116,7 +111,7 @@ class Oracle:
         return f"without a fault, begun {told.begin - end:.1f} s after {name}"
 
 
-def may_cause(fault: str, told: Told) -> bool:
+def _may_cause(fault: str, told: Told) -> bool:
     """True if an exchange may break off like that because of a fault."""
     if told.outcome in ENDS:
         return told.kind == "tcp here" and fault in KILLS_SERVERS

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from link.relay.relay import reset_socket
-from tests.soak.load import echoing, exchanges
+from tests.soak.load import PATIENCE, echoing, exchanges
 
 CLIENTS: Final = 25
 
@@ -54,12 +54,13 @@ def outcomes_of() -> Iterator[Callable[[Serve], set[str]]]:
             for _ in range(CLIENTS):
                 serve(server.accept()[0])
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, name="server")
         thread.start()
         space, chance = exchanges(), random.Random(1)
         address = server.getsockname()
         told = {space["exchange"](space["tcp"], chance, *address)[2] for _ in range(CLIENTS)}
-        thread.join()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
         return told
 
     with server:
