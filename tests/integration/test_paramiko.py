@@ -135,7 +135,7 @@ def test_it_logs_in_with_a_key_of_the_agent(
     server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = tmp_path / "agent"
-    command = ["ssh-agent", "-D", "-a", agent]
+    command = ["ssh-agent", "-D", "-a", str(agent)]
     with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)) as process:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
         while not agent.exists():
