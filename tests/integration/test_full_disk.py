@@ -93,7 +93,10 @@ def test_on_a_full_disk_settings_are_refused_with_a_remedy_and_mirroring_goes_on
 
 
 def test_an_agent_that_dies_while_the_disk_is_full_is_replaced(samehost: Samehost) -> None:
+    """Its file stays: written anew, it would have to find the room that it had, and be first."""
     port = quiet_ports(1)
+    bundle = samehost.paths.machine("sandbox") / "agent.pyz"
+    written = bundle.stat().st_mtime_ns
     with mirrored(samehost, CROWD_ECHO, port):
         with full(samehost.home, samehost.paths.state):
             agent = samehost.agent()
@@ -102,6 +105,7 @@ def test_an_agent_that_dies_while_the_disk_is_full_is_replaced(samehost: Samehos
             until(lambda: samehost.states(port) == ["active"], "the mirror")
             with echoing(port):
                 pass
+    assert bundle.stat().st_mtime_ns == written
 
 
 def test_on_a_disk_that_is_read_only_settings_are_refused_with_the_reason_and_mirroring_goes_on(
