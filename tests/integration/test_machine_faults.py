@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from desktop.daemon.attachment import REATTACH_SECONDS
+from desktop.daemon.link import HANDSHAKE_SECONDS
+from link.session import LEASE_SECONDS
 from tests.effort import EFFORT
 from tests.integration.engines import Inside, SecondDocker
 from tests.integration.injured import (
@@ -25,8 +28,9 @@ from tests.integration.runtimes_stage import serving
 from tests.integration.samehost import Samehost, quiet_ports, running_samehost, talk, until
 from tests.integration.servers import ECHO
 
-PAUSE_SECONDS = 12.0 * EFFORT
-"""Longer than lease and grace together, and than a daemon waits for a silent agent."""
+PAUSE_SECONDS = (LEASE_SECONDS + REATTACH_SECONDS + 2 * HANDSHAKE_SECONDS) * EFFORT
+"""Longer than a daemon waits for a silent agent whose machine runs: it looks after each try, which
+takes a handshake's time at most."""
 BUSY = 0.5
 """Share of one processor that is too much for a daemon that looks for its machine: a loop that
 never rests takes all of it. Looks at this computer, where others' ports come and go, take some."""
