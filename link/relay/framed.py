@@ -153,6 +153,8 @@ class ToStream(Half):
             self.deliver(WHOLE_WORD if flow.has_said_whole else _END)
         if twin.is_done and not self.is_blocked and not twin.is_blocked and not flow.is_failing:
             flow.finish()
+        elif self.is_hung_up and not twin.is_done:
+            flow.sink_failed(twin)
 
 
 def send_opening(
@@ -306,9 +308,9 @@ class FromStream(Half):
             if not self.is_blocked:
                 self.pass_end()
 
-    def is_gone(self, mask: int) -> bool:
+    def is_gone(self) -> bool:
         """See `Half.is_gone`. Behind an end in a frame a stream does not end before the flow."""
-        return not self.is_raw or super().is_gone(mask)
+        return self.is_hung_up if self.is_raw else self.ending
 
     def at_end_of_file(self) -> None:
         """See `Half.at_end_of_file`. A stream that ends without a word has lost the flow."""

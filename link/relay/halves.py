@@ -10,7 +10,8 @@ Rules:
   once the kernel has hinted at one, since no second edge may come.
 - A half with bulk to move does so `later`, TURN_BYTES at a time: what is small overtakes it.
 - An idle half holds neither buffer nor pipe.
-- Who has said its end may still be reset, or vanish, while it is told nothing: no read shows that.
+- Who has said its end may be reset, or vanish, right then or later, while it is told nothing: only
+  the kernel's hints show that, and none comes twice.
 - A sink does not linger until it is told the end: should this process be killed, that is a reset.
 - A connecting sink counts as blocked, since shutdown(2) on it would abandon the connect.
 - What every small piece and every short flow goes through (`on_event`, `copy`, `pass_end`, and what
@@ -53,6 +54,8 @@ class Half:
 
     Attributes:
         ending: the kernel has hinted at the source's end.
+        is_hung_up: it has hinted at more: the source hears nothing any more either, if it was not
+            told the end.
         is_raw: nothing of it is in frames.
         is_blocked: something that was read waits for the sink, or the sink connects.
         is_ended: nothing more will be read.
@@ -71,6 +74,7 @@ class Half:
         "is_blocked",
         "is_done",
         "is_ended",
+        "is_hung_up",
         "is_queued",
         "is_raw",
         "pending",
@@ -93,7 +97,7 @@ class Half:
         self.pipe: tuple[int, int] | None = None
         self.in_pipe = 0
         self.count = 0
-        self.bulk = self.ending = False
+        self.bulk = self.ending = self.is_hung_up = False
         self.is_raw = self.is_blocked = self.is_queued = self.is_ended = self.is_done = False
 
     def on_event(self, mask: int) -> None:
@@ -103,7 +107,9 @@ class Half:
                 self.twin.flush()
             if mask & ENDING:
                 self.ending = True
-                if self.is_ended and not self.twin.is_done and self.is_gone(mask):
+                if mask & _GONE:
+                    self.is_hung_up = True
+                if self.is_ended and not self.twin.is_done and self.is_gone():
                     self.flow.sink_failed(self.twin)
                     return
             elif not mask & READABLE:
@@ -115,9 +121,9 @@ class Half:
             if not self.copy():
                 return
 
-    def is_gone(self, mask: int) -> bool:
-        """True if the source, which has said its end, hears nothing any more either."""
-        return bool(mask & _GONE)
+    def is_gone(self) -> bool:
+        """True if the source, which has said its end and was told none, hears nothing any more."""
+        return self.is_hung_up
 
     def advance(self) -> None:
         """Move what the source has, unless the sink is behind."""
@@ -213,6 +219,8 @@ class Half:
             flow.finish()
         else:
             self.is_done = True
+            if self.ending and not twin.is_done and self.is_gone():  # its reset came with its end
+                flow.sink_failed(twin)
 
     def discard(self) -> None:
         """Forget what waits; nothing more will be read."""

@@ -195,8 +195,9 @@ class SpliceFlow(Flow):
             outgoing, incoming = relay.spare.pop()
             # All else is as it was made, or `finish` would not have kept them.
             outgoing.count = incoming.count = 0
-            outgoing.ending = outgoing.is_ended = outgoing.is_done = False
-            incoming.ending = incoming.is_ended = incoming.is_done = incoming.has_end = False
+            outgoing.ending = outgoing.is_hung_up = outgoing.is_ended = outgoing.is_done = False
+            incoming.ending = incoming.is_hung_up = incoming.is_ended = incoming.is_done = False
+            incoming.has_end = False
         else:
             outgoing, incoming = ToStream(relay), FromStream(relay)
             outgoing.twin, incoming.twin = incoming, outgoing

@@ -116,6 +116,28 @@ def test_a_client_that_has_said_all_and_is_reset_then_ends_the_flow(
     run_on_loop(story())
 
 
+@pytest.mark.parametrize("last", [0, 1, 100_000])
+@pytest.mark.parametrize("before", [0, 1 << 20], ids=["short", "long"])
+@pytest.mark.parametrize("pair", ["splice-splice", "splice-splice-tunnelled"])
+def test_a_client_that_says_all_and_is_reset_at_once_is_heard_and_ends_the_flow(
+    pair: str, run_on_loop: Run, before: int, last: int
+) -> None:
+    async def story() -> None:
+        async with joined(PAIRS[pair], room=1 << 19) as flow:
+            sending = asyncio.get_running_loop().sock_sendall(flow.client, bytes(before))
+            await asyncio.gather(sending, receive_exactly(flow.server, before))
+            flow.client.setblocking(True)
+            flow.client.sendall(bytes(last))  # the relay sees nothing until all of this has come
+            flow.client.shutdown(socket.SHUT_WR)
+            reset_socket(flow.client)
+            await receive_exactly(flow.server, last)
+            await flow.wait_end()
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                flow.server.send(b"nobody is there")
+
+    run_on_loop(story())
+
+
 async def fill(flow: Joined) -> None:
     """Let the server speak until nobody takes more, since its client does not read."""
     passed = -1
