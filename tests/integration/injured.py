@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.integration.samehost import PATIENCE, Samehost, until
 
 __all__ = [
     "cpu_seconds",
+    "disk",
     "echo",
     "echoing",
     "fill",
@@ -57,6 +59,18 @@ def listeners_here(port: int) -> int:
     """How many TCP sockets of this computer listen on a port."""
     with contextlib.closing(SockDiag()) as diag:
         return sum((each.protocol, each.port) == ("tcp", port) for each in diag.listeners())
+
+
+@contextlib.contextmanager
+def disk(folder: Path, size: str) -> Iterator[None]:
+    """A folder is on a disk of that size, whose content is gone afterwards."""
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=700,size={size}", "test", folder], check=True
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @contextlib.contextmanager

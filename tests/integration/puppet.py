@@ -50,7 +50,7 @@ def exchange(
     if protocol == "tcp":
         with socket.create_connection((address, port), timeout=patience) as client:
             client.sendall(words)
-            client.shutdown(socket.SHUT_WR)
+            _say_the_end(client)
             return b"".join(iter(lambda: client.recv(65536), b""))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as client:
@@ -58,6 +58,14 @@ def exchange(
         client.connect((address, port))
         client.send(words)
         return client.recv(65536)
+
+
+def _say_the_end(client: socket.socket) -> None:
+    try:
+        client.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:  # it was reset meanwhile: what by, recv tells
+            raise
 
 
 def program() -> list[str]:

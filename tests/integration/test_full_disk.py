@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import require_root
-from tests.integration.injured import echo, echoing, mirrored
+from tests.integration.injured import disk, echo, echoing, mirrored
 from tests.integration.samehost import Samehost, quiet_ports, until
 from tests.integration.servers import CROWD_ECHO, ECHO
 
@@ -41,18 +41,6 @@ def samehost() -> Iterator[Samehost]:
         samehost.run("up")
         samehost.load_image()
         yield samehost
-
-
-@contextlib.contextmanager
-def disk(folder: Path, size: str) -> Iterator[None]:
-    """A folder is on a disk of that size, whose content is gone afterwards."""
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"mode=700,size={size}", "test", folder], check=True
-    )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from typing import Final
 from desktop.machines.sandbox import Sandbox
 from desktop.machines.sandbox.processes import members
 from desktop.machines.sandbox.traces import NO_CGROUP2, Traces, cgroup2_mount
+from tests.integration.injured import standing_still
 from tests.integration.samehost import until
 from tests.soak.daemon import next_version
 from tests.soak.scene import HEAL_SECONDS, Scene, listens
@@ -51,13 +52,9 @@ def upgrade_agent(scene: Scene) -> None:
 
 def pause_machine(scene: Scene) -> None:
     """Nothing in the machine runs, as when its window is closed, for longer than the grace."""
-    switch = Path(cgroup2_mount()) / _traces(scene).cgroup / "cgroup.freeze"
-    switch.write_text("1")
-    try:
+    with standing_still(scene.samehost):
         until(lambda: scene.state != "connected", "the loss", HEAL_SECONDS)
         until(lambda: not listens(scene.there), "the grace to be over", HEAL_SECONDS)
-    finally:
-        switch.write_text("0")
 
 
 def stop_engine(scene: Scene) -> None:

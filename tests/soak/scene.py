@@ -10,15 +10,14 @@ import contextlib
 import json
 import shutil
 import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from tests.integration.conftest import require_root
+from tests.integration.injured import disk
 from tests.integration.samehost import Samehost, resume, until
 from tests.soak.daemon import WAY_VARIABLE
 from tests.soak.held import inets_around
@@ -90,28 +89,17 @@ def running(way: str, *, by_stubs: bool) -> Iterator[Samehost]:
         "udpIdleSeconds": UDP_IDLE_SECONDS,
         "ebpf": "off" if by_stubs else "auto",
     }
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, samehost.home)
         for name, size in FOLDERS.items():
             (samehost.home / name).mkdir(mode=0o700)
-            _run(
-                "mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", samehost.home / name
-            )
+            stack.enter_context(disk(samehost.home / name, size))
+        stack.callback(samehost.remove)
         samehost.paths.settings_file.write_text(json.dumps(settings))
         samehost.start_daemon(DAEMON)
         samehost.run("up")
         samehost.load_image()
         yield samehost
-    finally:
-        try:
-            samehost.remove()
-        finally:
-            for name in FOLDERS:
-                _run("umount", "-l", samehost.home / name)
-            shutil.rmtree(samehost.home)
-
-
-def _run(*command: str | Path) -> None:
-    subprocess.run(command, check=True)
 
 
 def is_well(scene: Scene) -> bool:
