@@ -269,11 +269,8 @@ class Half:
     def _take_pipe(self) -> bool:
         """Have a pipe, if one can be had."""
         if self.pipe is None:
-            try:
-                self.pipe = self.relay.pipes.take()
-            except OSError:
-                return False
-        return True
+            self.pipe = self.relay.pipes.take()
+        return self.pipe is not None
 
     def pause(self, moved: int, *, is_at_end: bool) -> None:
         """The source has no more for now, or for good."""

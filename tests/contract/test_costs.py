@@ -214,21 +214,25 @@ def test_an_idle_flow_holds_little_memory_few_objects_and_no_pipe(
         close_all(await open_flows(path, FLOWS))
         await until(lambda: path.flows == 0)
         gc.collect()
-        objects = our_objects()
+        objects, before = our_objects(), open_pipes()
         tracemalloc.start(FRAMES)
         clients = await open_flows(path, FLOWS)
         gc.collect()
         used = our_memory()
         tracemalloc.stop()
         objects = our_objects() - objects
-        descriptors = map(_target, os.listdir("/proc/self/fd"))
-        pipes = sum("pipe:" in name for name in descriptors)
+        pipes = open_pipes() - before
         close_all(clients)
         assert used / FLOWS <= BYTES_PER_FLOW
         assert objects / FLOWS <= OBJECTS_PER_FLOW
-        assert pipes < FLOWS // 10
+        assert pipes <= 0
 
     tell(echo, story)
+
+
+def open_pipes() -> int:
+    """Ends of pipes that this process has open."""
+    return sum("pipe:" in _target(name) for name in os.listdir("/proc/self/fd"))
 
 
 def our_objects() -> int:

@@ -18,6 +18,7 @@ from link.datagrams.stream import BACKLOG_BYTES
 from link.handshake import SECRET_SIZE
 from link.maturity import MATURITY_SECONDS
 from link.mux import frames, session
+from link.relay import kernel as pipes
 from link.relay.framed import RAW_AFTER
 from link.relay.halves import TURN_BYTES
 from link.session import LEASE_SECONDS
@@ -35,6 +36,8 @@ SAID = (
     ("how-it-works", f"`paused` for {GRACE_SECONDS:g} s"),
     ("how-it-works", f"given up after {LEASE_SECONDS:g} s"),
     ("how-it-works", f"has moved {RAW_AFTER // KIB} KiB"),
+    ("how-it-works", f"make {pipes.MAX_SPARE_PIPES} pipes of {pipes.PIPE_SIZE // MIB} MiB when"),
+    ("how-it-works", f"have {pipes.MOST_LARGE} at most and {pipes.SMALLEST // KIB} KiB for each"),
     ("how-it-works", f"Bulk moves {TURN_BYTES // KIB} KiB at a time"),
     ("how-it-works", f"{session.FIRST_WINDOW // KIB} KiB at first, up to"),
     ("how-it-works", f"up to {session.MAX_WINDOW // MIB} MiB while its reader keeps up"),
