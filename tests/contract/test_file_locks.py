@@ -1,61 +1,77 @@
-"""What a lock on a file guarantees: flock(2) and, as far as Python can play it, msvcrt's."""
+"""What a lock on a file guarantees: flock(2), and LockFileEx, which elsewhere flock stands for."""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from desktop.api import filelock_windows
 from desktop.api.filelock import Locks, locks, open_lock, read_note, write_note
 
+PATIENCE = 10.0
 
-class Msvcrt(SimpleNamespace):
-    """msvcrt.locking by docs.python.org: bytes at the file's position, per open file, mandatory."""
 
-    LK_LOCK, LK_NBLCK = 1, 2
+class Kernel32:
+    """LockFileEx by learn.microsoft.com: bytes of a file, for one open file; here with flock(2)."""
 
     def __init__(self) -> None:
-        super().__init__(held={}, tries=0)
+        self.error = 0
 
-    def locking(self, descriptor: int, mode: int, count: int) -> None:
-        assert (mode, count) in ((self.LK_NBLCK, 1), (self.LK_LOCK, 1))
-        position = os.lseek(descriptor, 0, os.SEEK_CUR)
-        assert position > 4096, "others could not read the note"
-        key = os.fstat(descriptor).st_ino
-        holder = self.held.get(key)
-        self.tries += 1
-        if holder not in (None, descriptor) and _is_open(holder, key):
-            if mode == self.LK_LOCK and self.tries > 2:
-                os.close(holder)  # whoever had it has gone meanwhile
-            else:
-                number = errno.EDEADLK if mode == self.LK_LOCK else errno.EACCES
-                raise OSError(number, os.strerror(number))
-        self.held[key] = descriptor
-
-
-def _is_open(descriptor: int, inode: int) -> bool:
-    try:
-        return os.fstat(descriptor).st_ino == inode
-    except OSError:
-        return False
+    def LockFileEx(  # noqa: N802
+        self, handle: Any, flags: int, _zero: int, low: int, high: int, where: Any
+    ) -> int:
+        self.error = 0
+        assert (low, high) == (1, 0)
+        assert where._obj.offset > 4096, "others could not read the note"
+        assert flags & 2, "it is for this process alone"
+        fcntl = importlib.import_module("fcntl")
+        try:
+            fcntl.flock(handle.value, fcntl.LOCK_EX | (fcntl.LOCK_NB if flags & 1 else 0))
+        except BlockingIOError:
+            self.error = 33
+        except OSError:
+            self.error = 6
+        return int(not self.error)
 
 
-@pytest.fixture(params=["posix", "nt"])
+def pretend_windows(patch: pytest.MonkeyPatch) -> None:
+    """Handles are descriptors, and kernel32 is the one above; nothing of it on Windows itself."""
+    if os.name != "nt":
+        kernel32 = Kernel32()
+        msvcrt = SimpleNamespace(get_osfhandle=lambda descriptor: descriptor)
+        patch.setitem(sys.modules, "msvcrt", msvcrt)
+        patch.setattr(filelock_windows, "library", lambda _name: kernel32)
+        patch.setattr(filelock_windows, "last_error", lambda: kernel32.error)
+
+
+@pytest.fixture(params=["posix", "nt"] if os.name != "nt" else ["nt"])
 def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Locks:
-    monkeypatch.setitem(sys.modules, "msvcrt", Msvcrt())
+    if request.param == "nt":
+        pretend_windows(monkeypatch)
     return locks(request.param)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    before = set(os.listdir("/proc/self/fd"))
+    before = lowest_free()
     yield tmp_path / "a.lock"
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert lowest_free() == before
+
+
+def lowest_free() -> int:
+    """The number that the next open file gets: higher, if one was left open."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
 
 
 def test_one_has_it_and_all_others_are_told_at_once(here: Locks, path: Path) -> None:
@@ -92,7 +108,8 @@ def test_others_read_who_has_it(here: Locks, path: Path) -> None:
     for note in ("123456", "7"):
         write_note(first, note)
         assert read_note(second) == note
-    assert path.stat().st_mode & 0o777 == 0o600
+    if os.name != "nt":
+        assert path.stat().st_mode & 0o777 == 0o600
     os.close(second)
     here.give_back(path, first)
 
@@ -108,31 +125,23 @@ def test_on_windows_a_file_that_the_next_one_has_open_stays(
     assert path.exists()
 
 
-def test_on_windows_waiting_goes_on_until_it_is_free(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    msvcrt = Msvcrt()
-    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt)
-    here = locks("nt")
+def test_waiting_goes_on_until_it_is_free(here: Locks, path: Path) -> None:
     first, second = open_lock(path), open_lock(path)
     here.take(first)
-    here.take(second, wait=True)
-    assert msvcrt.tries > 2
+    waiting = threading.Thread(target=lambda: here.take(second, wait=True), daemon=True)
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    os.close(first)
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
     here.give_back(path, second)
 
 
-@pytest.mark.parametrize("wait", [False, True])
-def test_on_windows_what_is_no_lock_of_another_is_an_error_and_not_waited_for(
-    path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool
+def test_on_windows_another_trouble_is_not_taken_for_a_lock(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    msvcrt = Msvcrt()
-    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt)
-
-    def fail(*_: int) -> None:
-        raise OSError(errno.EINVAL, "Invalid argument")
-
-    monkeypatch.setattr(msvcrt, "locking", fail)
-    here, descriptor = locks("nt"), open_lock(path)
-    with pytest.raises(OSError, match="Invalid argument"):
-        here.take(descriptor, wait=wait)
-    os.close(descriptor)
+    pretend_windows(monkeypatch)
+    with pytest.raises(OSError, match=r"error 6 of Windows|Bad file") as caught:
+        locks("nt").take(lowest_free())
+    assert not isinstance(caught.value, BlockingIOError)
