@@ -5,8 +5,10 @@
 
 Rules: who holds the lock (gone with its process) owns the socket's name: what a window
 that crashed left there is taken away by the next, and no living one's ever is. The folder is 0700,
-the socket 0600, and who connects is asked of the kernel. Words that make no sense are not answered.
-Limits: POSIX only. Counterpart: `app.py`; the folder: `desktop.api.local.runtime_folder`.
+the socket 0600, and who connects is asked of the kernel. On Windows the socket is a named pipe,
+whose access list, made by Qt, names this user alone, and a later start looks whose it is before it
+says a word. Words that make no sense are not answered. Counterparts: `app.py`; the folder:
+`desktop.api.local.runtime_folder`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import contextlib
 import json
 import logging
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from desktop.api.filelock import give_back, open_lock, take, write_note
-from desktop.api.peers import peer_of
+from desktop.api.peers import may_enter
 from desktop.api.socketfile import private_folder
 from desktop.api.stream import address_of, connect
 
@@ -238,8 +239,7 @@ def _ask(path: Path, request: Request, deadline: float) -> bool:
 def _is_ours(connection: QLocalSocket) -> bool:
     """Who connected is this user, or root."""
     try:
-        with socket.socket(fileno=os.dup(int(connection.socketDescriptor()))) as same:
-            return peer_of(same).uid in (os.geteuid(), 0)
+        return may_enter(int(connection.socketDescriptor()))
     except OSError as error:
         log.info("who connected is not known: %s", error)
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from desktop.api.messages import (
     MAX_LINE,
@@ -21,8 +21,7 @@ from desktop.api.messages import (
     error_from_wire,
     hello,
 )
-from desktop.api.peers import HasOptions, peer_of
-from desktop.api.stream import Stream, connect
+from desktop.api.stream import Stream, connect, listener_of
 from desktop.errors import (
     NotRunningError,
     PermissionDeniedError,
@@ -87,8 +86,8 @@ class ApiClient:
     def pid(self) -> int:
         """The daemon's process; 0 where the system does not tell."""
         try:
-            return peer_of(cast(HasOptions, self._socket)).pid
-        except (AttributeError, OSError):
+            return listener_of(self._socket)
+        except OSError:
             return 0
 
     def __enter__(self) -> Self:

@@ -2,19 +2,22 @@
 
     Linux    SO_PEERCRED: struct ucred {pid, uid, gid} (unix(7))
     macOS    LOCAL_PEERCRED: struct xucred {version, uid, …}, and LOCAL_PEERPID (XNU bsd/sys/un.h)
-    Windows  a named pipe lets in its owner only (`place_pipe.py`); nobody is asked
+    Windows  a named pipe lets in its owner only, by its access list; nobody is asked
 
-Limits: that of macOS has never run on a Mac. Counterparts: `server.py`, `client.py`, the window.
+Limits: that of macOS has never run on a Mac. Counterparts: `server.py`, `stream.py`, the window;
+`pipe_owner.py` says whose a pipe is.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
 import sys
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["HasOptions", "Peer", "peer_of", "peer_on_linux", "peer_on_macos"]
+__all__ = ["HasOptions", "Peer", "may_enter", "peer_of", "peer_on_linux", "peer_on_macos"]
 
 SOL_SOCKET: Final = 1
 SO_PEERCRED: Final = 17
@@ -49,6 +52,17 @@ class HasOptions(Protocol):
 def peer_of(sock: HasOptions, platform: str = sys.platform) -> Peer:
     """Who is at the other end. Raises OSError."""
     return _PEERS.get(platform, _nobody_knows)(sock)
+
+
+def may_enter(descriptor: int, name: str = os.name) -> bool:
+    """Whether who connected is this user, or root, by the number of the socket. Raises OSError.
+
+    Of a pipe of Windows it is the handle: whoever may not connect has not.
+    """
+    if name == "nt":
+        return True
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        return peer_of(same).uid in (os.geteuid(), 0)
 
 
 def peer_on_linux(sock: HasOptions) -> Peer:

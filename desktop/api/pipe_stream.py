@@ -2,18 +2,24 @@
 
 Source: CPython's Lib/multiprocessing/connection.py: a pipe is opened for overlapped calls, since a
 plain one can neither be read with a timeout nor read and written at once.
-Limits: has never run on Windows; `_winapi` is CPython's own. Counterpart: `place_pipe.py`.
+Rules: whose the pipe is has been seen before anything is said; whoever serves it may learn who we
+are, and not act as us (learn.microsoft.com, CreateFileW: SECURITY_SQOS_PRESENT).
+Limits: has run under Wine only; `_winapi` is CPython's own. Counterparts: `place_pipe.py`,
+`pipe_owner.py`.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import os
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["PipeStream", "connect_pipe", "pipe_name"]
+from desktop.api.pipe_owner import is_ours, server_of
+
+__all__ = ["PipeStream", "connect_pipe", "is_pipe", "pipe_name"]
 
 PREFIX: Final = r"\\.\pipe\samehost-"
 NAME_DIGITS: Final = 16
@@ -27,6 +33,8 @@ ERROR_PIPE_NOT_CONNECTED: Final = 233
 GONE: Final = frozenset({ERROR_BROKEN_PIPE, ERROR_NO_DATA, ERROR_PIPE_NOT_CONNECTED})
 FOR_EVER: Final = 0xFFFFFFFF
 """INFINITE, winbase.h."""
+SECURITY_IDENTIFICATION: Final = 0x0011_0000
+"""With SECURITY_SQOS_PRESENT, winbase.h."""
 
 
 def pipe_name(path: Path) -> str:
@@ -61,6 +69,12 @@ class PipeStream:
         except BrokenPipeError:
             return b""
         return bytes(overlapped.getbuffer())
+
+    def listener(self) -> int:
+        """The process at the other end, which has made the pipe. Raises OSError."""
+        if self._handle is None:
+            raise BrokenPipeError("the connection is closed")
+        return server_of(self._handle)
 
     def close(self) -> None:
         """See `Stream.close`."""
@@ -101,18 +115,41 @@ def _said(error: OSError) -> OSError:
 
 
 def connect_pipe(path: Path, seconds: float) -> PipeStream:
-    """See `stream.connect`."""
+    """See `stream.connect`. A pipe of somebody else raises PermissionError."""
     winapi = importlib.import_module("_winapi")
-    name = pipe_name(path)
+    handle = _open(winapi, pipe_name(path), seconds)
+    try:
+        if not is_ours(handle):
+            raise PermissionError(errno.EACCES, "the pipe was made by another user")
+    except BaseException:
+        winapi.CloseHandle(handle)
+        raise
+    return PipeStream(winapi, handle)
+
+
+def is_pipe(name: str, seconds: float) -> bool:
+    """Whether somebody serves a pipe, who may be busy. Raises OSError for another reason."""
+    try:
+        importlib.import_module("_winapi").WaitNamedPipe(name, max(1, round(seconds * 1000)))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if getattr(error, "winerror", None) != ERROR_SEM_TIMEOUT:
+            raise
+    return True
+
+
+def _open(winapi: Any, name: str, seconds: float) -> int:
+    """A handle of whoever's pipe, once it is free. Raises OSError."""
     try:
         winapi.WaitNamedPipe(name, max(1, round(seconds * 1000)))
-        handle = winapi.CreateFile(
+        handle: int = winapi.CreateFile(
             name,
             winapi.GENERIC_READ | winapi.GENERIC_WRITE,
             0,
             winapi.NULL,
             winapi.OPEN_EXISTING,
-            winapi.FILE_FLAG_OVERLAPPED,
+            winapi.FILE_FLAG_OVERLAPPED | SECURITY_IDENTIFICATION,
             winapi.NULL,
         )
     except OSError as error:
@@ -120,4 +157,4 @@ def connect_pipe(path: Path, seconds: float) -> PipeStream:
         if number in (ERROR_SEM_TIMEOUT, ERROR_PIPE_BUSY):
             raise TimeoutError(str(error)) from error
         raise
-    return PipeStream(winapi, handle)
+    return handle

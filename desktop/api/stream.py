@@ -12,9 +12,11 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
-__all__ = ["Stream", "address_of", "connect"]
+from desktop.api.peers import peer_of
+
+__all__ = ["Stream", "address_of", "connect", "is_answered", "listener_of"]
 
 _TIMEVAL: Final = struct.Struct("@ll")
 """struct timeval: seconds, microseconds (socket(7), SO_SNDTIMEO)."""
@@ -52,6 +54,37 @@ def connect(path: Path, seconds: float, name: str = os.name) -> Stream:
 
         return connect_pipe(path, seconds)
     return _connect_unix(path, seconds)
+
+
+def listener_of(stream: Stream) -> int:
+    """The process that listens at the other end. Raises OSError."""
+    if isinstance(stream, socket.socket):
+        return peer_of(stream).pid
+    return cast(_HasListener, stream).listener()
+
+
+class _HasListener(Protocol):
+    """A pipe's end."""
+
+    def listener(self) -> int: ...
+
+
+def is_answered(address: str, seconds: float, name: str = os.name) -> bool:
+    """Whether somebody listens at a place of DOCKER_HOST, as far as that can be seen from here.
+
+    Sockets and pipes are looked at, on the systems that have them; all else is taken to be.
+    """
+    kind, _, place = address.partition("://")
+    try:
+        if kind == "unix" and name != "nt":
+            _connect_unix(Path(place), seconds).close()
+        elif kind == "npipe" and name == "nt":
+            from desktop.api.pipe_stream import is_pipe
+
+            return is_pipe(place.replace("/", "\\"), seconds)
+    except OSError:
+        return False
+    return True
 
 
 def _connect_unix(path: Path, seconds: float) -> socket.socket:

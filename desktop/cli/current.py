@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from desktop.api.stream import is_answered
 from desktop.cli.daemon import connect_if_running
 from desktop.errors import MachineUnreachableError
 from desktop.paths import Paths
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "check_answers", "current_engine", "open_registry"]
 
 ANSWER_SECONDS: Final = 5.0
-UNIX: Final = "unix://"
 
 
 class Engine(NamedTuple):
@@ -48,14 +47,10 @@ def check_answers(engine: Engine) -> None:
             "if the machine does not run: samehost up; else its tool gives its engine no socket on"
             " this computer",
         )
-    if not engine.docker_host.startswith(UNIX):
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(ANSWER_SECONDS)
-        try:
-            probe.connect(engine.docker_host.removeprefix(UNIX))
-        except OSError as error:
-            raise _not_running(engine) from error
+    if not is_answered(engine.docker_host, ANSWER_SECONDS):
+        raise MachineUnreachableError(
+            f"the machine {engine.machine} is not running", "start it: samehost up"
+        )
 
 
 def open_registry(paths: Paths) -> Registry:
@@ -63,12 +58,6 @@ def open_registry(paths: Paths) -> Registry:
     from desktop.machines.registry import Registry
 
     return Registry(paths, SettingsStore(paths).settings)
-
-
-def _not_running(engine: Engine) -> MachineUnreachableError:
-    return MachineUnreachableError(
-        f"the machine {engine.machine} is not running", "start it: samehost up"
-    )
 
 
 def _offline(paths: Paths) -> Engine:

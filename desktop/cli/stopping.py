@@ -1,28 +1,33 @@
 """Ending the daemon, or what a killed one has left; used by `down` and by an `up` that failed.
 
 Rules: the daemon has ended when its lock is free. A daemon of another version understands no
-request, but every daemon understands SIGTERM.
+request, but every daemon understands SIGTERM; on Windows, where nobody can be told to end, that
+ends it at once, and `clean_up` removes what it leaves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
-import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
 from desktop.api.client import ApiClient, ConnectionLostError, NoAnswerError
+from desktop.api.stream import connect, listener_of
 from desktop.cli.daemon import remove_empty_folders
 from desktop.daemon.lock import DaemonLock
 from desktop.errors import ConflictError, NotRunningError, SamehostError, VersionMismatchError
 from desktop.paths import Paths
+from desktop.processes import TERMINATE
 
 __all__ = ["clean_up", "stop_daemon"]
 
 STOP_SECONDS: Final = 60.0
 """The engine gives containers 10 s, and several stop at once."""
+
+CONNECT_SECONDS: Final = 10.0
+"""As long as a daemon may take to greet."""
 
 POLL_SECONDS: Final = 0.02
 """flock(2) has no time limit of its own."""
@@ -92,11 +97,8 @@ def _ask_to_stop(paths: Paths, progress: Progress) -> bool:
 
 
 def _terminate(paths: Paths) -> None:
-    from desktop.api.peers import peer_of
-
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(os.fspath(paths.api_socket))
-        os.kill(peer_of(sock).pid, signal.SIGTERM)
+    with contextlib.closing(connect(paths.api_socket, CONNECT_SECONDS)) as stream:
+        os.kill(listener_of(stream), TERMINATE)
 
 
 def _is_free(paths: Paths) -> bool:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from desktop.api.client import ApiClient
-from desktop.api.peers import peer_of
+from desktop.api.stream import connect, listener_of
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.verdict import NotSeenError
 from desktop.errors import NotRunningError, SamehostError
@@ -219,14 +217,12 @@ class Patient:
 
 
 def _listener_of(path: Path) -> int:
-    """Whoever listens on the control socket; 0 if nobody does."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(ANSWER_SECONDS)
-        try:
-            probe.connect(os.fspath(path))
-            return peer_of(probe).pid
-        except (AttributeError, OSError):
-            return 0
+    """Whoever listens where the control API is; 0 if nobody does, or that is not told."""
+    try:
+        with contextlib.closing(connect(path, ANSWER_SECONDS)) as probe:
+            return listener_of(probe)
+    except OSError:
+        return 0
 
 
 def _ask(path: Path, seconds: float, method: str, parameters: dict[str, object]) -> Any:

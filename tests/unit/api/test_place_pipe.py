@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from desktop.api import place_pipe
+from desktop.api import pipe_stream, place_pipe
 from desktop.api.pipe_stream import PipeStream, pipe_name
 from desktop.api.place import open_place
 from desktop.api.place_pipe import SDDL, PipePlace
-from desktop.api.stream import address_of, connect
+from desktop.api.stream import address_of, connect, is_answered, listener_of
 from desktop.errors import ConflictError
 
 PATH = Path("/home/ada/run/api.sock")
+SQOS_PRESENT = 0x0010_0000
+"""SECURITY_SQOS_PRESENT, winbase.h."""
 
 
 class Overlapped:
@@ -91,7 +93,8 @@ class WinApi(SimpleNamespace):
 
     def CreateFile(self, name: str, access: int, *rest: int) -> int:  # noqa: N802
         assert (name, access) == (pipe_name(PATH), 3)
-        assert self.FILE_FLAG_OVERLAPPED in rest
+        assert any(each & self.FILE_FLAG_OVERLAPPED for each in rest)
+        assert any(each & SQOS_PRESENT for each in rest), "whoever serves could act as we"
         return 5
 
     def CreateNamedPipe(self, name: str, mode: int, *rest: int) -> int:  # noqa: N802
@@ -108,6 +111,7 @@ def winapi(monkeypatch: pytest.MonkeyPatch) -> WinApi:
     monkeypatch.setitem(sys.modules, "_winapi", made)
     monkeypatch.setitem(sys.modules, "asyncio.windows_utils", SimpleNamespace(PipeHandle=Handle))
     monkeypatch.setattr(place_pipe, "_security", place_pipe._SecurityAttributes)
+    monkeypatch.setattr(pipe_stream, "is_ours", lambda handle: handle == 5)
     return made
 
 
@@ -188,6 +192,49 @@ def test_connecting_waits_for_a_free_instance_as_long_as_it_may(winapi: WinApi) 
     assert winapi.waited == [(pipe_name(PATH), 2500)]
     stream.close()
     assert winapi.closed == [5]
+
+
+def test_a_pipe_that_somebody_else_made_is_left_without_a_word(
+    winapi: WinApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe_stream, "is_ours", lambda _: False)
+    with pytest.raises(PermissionError):
+        connect(PATH, 2.5, "nt")
+    assert (winapi.said, winapi.closed) == ([], [5])
+
+
+def test_who_made_a_pipe_is_who_listens(winapi: WinApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe_stream, "server_of", lambda handle: {5: 4711}[handle])
+    stream = connect(PATH, 2.5, "nt")
+    assert listener_of(stream) == 4711
+    stream.close()
+    with pytest.raises(BrokenPipeError):
+        listener_of(stream)
+    assert winapi.closed == [5]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_there"),
+    [
+        (None, True),
+        (windows_error(121), True),
+        (FileNotFoundError(2, "none"), False),
+        (PermissionError(5, "another's"), False),
+    ],
+)
+def test_an_engine_on_a_pipe_is_looked_for_and_may_be_busy(
+    winapi: WinApi, error: OSError | None, is_there: bool
+) -> None:
+    winapi.answers.extend([error] if error else [])
+    assert is_answered("npipe:////./pipe/docker_engine", 0.5, "nt") == is_there
+    assert winapi.waited == [(r"\\.\pipe\docker_engine", 500)]
+
+
+def test_an_engine_elsewhere_is_not_looked_for() -> None:
+    assert is_answered("tcp://192.0.2.1:2375", 0.5)
+    assert is_answered("npipe:////./pipe/docker_engine", 0.5, "posix")
+    assert is_answered("unix:///nowhere", 0.5, "nt")
+    assert not is_answered("unix:///nowhere", 0.5, "posix")
 
 
 @pytest.mark.parametrize(
