@@ -34,9 +34,12 @@ class DaemonLock:
 
     def acquire(self) -> None:
         """Take the lock. Raises ConflictError if it is held, PermissionDeniedError."""
-        private_folder(self._path.parent)
         while self._descriptor is None:
-            descriptor = open_lock(self._path)
+            private_folder(self._path.parent)
+            try:
+                descriptor = open_lock(self._path)
+            except FileNotFoundError:
+                continue  # whoever had the lock has just removed the folder, too
             try:
                 take(descriptor)
                 if self._is_still(descriptor):
