@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
-from desktop.daemon.main import ReadyLine, run
+from desktop.daemon.main import ReadyLine, StarterGoneError, run
 from desktop.errors import ExitCode, SamehostError
 from desktop.paths import Paths
 
@@ -29,7 +30,8 @@ def main() -> int:
     except SamehostError as error:
         if is_ready:
             raise
-        line.failed(error)
+        with contextlib.suppress(StarterGoneError):
+            line.failed(error)
         return int(error.code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)

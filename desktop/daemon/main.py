@@ -34,11 +34,13 @@ from desktop.settings.store import SettingsStore
 from link.relay.select import open_relay
 from link.version import VERSION
 
-__all__ = ["Foreground", "ReadyLine", "run"]
+__all__ = ["Foreground", "ReadyLine", "StarterGoneError", "run"]
 
 LOG_BYTES: Final = 4 << 20
 LOG_FILES: Final = 2
 LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+STANDARD_OUTPUT: Final = 1
+STANDARD_ERROR: Final = 2
 ENDINGS: Final = tuple(
     getattr(signal, name)
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
@@ -49,25 +51,35 @@ ENDINGS: Final = tuple(
 log = logging.getLogger(__name__)
 
 
+class StarterGoneError(SamehostError):
+    """Whoever started the daemon does not wait for it any more."""
+
+
 class ReadyLine:
-    """One JSON line on a descriptor: {"ready": true}, or the error that ended the start."""
+    """One JSON line on a descriptor: {"ready": true}, or the error that ended the start.
+
+    If that is standard output, what is printed goes where errors go, from now on.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        if descriptor == STANDARD_OUTPUT:
+            self._descriptor = os.dup(STANDARD_OUTPUT)
+            os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
 
     def ready(self) -> None:
-        """The daemon answers on its socket."""
+        """The daemon answers on its socket. Raises StarterGoneError."""
         self._write({"ready": True})
 
     def failed(self, error: SamehostError) -> None:
-        """It does not, and this is why."""
+        """It does not, and this is why. Raises StarterGoneError."""
         self._write({"error": error_to_wire(error)})
 
     def _write(self, answer: dict[str, Any]) -> None:
         try:
             os.write(self._descriptor, json.dumps(answer).encode() + b"\n")
-        except BrokenPipeError:
-            log.info("whoever started the daemon has gone already")
+        except OSError as error:  # on Windows a pipe that nobody reads is EINVAL
+            raise StarterGoneError("whoever started the daemon has gone") from error
         finally:
             os.close(self._descriptor)
 
@@ -96,7 +108,8 @@ def run(
 ) -> int:
     """Run a daemon until it is shut down; returns the exit code.
 
-    Raises SamehostError if it cannot start, or cannot attach in the foreground.
+    It shuts down by itself if `ready` raises StarterGoneError. Raises SamehostError if it cannot
+    start, or cannot attach in the foreground.
     """
     # Until the loop takes signals, a termination unwinds what has been begun, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -131,7 +144,10 @@ async def _serve(
     for number in ENDINGS:
         loop.add_signal_handler(number, shut_down, number.name)
     async with ApiServer(paths.api_socket, daemon) as server, _kept(lock, server, daemon):
-        ready()
+        try:
+            ready()
+        except StarterGoneError as error:
+            shut_down(error.message)
         gc.collect()
         gc.freeze()
         if foreground is not None:

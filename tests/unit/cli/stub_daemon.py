@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import faulthandler
 import os
 import signal
 import sys
+import threading
 
 from desktop.api.backend import Progress
 from desktop.api.fake import FakeBackend
-from desktop.api.messages import error_to_wire
 from desktop.api.server import ApiServer
 from desktop.daemon.lock import DaemonLock
+from desktop.daemon.loops import new_event_loop
+from desktop.daemon.main import ReadyLine
 from desktop.errors import MachineUnreachableError, PermissionDeniedError
 from desktop.paths import Paths
 
@@ -57,14 +59,13 @@ class CuriousBackend(FakeBackend):
 BACKENDS = {"sick": SickBackend, "slow": SlowBackend, "curious": CuriousBackend}
 
 
-async def serve(paths: Paths, ready: int, mode: str) -> None:
+async def serve(paths: Paths, line: ReadyLine, mode: str) -> None:
     backend = BACKENDS.get(mode, FakeBackend)()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, backend.stopped.set)
     with DaemonLock(paths.lock_file):
         async with ApiServer(paths.api_socket, backend):
             say("a line in the log")
-            os.write(ready, b'{"ready": true}\n')
-            os.close(ready)
+            line.ready()
             await backend.stopped.wait()
         say(f"calls: {', '.join(backend.calls)}")  # while it is locked: then nobody waits for more
 
@@ -77,19 +78,19 @@ def say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ready-fd", type=int)
-    ready = parser.parse_args().ready_fd
+    line = ReadyLine(parser.parse_args().ready_fd)
     # A test that fails must not leave a daemon behind.
-    signal.alarm(LIFETIME)
+    faulthandler.dump_traceback_later(LIFETIME, exit=True)
     mode = os.environ["STUB"]
     if mode == "refuse":
-        error = PermissionDeniedError("the sandbox needs root", "use sudo")
-        os.write(ready, json.dumps({"error": error_to_wire(error)}).encode() + b"\n")
+        line.failed(PermissionDeniedError("the sandbox needs root", "use sudo"))
     elif mode == "die":
         sys.exit("a last word")
     elif mode == "hang":
-        signal.pause()
+        threading.Event().wait()
     else:
-        asyncio.run(serve(Paths.find(), ready, mode))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(Paths.find(), line, mode))
 
 
 if __name__ == "__main__":
