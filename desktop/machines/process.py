@@ -23,6 +23,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from desktop.pipes import read_pipe
 from desktop.processes import KILL
 from desktop.tasks import uninterrupted
 
@@ -138,30 +139,19 @@ class ChildProcess(Process):
 
 
 class _ErrorPipe(asyncio.StreamReaderProtocol):
-    """A pipe that the loop reads; `ended` once nobody can write to it any more.
-
-    Not the loop's own: a child is over for asyncio only when its pipes are, and another process
-    may hold them open.
-    """
+    """A pipe that the loop reads; `ended` once nobody can write to it any more."""
 
     def __init__(self) -> None:
         self.reader = asyncio.StreamReader()
         self.ended = asyncio.Event()
-        self._transport: asyncio.ReadTransport | None = None
+        self._transport: asyncio.BaseTransport | None = None
         super().__init__(self.reader)
 
     @classmethod
     async def make(cls) -> tuple[_ErrorPipe, int]:
         """The pipe, and the descriptor to write to, which is the caller's. Raises OSError."""
-        reading, writing = os.pipe()
-        try:
-            file = os.fdopen(reading, "rb", buffering=0)
-            loop = asyncio.get_running_loop()
-            pipe = cls()
-            pipe._transport, _ = await loop.connect_read_pipe(lambda: pipe, file)
-        except BaseException:
-            os.close(writing)
-            raise
+        pipe = cls()
+        pipe._transport, writing = await read_pipe(pipe)
         return pipe, writing
 
     def eof_received(self) -> bool | None:

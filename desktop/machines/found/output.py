@@ -1,7 +1,6 @@
 """What a program prints, read as it comes and no more of it than there is use for.
 
-Rules: the pipes are not the event loop's own: for asyncio a child is over only when its pipes
-are, and its children may hold them open for ever. Counterpart: `tools.py`.
+A program's children may hold the pipes open for ever. Counterparts: `tools.py`; `desktop/pipes.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ import asyncio
 import os
 from collections.abc import Callable
 from typing import Final, Self
+
+from desktop.pipes import read_pipe
 
 __all__ = ["Kept", "Lines", "Output"]
 
@@ -31,15 +32,7 @@ class Output(asyncio.Protocol):
         self._transport: asyncio.BaseTransport | None = None
 
     async def __aenter__(self) -> Self:
-        reading, self.writing = os.pipe()
-        file = os.fdopen(reading, "rb", buffering=0)
-        try:
-            loop = asyncio.get_running_loop()
-            self._transport, _ = await loop.connect_read_pipe(lambda: self, file)
-        except BaseException:
-            file.close()
-            self.close_writing()
-            raise
+        self._transport, self.writing = await read_pipe(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:

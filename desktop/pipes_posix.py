@@ -1,0 +1,14 @@
+"""Pipes on Linux and macOS. Counterpart: `pipes.py`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+__all__ = ["make"]
+
+
+def make() -> tuple[Any, int]:
+    """See `pipes.Pipes.make`."""
+    reading, writing = os.pipe()
+    return os.fdopen(reading, "rb", buffering=0), writing
