@@ -17,9 +17,14 @@ def soft_limit() -> int | None:
 
 
 def raise_limit(wanted: int) -> None:
-    """Allow so many, or as many as can be had: only root goes beyond the hard limit."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for limit in (max(wanted, hard), hard):
+    """Allow so many, or as many as can be had: only root goes beyond the hard limit.
+
+    macOS says "unlimited" as the hard limit and takes less (its kern.maxfilesperproc), so what it
+    takes is found by halves.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    halves = (wanted >> bits for bits in range(wanted.bit_length()))
+    for limit in (max(wanted, hard), hard, *(each for each in halves if 0 <= soft < each)):
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(limit, hard)))
         except (PermissionError, ValueError):

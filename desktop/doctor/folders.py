@@ -35,6 +35,8 @@ def _folders(paths: Paths) -> Verdict:
         if not paths.runtime.exists():
             return skipped(f"{paths.runtime} is not there: no daemon has run")
         check_private(paths.runtime)
+        if not hasattr(os, "geteuid"):
+            return skipped(f"{paths.runtime} is there; Windows' access lists are not looked at")
     except SamehostError as reason:
         return error(reason.message, reason.remedy)
     open_ones = [path for path in _secrets(paths) if _is_open(path)]

@@ -1,117 +1,60 @@
-"""Checks of what the system lets the daemon have: open files, and ports below 1024.
+"""Checks of what the system lets the daemon have: open files, and ports. One file per system.
 
-Limit: Linux (/proc). Counterpart: `desktop/daemon/files.py` raises the limit at the daemon's start.
+    check ─▶ Limits.judge_files(pid) / judge_ports(pid, denied) ─▶ Verdict
+
+Rules: nothing is tried out: what the system tells is judged. Counterparts: `limits_linux.py`,
+`limits_macos.py`, `limits_windows.py`; `desktop/daemon/files.py`, `desktop/mirror/systems.py`.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Final
+import importlib
+import sys
+from typing import Final, Protocol, cast
 
+from desktop.doctor.blocking import in_thread
 from desktop.doctor.patient import Patient
-from desktop.doctor.verdict import NotSeenError, Verdict, error, note, ok, skipped, warning
+from desktop.doctor.verdict import NotSeenError, Verdict
 
-__all__ = ["check_files_limit", "check_privileged_ports", "judge_files", "judge_ports"]
+__all__ = ["REMAP", "Limits", "Port", "check_files_limit", "check_privileged_ports", "limits"]
 
-PROC: Final = Path("/proc")
-UNLIMITED: Final = "unlimited"
-LIMIT_LINE: Final = "Max open files"
-UNPRIVILEGED_PORTS: Final = "sys/net/ipv4/ip_unprivileged_port_start"
-FIRST_USUAL_PORT: Final = 1024
-NET_BIND_SERVICE: Final = 1 << 10
-"""Bit of CAP_NET_BIND_SERVICE (linux/capability.h)."""
+REMAP: Final = "remap the port: samehost settings set remap '{\"tcp:80\": 8080}'"
+
+Port = tuple[str, int]
+"""Protocol and number."""
+
+_KINDS: Final = {"darwin": "macos", "win32": "windows"}
+
+
+class Limits(Protocol):
+    """What each system's module gives. A pid of 0 is a daemon that this user would start now."""
+
+    def judge_files(self, pid: int) -> Verdict:
+        """How many files a process may open, and has. Raises OSError."""
+
+    def judge_ports(self, pid: int, denied: list[Port]) -> Verdict:
+        """Which ports a process may open; `denied` are wanted and were not. Raises OSError."""
+
+
+def limits(platform: str = sys.platform) -> Limits:
+    """The module for a system."""
+    kind = _KINDS.get(platform, "linux")
+    return cast(Limits, importlib.import_module(f"desktop.doctor.limits_{kind}"))
 
 
 async def check_files_limit(patient: Patient) -> Verdict:
     """The daemon may open enough files."""
-    return judge_files(await patient.daemon_pid())
-
-
-def judge_files(pid: int, proc: Path = PROC) -> Verdict:
-    """How many files a process may open, and has; 0: the daemon that would be started now."""
-    from desktop.daemon.files import ENOUGH_FILES, RESERVED_FILES
-
-    if not proc.is_dir():
-        return skipped("this system does not tell")
-    remedy = (
-        f"raise the hard limit to {ENOUGH_FILES} or more (`ulimit -Hn`,"
-        " /etc/security/limits.conf), then samehost down and samehost up"
-    )
-    soft, hard = _file_limits(proc / (str(pid) if pid else "self") / "limits")
-    if not pid:
-        words = f"a daemon could open {_count(hard)} files"
-        return ok(words) if hard >= ENOUGH_FILES or os.geteuid() == 0 else warning(words, remedy)
-    opened = _open_files(proc / str(pid) / "fd")
-    words = f"the daemon may open {_count(soft)} files" + (f", {opened} are open" if opened else "")
-    if opened + RESERVED_FILES >= soft:
-        return error(f"{words}: no mirror or connection can be added", remedy)
-    if soft < ENOUGH_FILES:
-        return warning(f"{words}: enough for about {int(soft) // 2} connections", remedy)
-    return ok(words)
-
-
-def _file_limits(path: Path) -> tuple[float, float]:
-    """(soft, hard) of a process (proc(5)). Raises OSError."""
-    line = next(
-        line
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.startswith(LIMIT_LINE)
-    )
-    soft, hard = (
-        float("inf") if word == UNLIMITED else float(word)
-        for word in line.removeprefix(LIMIT_LINE).split()[:2]
-    )
-    return soft, hard
-
-
-def _open_files(folder: Path) -> int:
-    """How many there are; 0 where we may not look."""
-    try:
-        return len(os.listdir(folder))
-    except PermissionError:
-        return 0
-
-
-def _count(limit: float) -> str:
-    return UNLIMITED if limit == float("inf") else str(int(limit))
+    pid = await patient.daemon_pid()
+    return await in_thread(lambda: limits().judge_files(pid))
 
 
 async def check_privileged_ports(patient: Patient) -> Verdict:
-    """Ports below 1024 can be opened here."""
+    """Ports below 1024 can be opened here, and those that the system may keep."""
     try:
         rows = await patient.rows()
     except NotSeenError:
         rows = []
     here = [row for row in rows if row["origin"] == "machine"]  # others' mirrors stand there
-    denied = {row["host_port"] for row in here if row["state"] == "denied"}
-    return judge_ports(await patient.daemon_pid(), sorted(denied))
-
-
-def judge_ports(pid: int, denied: list[int], proc: Path = PROC) -> Verdict:
-    """Which ports a process may open; 0: a daemon that this user would start."""
-    try:
-        start = int((proc / UNPRIVILEGED_PORTS).read_text())
-    except FileNotFoundError:
-        return skipped("this system does not tell")
-    if _may_open_all(proc / (str(pid) if pid else "self") / "status"):
-        return ok("every port can be opened: the daemon has the privilege")
-    if start <= 1:
-        return ok(f"every port can be opened (ip_unprivileged_port_start is {start})")
-    wanted = [port for port in denied if port < start]
-    lowest = min(wanted, default=80)
-    remedy = (
-        f"sudo sysctl net.ipv4.ip_unprivileged_port_start={lowest}, for good in /etc/sysctl.d/;"
-        " or remap the port: samehost settings set remap '{\"tcp:80\": 8080}'"
-    )
-    words = f"ports below {start} cannot be opened by this user"
-    if wanted:
-        return warning(f"{words}, and are wanted: {', '.join(map(str, wanted))}", remedy)
-    return note(words, remedy) if start >= FIRST_USUAL_PORT else ok(words)
-
-
-def _may_open_all(path: Path) -> bool:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) & NET_BIND_SERVICE)
-    return False
+    denied = {(row["protocol"], row["host_port"]) for row in here if row["state"] == "denied"}
+    pid = await patient.daemon_pid()
+    return await in_thread(lambda: limits().judge_ports(pid, sorted(denied)))

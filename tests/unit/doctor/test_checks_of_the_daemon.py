@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from desktop.api.client import NoAnswerError
+from desktop.doctor import limits_linux
 from desktop.doctor.daemon import check_daemon, check_protocol, process_state
 from desktop.doctor.folders import check_runtime_folder
-from desktop.doctor.limits import check_privileged_ports, judge_files, judge_ports
+from desktop.doctor.limits import Port, check_privileged_ports
+from desktop.doctor.limits_linux import judge_files, judge_ports
 from desktop.doctor.settings import check_switch
 from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
@@ -129,7 +131,7 @@ def test_privileged_ports_are_judged_by_privilege_setting_and_wish(
     setting = tmp_path / "sys/net/ipv4/ip_unprivileged_port_start"
     setting.parent.mkdir(parents=True)
     setting.write_text(f"{start}\n")
-    found = judge_ports(pid, denied, tmp_path)
+    found = judge_ports(pid, [("tcp", each) for each in denied], tmp_path)
     assert (found.state, words in found.evidence) == (state, True)
     if state == "warning":
         assert "ip_unprivileged_port_start=81" in found.remedy
@@ -139,17 +141,17 @@ def test_privileged_ports_are_judged_by_privilege_setting_and_wish(
 def test_a_port_that_is_denied_in_the_machine_is_not_this_computers(
     monkeypatch: pytest.MonkeyPatch, origin: str, is_wanted: bool
 ) -> None:
-    wanted: list[int] = []
+    wanted: list[Port] = []
 
-    def judge(_pid: int, denied: list[int]) -> Verdict:
+    def judge(_pid: int, denied: list[Port]) -> Verdict:
         wanted.extend(denied)
         return ok("")
 
-    monkeypatch.setattr("desktop.doctor.limits.judge_ports", judge)
+    monkeypatch.setattr(limits_linux, "judge_ports", judge)
     patient = Words()
     patient.table = [row(80, origin=origin, state="denied")]
     verdict(check_privileged_ports, patient)
-    assert wanted == ([80] if is_wanted else [])
+    assert wanted == ([("tcp", 80)] if is_wanted else [])
 
 
 WINDOWS = "the engine of sandbox runs Windows containers; only Linux containers are supported"
@@ -177,6 +179,15 @@ def runtime(home: Path, mode: int) -> Words:
 def test_a_folder_of_our_own_is_well(tmp_path: Path) -> None:
     found = verdict(check_runtime_folder, runtime(tmp_path, 0o700))
     assert (found.state, "0700" in found.evidence) == ("ok", True)
+
+
+def test_on_windows_where_modes_say_nothing_a_folder_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = runtime(tmp_path, 0o777)
+    monkeypatch.delattr(os, "geteuid")
+    found = verdict(check_runtime_folder, patient)
+    assert (found.state, "access lists" in found.evidence) == ("skipped", True)
 
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
