@@ -33,6 +33,7 @@ from desktop.api.types import (
     TrialInfo,
 )
 from desktop.daemon.attachments import Attachments
+from desktop.daemon.logind import watch_logind
 from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.sleep_watch import watch_sleep
@@ -91,12 +92,12 @@ class Daemon:
         """Serve until `shutdown` has been asked for. Mirrors are closed afterwards."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                wake = self._attachments.try_links
                 work = [
                     tasks.create_task(self._mirroring.run(), name="listeners of this computer"),
                     tasks.create_task(self._tick(), name="counts and settings"),
-                    tasks.create_task(
-                        watch_sleep(self._attachments.try_links), name="sleep and waking"
-                    ),
+                    tasks.create_task(watch_sleep(wake), name="sleep, by the clock"),
+                    tasks.create_task(watch_logind(wake), name="sleep, by logind"),
                 ]
                 await self._stopped.wait()
                 for task in work:

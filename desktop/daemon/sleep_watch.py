@@ -9,8 +9,8 @@ asked a question; one that does not answer in time has its link ended, and is li
 Rules: nothing but the clock is asked, so this is one code on every system: Linux CLOCK_BOOTTIME,
 macOS CLOCK_MONOTONIC_RAW, Windows its own monotonic clock, all of which go on during sleep
 (`wall_clock.since_boot`). A process that was stopped looks the same, and its links are tried, too.
-Limits: it is known up to a second after the waking, not before the sleep: logind's PrepareForSleep
-would need a D-Bus library. Counterpart: `daemon.py`.
+Limits: it is known up to a second after the waking, and a sleep of less than GAP_SECONDS is not.
+Counterparts: `logind.py` knows of both where there is a logind, `daemon.py`.
 """
 
 from __future__ import annotations

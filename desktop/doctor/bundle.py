@@ -52,7 +52,9 @@ LOG_BYTES: Final = 1 << 19
 MACHINE_LOG_LINES: Final = 200
 LONGEST_LINE: Final = 2000
 """Letters; what is longer is cut."""
-LIBRARIES: Final = ("asyncio-dgram", "msgspec", "paramiko", "platformdirs", "psutil", "uvloop")
+LIBRARIES: Final = (
+    *("asyncio-dgram", "jeepney", "msgspec", "paramiko", "platformdirs", "psutil", "uvloop"),
+)
 ZIP: Final = ".zip"
 
 README: Final = """\

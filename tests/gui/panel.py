@@ -1,67 +1,27 @@
-"""A message bus of its own, and a panel on it that takes icons: the trays of newer desktops.
+"""A panel that takes icons, on a message bus of its own: the trays of newer desktops.
 
     dbus-daemon ◀─ Panel (org.kde.StatusNotifierWatcher) ◀─ the window's icon registers there
                 └─ `activate`, `status`: as a panel asks the icon when it is clicked or drawn
 
-Rules: calls are answered while Qt's events are handled (`qtbot.waitUntil`). The bus starts nothing.
+Rules: calls are answered while Qt's events are handled (`qtbot.waitUntil`).
 
 Limits: no menu is shown; its place is in `org.kde.StatusNotifierItem`'s property Menu.
-Counterpart: `test_panel.py`.
+Counterparts: `tests/message_bus.py`, `test_panel.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import ClassInfo, Property, QObject, Signal, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusInterface
 
-__all__ = ["Panel", "bus", "panel"]
+__all__ = ["Panel", "panel"]
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
 ITEM: Final = "org.kde.StatusNotifierItem"
-PATIENCE: Final = 10.0
-
-SETTINGS: Final = """<!DOCTYPE busconfig PUBLIC
- "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <keep_umask/>
-  <listen>unix:dir={folder}</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"""
-
-
-@contextlib.contextmanager
-def bus() -> Iterator[str]:
-    """The address of a bus of its own."""
-    with tempfile.TemporaryDirectory(prefix="samehost-") as folder:
-        settings = Path(folder) / "bus.conf"
-        settings.write_text(SETTINGS.format(folder=folder))
-        process = subprocess.Popen(
-            ["dbus-daemon", f"--config-file={settings}", "--print-address", "--nofork"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
-            with process.stdout:
-                yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
 
 
 @ClassInfo({"D-Bus Interface": WATCHER})  # type: ignore[call-arg]

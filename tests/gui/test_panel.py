@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.gui import screen as screens
-from tests.gui.panel import bus, panel
+from tests.gui.panel import panel
 from tests.gui.screen import PATIENCE
 from tests.gui.test_screen import Desk, desk_with
+from tests.message_bus import MISSING as NO_BUS
+from tests.message_bus import message_bus
 from tests.served_backend import ServedBackend
 
-MISSING = screens.missing() or ("" if shutil.which("dbus-daemon") else "not installed: dbus-daemon")
+MISSING = screens.missing() or NO_BUS
 PATIENCE_MS = round(PATIENCE * 1000)
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    with bus() as address:
+def address(tmp_path: Path) -> Iterator[str]:
+    with message_bus(tmp_path) as address:
         yield address
 
 

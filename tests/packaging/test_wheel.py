@@ -92,7 +92,12 @@ def test_the_metadata_say_what_it_is_and_what_it_needs(built: Built) -> None:
     assert metadata.get_all("Provides-Extra") == ["gui"]
     needs = [text for text in metadata.get_all("Requires-Dist") or [] if "extra" not in text]
     names = sorted(re.split(r"[<>=;]", text)[0] for text in needs)
-    assert names == ["asyncio-dgram", "msgspec", "paramiko", "platformdirs", "psutil", "uvloop"]
+    assert names == [
+        *("asyncio-dgram", "jeepney", "msgspec", "paramiko", "platformdirs", "psutil", "uvloop")
+    ]
+    assert [text for text in needs if "linux" in text] == [
+        "jeepney<0.10,>=0.9; sys_platform == 'linux'"
+    ]
 
 
 def test_the_same_source_gives_the_same_wheel_and_sdist(built: Built, tmp_path: Path) -> None:
