@@ -29,7 +29,7 @@ from desktop.autostart.interface import (
     run_program,
     take_file_away,
 )
-from desktop.errors import SamehostError
+from desktop.errors import ExitCode, SamehostError
 
 __all__ = ["PACKAGED", "SystemdAutostart", "unit_text"]
 
@@ -42,6 +42,8 @@ ENABLED: Final = frozenset({"enabled", "enabled-runtime", "linked", "static", "a
 UNKNOWN: Final = frozenset({"disabled", "not-found", "masked", "masked-runtime", "transient"})
 RESTART_SECONDS: Final = 30
 """A machine that is not there yet at the log-in is tried again after so long."""
+USELESS: Final = (ExitCode.USAGE, ExitCode.PERMISSION, ExitCode.CONFLICT)
+"""After these it is not tried again; the package's unit says so, too."""
 
 _UNIT: Final = """\
 # {mark}
@@ -52,6 +54,8 @@ Documentation=man:samehost(1)
 [Service]
 Type=exec
 {environment}ExecStart={command}
+# A daemon that runs already, settings or a folder that are not right: to try again is of no use.
+RestartPreventExitStatus={useless}
 Restart=on-failure
 RestartSec={seconds}
 
@@ -68,13 +72,17 @@ def unit_text(service: Service) -> str:
     )
     command = " ".join(_quoted(word, is_command=True) for word in service.command)
     return _UNIT.format(
-        mark=MARK, environment=environment, command=command, seconds=RESTART_SECONDS
+        mark=MARK,
+        environment=environment,
+        command=command,
+        useless=" ".join(str(int(code)) for code in USELESS),
+        seconds=RESTART_SECONDS,
     )
 
 
 def _quoted(word: str, *, is_command: bool) -> str:
     """As systemd.syntax(7) reads it: specifiers doubled, and in commands variables, too."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
     return f'"{escaped.replace("$", "$$") if is_command else escaped}"'
 
 
