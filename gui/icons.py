@@ -49,6 +49,8 @@ _SHAPES: Final[Mapping[str, str]] = {
     "denied": _CIRCLE + '<path d="M3.7 3.7l8.6 8.6"/>',
     "ignored": '<circle cx="8" cy="8" r="6.2" stroke-dasharray="1.6 2.3"/><path d="M5.4 8h5.2"/>',
     "paused": _CIRCLE + '<path d="M6.3 5.6v4.8M9.7 5.6v4.8"/>',
+    "guarded": '<path d="M8 1.7l5.3 1.9v3.9c0 3.3-2.3 5.6-5.3 6.8-3-1.2-5.3-3.5-5.3-6.8V3.6z'
+    'M5.5 7.9l1.8 1.8 3.2-3.6"/>',
     # Messages.
     "info": _CIRCLE + '<path d="M8 7.4v3.6M8 4.9v.1"/>',
     "warning": '<path d="M8 1.9l6.4 11.6H1.6zM8 6.3v3.2M8 11.5v.1"/>',

@@ -233,6 +233,8 @@ class PortRow(msgspec.Struct, frozen=True):
     """When it came into its state: UNIX time in seconds."""
     machine: str
     """The machine whose port it is, or in which this computer's port is open."""
+    guarded: bool = False
+    """True if it was meant for loopback, but is open to all, who are turned away."""
 
 
 def row_order(row: PortRow) -> tuple[str, str, int, str, str, str]:

@@ -21,9 +21,10 @@ from desktop.api.types import (
     row_key,
     row_order,
 )
+from desktop.daemon.host_mirrors import GUARDED
 from desktop.daemon.traffic import Counts, Traffic
 from desktop.daemon.wall_clock import WallClock
-from desktop.mirror.model import Binding, Origin, Row
+from desktop.mirror.model import Binding, Origin, Row, State
 from link.listener import Container
 
 __all__ = ["PortTable"]
@@ -139,6 +140,7 @@ def _shown(row: Row, counts: Counts, since: float) -> PortRow:
         bytes_out=counts.bytes_out,
         since=since,
         machine=binding.machine,
+        guarded=row.state is State.ACTIVE and row.reason == GUARDED,
     )
 
 

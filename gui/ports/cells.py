@@ -16,7 +16,7 @@ from PySide6.QtGui import QIcon, QPalette
 
 from gui import icons
 from gui.parts import plain
-from gui.ports.columns import NUMBERS, Column, Entry, Words
+from gui.ports.columns import NUMBERS, Column, Entry, Words, badge
 
 __all__ = ["DIRECTION_ICONS", "LEFT", "RIGHT", "Cells"]
 
@@ -51,17 +51,19 @@ class Cells:
         return self.words.text(column, entry, self.wall)
 
     def spoken(self, column: Column, entry: Entry) -> str:
-        """What a screen reader says: also that nothing moves."""
+        """What a screen reader says: also that nothing moves, and that a guarded port is open."""
         if column is Column.INTO:
             return self.words.rate(entry.rate.into)
         if column is Column.OUT:
             return self.words.rate(entry.rate.out)
+        if column is Column.STATE:
+            return self.words.spoken_state(entry.row)
         return self.text(column, entry)
 
     def icon(self, column: Column, entry: Entry) -> QIcon | None:
         """The icon before the text, if there is one."""
         if column is Column.STATE:
-            return self._named(entry.row.state)
+            return self._named(badge(entry.row))
         if column in (Column.HOST, Column.DIRECTION):
             return self._named(DIRECTION_ICONS.get(entry.row.origin, ""))
         return None

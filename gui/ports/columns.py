@@ -19,7 +19,7 @@ from gui.parts import data_size, plain
 from gui.ports.addresses import endpoint, numeric
 from gui.ports.rates import NO_RATE, Rate
 
-__all__ = ["ICONS", "NUMBERS", "Column", "Entry", "Words", "sort_value"]
+__all__ = ["ICONS", "NUMBERS", "Column", "Entry", "Words", "badge", "sort_value"]
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
@@ -93,6 +93,11 @@ def _urgency(state: str) -> int:
     return _STATES.index(state) if state in _STATES else len(_STATES)
 
 
+def badge(row: PortRow) -> str:
+    """What the state's column shows: the state, or that an open port turns others away."""
+    return "guarded" if row.guarded else row.state
+
+
 _SORT: Final[Mapping[Column, Callable[[Entry], Any]]] = {
     Column.HOST: lambda entry: (entry.row.host_port, numeric(entry.row.host_address)),
     Column.PROTOCOL: lambda entry: entry.row.protocol,
@@ -149,11 +154,12 @@ class Words:
             "denied": translate("ports", "Denied"),
             "ignored": translate("ports", "Ignored"),
             "paused": translate("ports", "Paused"),
+            "guarded": translate("ports", "Guarded"),
         }
         self._texts: Mapping[Column, Callable[[Entry], str]] = {
             Column.HOST: lambda entry: self.host(entry.row),
             Column.PROTOCOL: lambda entry: plain(entry.row.protocol.upper()),
-            Column.STATE: lambda entry: self.state(entry.row.state),
+            Column.STATE: lambda entry: self.state(badge(entry.row)),
             Column.DIRECTION: lambda entry: self.direction(entry.row.origin),
             Column.CONTAINER: lambda entry: plain(_container(entry.row)),
             Column.PROCESS: lambda entry: plain(entry.row.process or ""),
@@ -173,7 +179,7 @@ class Words:
     def all_text(self, row: PortRow, with_machine: bool) -> str:
         """What a row shows but for its numbers, and why, to look for words in."""
         shown = (
-            *(self.host(row), row.protocol, self.state(row.state), self.direction(row.origin)),
+            *(self.host(row), row.protocol, self.spoken_state(row), self.direction(row.origin)),
             *(_container(row), row.process or "", self.guest(row), row.reason),
             row.machine if with_machine else "",
         )
@@ -188,8 +194,16 @@ class Words:
         return plain(endpoint(row.machine_address, row.machine_port))
 
     def state(self, state: str) -> str:
-        """The word for a state, also for one of a later version."""
+        """The word for a state or a badge, also for one of a later version."""
         return self.states.get(state) or plain(state)
+
+    def spoken_state(self, row: PortRow) -> str:
+        """A row's state in full: a badge does not say that the port is open."""
+        if badge(row) == row.state:
+            return self.state(row.state)
+        return QCoreApplication.translate("ports", "{state}, guarded").format(
+            state=self.state(row.state)
+        )
 
     def direction(self, origin: str) -> str:
         """The words for a direction."""

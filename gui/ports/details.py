@@ -25,7 +25,7 @@ from desktop.api.types import ContainerDetails, PortRow
 from gui import icons
 from gui.parts import Heading, Hint, IconLabel, PlainLabel, data_size
 from gui.ports.cells import DIRECTION_ICONS
-from gui.ports.columns import Entry, Words
+from gui.ports.columns import Entry, Words, badge
 from gui.ports.flow import FlowLayout
 from gui.ports.rates import Rate
 from gui.ports.sparkline import Sparkline
@@ -103,7 +103,7 @@ class PortDetails(QScrollArea):
         """Show this row; `wall` is the UNIX time."""
         row, words = entry.row, self._words
         title = self.tr("{state}: {protocol} {address}, {direction}").format(
-            state=words.state(row.state),
+            state=words.spoken_state(row),
             protocol=row.protocol.upper(),
             address=words.host(row),
             direction=words.direction(row.origin),
@@ -111,8 +111,9 @@ class PortDetails(QScrollArea):
         self._title.setText(title)
         self._reason.setText(row.reason)
         self._reason.setVisible(bool(row.reason))
-        is_known = row.state in icons.NAMES
-        self._icon.show_icon(row.state if is_known else DIRECTION_ICONS.get(row.origin, "info"))
+        shown = badge(row)
+        is_known = shown in icons.NAMES
+        self._icon.show_icon(shown if is_known else DIRECTION_ICONS.get(row.origin, "info"))
         self._show_owner(row, container)
         self._show_counts(row, wall)
         self.show_rate(entry.rate)

@@ -1810,6 +1810,14 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>Pausiert</translation>
     </message>
     <message>
+        <source>Guarded</source>
+        <translation>Bewacht</translation>
+    </message>
+    <message>
+        <source>{state}, guarded</source>
+        <translation>{state}, bewacht</translation>
+    </message>
+    <message>
         <source>{size}/s</source>
         <translation>{size}/s</translation>
     </message>

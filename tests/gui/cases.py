@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QAbstractButton, QDialog, QTableView, QWidget
 
 from desktop.api.fake import FakeBackend, FakeMachine
 from desktop.api.types import FindingInfo, MachineList
+from desktop.daemon.host_mirrors import GUARDED
 from desktop.settings.keys import SWITCH
 from gui.machine.page import MachinePage
 from gui.machine.table import MachineTable
@@ -253,7 +254,24 @@ def _has_dialog(look: Look) -> bool:
     return look.surface is not look.window
 
 
+def _guarded(backend: FakeBackend) -> None:
+    """A port below 1024 of a container's loopback, as macOS gives it."""
+    row = next(row for row in backend.ports()[1] if row.host_port == 80)
+    local = {"machine_address": "127.0.0.1", "host_address": "127.0.0.1"}
+    state = {"state": "active", "reason": GUARDED, "guarded": True}
+    backend.change([msgspec.structs.replace(row, **local, **state)], [row])
+
+
+def _choose_guarded(look: Look) -> None:
+    _choose(look, "127.0.0.1:80")
+
+
 def _choose_conflict(look: Look) -> None:
+    _choose(look, "5000")
+
+
+def _choose(look: Look, words: str) -> None:
+    """Select the first row that has them in a cell."""
     view = look.page.findChild(QTableView)
     assert view is not None
     model = view.model()
@@ -261,7 +279,7 @@ def _choose_conflict(look: Look) -> None:
         [str(model.index(row, column).data()) for column in range(model.columnCount())]
         for row in range(model.rowCount())
     ]
-    view.selectRow(next(row for row, cells in enumerate(texts) if any("5000" in c for c in cells)))
+    view.selectRow(next(row for row, cells in enumerate(texts) if any(words in c for c in cells)))
 
 
 def _one_machine(backend: FakeBackend) -> None:
@@ -332,6 +350,7 @@ CASES: Final = (
     Case("network-windows-containers", "network", _windows_containers),
     Case("ports", "ports"),
     Case("ports-conflict", "ports", act=_choose_conflict),
+    Case("ports-guarded", "ports", _guarded, _choose_guarded),
     Case("ports-none", "ports", _no_rows),
     Case("ports-switched-off", "ports", _switched_off),
     Case("ports-machine-gone", "ports", _machine_gone),

@@ -29,7 +29,7 @@ from tests.integration.servers import ECHO, GREETER, MANY, ON_COMMAND
 ROW_KEYS = [
     *("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port"),
     *("state", "reason", "container", "process", "flows", "bytes_in", "bytes_out", "since"),
-    "machine",
+    *("machine", "guarded"),
 ]
 
 

@@ -36,7 +36,7 @@ LOOPBACK = ["127.0.0.1", "::1"]
 ROW_KEYS = [
     *("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port"),
     *("state", "reason", "container", "process", "flows", "bytes_in", "bytes_out", "since"),
-    "machine",
+    *("machine", "guarded"),
 ]
 
 

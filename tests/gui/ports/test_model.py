@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QItemSelectionModel, QPersistentModelIndex, Qt
-from PySide6.QtGui import QPalette
+from PySide6.QtGui import QIcon, QPalette
 from PySide6.QtTest import QAbstractItemModelTester, QSignalSpy
 from PySide6.QtWidgets import QApplication
 
@@ -249,6 +249,26 @@ def test_cells_say_it_in_words(model: PortModel) -> None:
         *("[::1]:18000", "TCP", "Conflict", "web", "nginx", "sandbox", "0", "", "", "3 min"),
         *("container → this computer", "0.0.0.0:8000"),
     ]
+
+
+def test_an_open_port_that_turns_others_away_has_a_badge_and_is_spoken_of_in_full(
+    model: PortModel,
+) -> None:
+    spoken, icon = Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.DecorationRole
+    rows = (make_row(80, guarded=True, reason="others see it"), make_row(81))
+    model.apply(delta(added=rows), 0.0)
+    assert [cell(model, place, Column.STATE) for place in (0, 1)] == ["Guarded", "Active"]
+    assert cell(model, 0, Column.STATE, spoken) == "Active, guarded"
+    assert cell(model, 1, Column.STATE, spoken) == "Active"
+    shield, tick = (cell(model, place, Column.STATE, icon) for place in (0, 1))
+    assert isinstance(shield, QIcon)
+    assert isinstance(tick, QIcon)
+    assert shield.pixmap(16).toImage() != tick.pixmap(16).toImage()
+    assert cell(model, 0, Column.STATE, Qt.ItemDataRole.ToolTipRole) == "<p>others see it</p>"
+    model.set_filter(RowFilter(state="active"))
+    assert model.rowCount() == 2
+    model.set_filter(RowFilter(text="guarded"))
+    assert model.rowCount() == 1
 
 
 def test_rates_are_shown_while_something_moves_and_always_spoken(model: PortModel) -> None:

@@ -70,6 +70,7 @@ ROW = [
     "bytes_out",
     "since",
     "machine",
+    "guarded",
 ]
 
 

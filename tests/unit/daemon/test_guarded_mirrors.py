@@ -116,7 +116,23 @@ def test_its_row_is_active_and_says_so(
             await world.daemon.attach("sandbox", say_nothing)
             world.machine("sandbox").appear(port)
             await world.until(lambda: world.states(port) == {"sandbox": "active"})
-            assert world.rows(port)["sandbox"].reason == GUARDED
+            row = world.rows(port)["sandbox"]
+            assert (row.reason, row.guarded) == (GUARDED, True)
+
+    tell(story)
+
+
+def test_the_row_of_one_that_is_as_it_was_meant_says_nothing(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story() -> None:
+        port = quiet_ports(1)
+        async with DaemonWorld(tmp_path, machines) as world:
+            await world.daemon.attach("sandbox", say_nothing)
+            world.machine("sandbox").appear(port)
+            await world.until(lambda: world.states(port) == {"sandbox": "active"})
+            row = world.rows(port)["sandbox"]
+            assert (row.reason, row.guarded) == ("", False)
 
     tell(story)
 
