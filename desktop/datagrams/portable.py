@@ -4,11 +4,14 @@ Rules: as `link.datagrams.sockets` promises. A socket does not tell which addres
 sent to, so a wildcard mirror is a socket per address of the computer, and a reply leaves from the
 one its client spoke to. The addresses are looked at every ADDRESS_SECONDS: a new one is served,
 one that has gone is not. At the start an address that is taken, or loopback that cannot be bound,
-fails the whole; another that cannot be bound is said in the log and tried again.
+fails the whole; another that cannot be bound is said in the log and tried again. Where the system
+gives a port on the wildcard only (a guarded door, `desktop.sockets`), that one socket serves all.
 
 Limits: a wildcard mirror has no broadcast, and only those addresses that the system lists: of
-127.0.0.0/8 mostly 127.0.0.1. A client is not told that its server is not there. One datagram per
-system call, in and out, where `link.datagrams.linux` has many.
+127.0.0.0/8 mostly 127.0.0.1. Where one socket serves all, the system's routes say which address a
+reply leaves from, which need not be the one its client spoke to. A client is not told that its
+server is not there. One datagram per system call, in and out, where `link.datagrams.linux` has
+many.
 
 Counterparts: `endpoint.py` has a single socket; `select.py` chooses.
 """
@@ -216,6 +219,7 @@ class _Wildcard(_Listening):
         self._family = family_of(address)
         self._on_close = on_close
         self._unserved: set[str] = set()
+        self._is_one = False
 
     def begin(self) -> None:
         """Serve all addresses that there are. Raises OSError as the module says."""
@@ -226,11 +230,16 @@ class _Wildcard(_Listening):
                 if error.errno == errno.EADDRINUSE or is_loopback(address):
                     raise
                 self._cannot_serve(address, error)
+            if self.is_guarded:  # wider than asked for, which is just as wide as this is meant
+                self._is_one, self.is_guarded = True, False
+                break
         if not self._endpoints:
             raise OSError(errno.EADDRNOTAVAIL, "this computer has no address of that family")
 
     def follow(self) -> None:
         """Serve the addresses that there are now."""
+        if self._is_one:
+            return
         try:
             now = local_addresses(self._family)
         except OSError as error:

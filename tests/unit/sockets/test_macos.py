@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
 
+from desktop.datagrams.portable import PortableDatagramSockets
 from desktop.listeners.pcblist import LayoutError
 from desktop.listeners.tables import Entry
 from desktop.sockets.macos import MacSockets
+from link.datagrams.sockets import Train
+from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
+from tests.unit.datagrams.worlds import plain, run
 
 LOW: Final = 80
 """A port that only root may bind on a given address, there; root binds it here."""
@@ -22,7 +28,7 @@ class Mac(socket.socket):
     """A socket that is refused as macOS refuses it: EACCES for low ports, but on the wildcard."""
 
     def bind(self, address: Any) -> None:
-        if address[1] < 1024 and address[0] not in ("0.0.0.0", "::"):
+        if 0 < address[1] < 1024 and address[0] not in ("0.0.0.0", "::"):
             raise PermissionError(errno.EACCES, "Permission denied")
         super().bind(address)
 
@@ -60,6 +66,33 @@ def test_a_low_port_on_the_wildcard_is_not_guarded(protocol: str) -> None:
     door = bind(MacSockets(list), protocol, "0.0.0.0", LOW)
     with door.sock:
         assert not door.is_guarded
+
+
+@pytest.mark.usefixtures("on_a_mac")
+@private_network
+def test_a_low_udp_port_on_all_addresses_is_served_on_all_of_them_by_one_socket() -> None:
+    others = ["10.0.0.1", "10.0.1.1"]
+    add_addresses(*(f"{address}/32" for address in others))
+
+    async def story() -> None:
+        sockets = PortableDatagramSockets(MacSockets(list))
+        came = asyncio.Queue[Sequence[Train]]()
+        listening = sockets.listen("0.0.0.0", LOW, came.put_nowait)
+        assert not listening.is_guarded
+        for _ in range(2):
+            assert len(listening.inodes) == 1
+            for address in ("127.0.0.1", *others):
+                with plain(address) as client:
+                    client.connect((address, LOW))
+                    client.send(address.encode())
+                    (train,) = await came.get()
+                    payload = b"".join(train.parts)
+                    listening.send(listening.peer(train.key), memoryview(payload), len(payload))
+                    assert await asyncio.to_thread(client.recv, 99) == address.encode()
+            sockets._look_at_addresses()
+        sockets.close()
+
+    run("asyncio", story())
 
 
 @both
