@@ -9,6 +9,7 @@ Counterparts: `state_view.py` shows one; `tests/gui/test_states.py` has a row fo
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ EXAMPLE: Final = "samehost docker run --rm -it --net=host {image} nc -lkv 0.0.0.
 IMAGE: Final = "nicolaka/netshoot"
 SANDBOX_IMAGE: Final = "samehost/netshoot"
 """What has `nc`: on Docker Hub, and in the demonstration's machine."""
+
+COUNT: Final = re.compile(r" \(\d+\)$")
+"""At the end of a trouble (`desktop.daemon.troubles`)."""
 
 SHOWN_LINES: Final = 6
 """The last so many lines of progress."""
@@ -102,7 +106,7 @@ def state_of(known: Known) -> State | None:
         return _no_machine_found(known.platform)
     if not status.enabled:
         return _switched_off(status)
-    state = _of_the_machine(status.machine)
+    state = _of_the_machine(status.machine) or _of_what_is_short(status)
     if state is None and known.rows == 0:
         return _no_ports(status.machine)
     return state
@@ -289,6 +293,19 @@ def _of_the_machine(machine: MachineStatus) -> State | None:
     if machine.state == "failed":
         return _failed(machine)
     return _not_attached()
+
+
+def _of_what_is_short(status: Status) -> State | None:
+    """What the daemon says, but not how often it refused somebody: that grows all the time."""
+    if not status.troubles:
+        return None
+    return State(
+        "short",
+        translate("states", "Something has run short"),
+        "\n".join(COUNT.sub("", trouble) for trouble in status.troubles),
+        command="samehost status",
+        icon="warning",
+    )
 
 
 def _failed(machine: MachineStatus) -> State:

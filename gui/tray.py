@@ -52,6 +52,9 @@ def look_of(link: Link, status: Status | None) -> tuple[str, str]:
         return "tray-problem", gone.format(name=plain(machine.name))
     if machine.state != "connected":
         return "tray-off", translate("tray", "Host networking is on, but no machine is connected")
+    if status.troubles:
+        short = translate("tray", "Host networking is on, but something has run short")
+        return "tray-problem", short
     troubled = status.ports.conflict + status.ports.denied
     if troubled:
         words = translate(

@@ -111,7 +111,7 @@ class FakeBackend:
 
     `details` are image and labels of containers, by id; `question` is asked when a machine starts;
     `engine` says why the machine's engine cannot have host networking, as of Windows containers;
-    `searches` counts how often machines were looked for.
+    `troubles` are what status says is short; `searches` counts how often machines were looked for.
     """
 
     machine_states: dict[str, FakeMachine] = field(
@@ -124,6 +124,7 @@ class FakeBackend:
     findings: list[FindingInfo] = field(default_factory=list)
     question: str = ""
     engine: str = ""
+    troubles: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -174,6 +175,7 @@ class FakeBackend:
             uptime_s=time.monotonic() - self._started,
             machines=machines,
             counters=self._counters(),
+            troubles=list(self.troubles),
         )
 
     def _counters(self) -> dict[str, int]:

@@ -169,7 +169,7 @@ class Status(msgspec.Struct, frozen=True):
     counters: dict[str, int] = {}
     """This computer's counters, and the sums of the machines', by name."""
     troubles: list[str] = []
-    """What is short just now, each with its remedy and how often something was refused for it."""
+    """What is short just now, each with its remedy; of connections, how many were refused."""
 
 
 class ContainerRef(msgspec.Struct, frozen=True):

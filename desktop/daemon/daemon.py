@@ -40,6 +40,7 @@ from desktop.daemon.sleep_watch import watch_sleep
 from desktop.daemon.table import PortTable
 from desktop.daemon.troubles import Troubles
 from desktop.daemon.wall_clock import WallClock
+from desktop.disk import full_disks
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import WindowsContainersError
@@ -128,7 +129,7 @@ class Daemon:
             uptime_s=round(asyncio.get_running_loop().time() - self._started, 3),
             machines=machines,
             counters=all_counters(self._counted(), self._attachments.counters()),
-            troubles=self._look_for_troubles(),
+            troubles=[*self._look_for_troubles(), *full_disks(self._paths)],
         )
 
     def _counted(self) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""Check of the folders of sockets and logs: nobody but the user may write there, or read the log.
+"""Checks of our folders: nobody but the user may write to sockets or read the log; there is room.
 
 Rules: looks, and repairs nothing. Counterparts: `desktop/api/socketfile.py` makes the folder and
-refuses one of somebody else; `desktop/daemon/main.py` makes the log.
+refuses one of somebody else; `desktop/daemon/main.py` makes the log; `desktop/disk.py` looks at
+disks.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import Final
 
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.patient import Patient
-from desktop.doctor.verdict import Verdict, error, ok, skipped, warning
+from desktop.doctor.verdict import Verdict, error, ok, skipped, warning, worst
 from desktop.errors import SamehostError
 from desktop.paths import Paths
 
-__all__ = ["check_runtime_folder"]
+__all__ = ["SHORT_BYTES", "check_disk", "check_runtime_folder"]
+
+MEBIBYTE: Final = 1 << 20
+SHORT_BYTES: Final = 64 * MEBIBYTE
+"""With less on a disk it is soon full: a log and the one before it take up to 8 MiB."""
 
 PRIVATE: Final = 0o077
 """Rights of others than the owner."""
@@ -26,6 +31,28 @@ PRIVATE: Final = 0o077
 async def check_runtime_folder(patient: Patient) -> Verdict:
     """The control socket and the log are the user's alone."""
     return await in_thread(lambda: _folders(patient.paths))
+
+
+async def check_disk(patient: Patient) -> Verdict:
+    """There is room on the disks of settings, state and log."""
+    return await in_thread(lambda: _disks(patient.paths))
+
+
+def _disks(paths: Paths) -> Verdict:
+    from desktop.disk import rooms
+
+    verdicts = [(str(room.folder), _disk(room.folder, room.free)) for room in rooms(paths)]
+    return worst(verdicts) if verdicts else skipped("no folder of ours can be looked at")
+
+
+def _disk(folder: Path, free: int) -> Verdict:
+    from desktop.disk import FULL_BYTES
+
+    remedy = f"make room on the disk of {folder}"
+    if free < FULL_BYTES:
+        return error(f"the disk of {folder} is full: nothing can be written there", remedy)
+    words = f"{free // MEBIBYTE} MiB are free for {folder}"
+    return warning(words, remedy) if free < SHORT_BYTES else ok(words)
 
 
 def _folders(paths: Paths) -> Verdict:

@@ -1973,6 +1973,10 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>Sie antwortet nicht mehr: vielleicht wurde sie angehalten oder schläft. Samehost versucht es weiter, und ihre Ports kommen mit ihr zurück.</translation>
     </message>
     <message>
+        <source>Something has run short</source>
+        <translation>Etwas ist knapp geworden</translation>
+    </message>
+    <message>
         <source>The machine {name} cannot be reached</source>
         <translation>Die Maschine {name} ist nicht erreichbar</translation>
     </message>
@@ -2034,6 +2038,10 @@ Höchstens {highest} in der letzten Minute</translation>
     <message>
         <source>Host networking is on, but no machine is connected</source>
         <translation>Host-Netzwerk ist an, aber keine Maschine ist verbunden</translation>
+    </message>
+    <message>
+        <source>Host networking is on, but something has run short</source>
+        <translation>Host-Netzwerk ist an, aber etwas ist knapp geworden</translation>
     </message>
     <message numerus="yes">
         <source>Host networking is on, but %n port(s) cannot be opened</source>

@@ -196,6 +196,13 @@ def _no_rows(backend: FakeBackend) -> None:
     backend.change([], realistic_rows())
 
 
+def _short(backend: FakeBackend) -> None:
+    backend.troubles = [
+        "memory is short in colima; connections are refused: end what takes it (41)",
+        "the disk of /home/ada is full; what Samehost keeps there cannot be written: make room",
+    ]
+
+
 def _machine_gone(backend: FakeBackend) -> None:
     backend.machine_states[MACHINE].link = "reconnecting"
 
@@ -354,6 +361,7 @@ CASES: Final = (
     Case("ports-none", "ports", _no_rows),
     Case("ports-switched-off", "ports", _switched_off),
     Case("ports-machine-gone", "ports", _machine_gone),
+    Case("ports-short", "ports", _short),
     Case("ports-no-daemon", "ports", has_daemon=False),
     Case("machine", "machine", is_there=_searched),
     Case("machine-several", "machine", _machines, is_there=_searched),

@@ -33,6 +33,7 @@ TABLE = {
     "machine-starting": Known(Link.READY, status=status("connecting"), rows=3),
     "machine-gone": Known(Link.READY, status=status("reconnecting"), rows=3),
     "machine-failed": Known(Link.READY, status=status("failed"), rows=3),
+    "short": Known(Link.READY, status=status(troubles=["memory is short: end it (7)"]), rows=3),
     "no-ports": Known(Link.READY, status=status()),
 }
 """Each state, and what there is to know that leads to it."""
@@ -106,6 +107,13 @@ def test_what_the_daemon_says_is_passed_on(name: str) -> None:
     state = state_of(TABLE[name])
     assert state is not None
     assert PROBLEM.message in state.explanation
+
+
+def test_what_is_short_is_told_line_by_line_but_not_how_often() -> None:
+    told = ["memory is short in vm (1): end it (41)", "the disk of /home is full; make room"]
+    state = state_of(Known(Link.READY, status=status(troubles=told)))
+    assert state is not None
+    assert state.explanation.splitlines() == ["memory is short in vm (1): end it", told[1]]
 
 
 def test_a_start_shows_the_last_lines_of_what_it_says() -> None:

@@ -65,6 +65,12 @@ LOOKS = {
         "but 1 port",
     ),
     "denied": (Link.READY, status_of(ports=PortCounts(denied=2)), "tray-problem", "but 2 port"),
+    "something is short": (
+        Link.READY,
+        status_of(troubles=["the disk of /home is full; make room"]),
+        "tray-problem",
+        "run short",
+    ),
     "machine failed": (Link.READY, status_of("failed"), "tray-problem", "colima cannot"),
     "machine gone": (Link.READY, status_of("reconnecting"), "tray-problem", "colima cannot"),
     "no machine": (Link.READY, status_of("stopped"), "tray-off", "no machine"),

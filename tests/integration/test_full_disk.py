@@ -72,10 +72,14 @@ def test_on_a_full_disk_settings_are_refused_with_a_remedy_and_mirroring_goes_on
             assert "make room" in done.stderr
             assert samehost.paths.settings_file.read_text() == before
             assert echo(flow, b"still here") == b"still here"
+            said = f"the disk of {samehost.home} is full"
+            assert [said in each for each in samehost.status()["troubles"]] == [True, False]
+            assert said in samehost.try_run("doctor", "disk").stdout
             with echoing(port + 1):
                 until(lambda: samehost.states(port + 1) == [], "the end of a listener")
             with echoing(port):
                 assert samehost.states(port) == ["active"]
+        assert samehost.status()["troubles"] == []
         samehost.run("settings", "set", "reachHost", "false")
         samehost.run("settings", "set", "reachHost", "true")
 

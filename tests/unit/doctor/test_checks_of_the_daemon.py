@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from desktop.api.client import NoAnswerError
+from desktop.disk import FULL_BYTES
 from desktop.doctor import limits_linux
 from desktop.doctor.daemon import check_daemon, check_protocol, process_state
-from desktop.doctor.folders import check_runtime_folder
+from desktop.doctor.folders import SHORT_BYTES, check_disk, check_runtime_folder
 from desktop.doctor.limits import Port, check_privileged_ports
 from desktop.doctor.limits_linux import judge_files, judge_ports
 from desktop.doctor.settings import check_switch
@@ -209,6 +211,21 @@ def test_a_log_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path
     older.chmod(0o644)
     found = verdict(check_runtime_folder, patient)
     assert (found.state, found.remedy) == ("warning", f"chmod go-rwx {older}")
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [(0, "error"), (FULL_BYTES, "warning"), (SHORT_BYTES, "ok")],
+)
+def test_a_disk_that_is_full_or_soon_will_be_is_told_once_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    patient = Words(tmp_path)
+    found = verdict(check_disk, patient)
+    assert found.state == state
+    assert found.evidence.count(str(patient.paths.config)) == 1
+    assert ("make room" in found.remedy) is (state != "ok")
 
 
 def test_a_process_of_which_nothing_is_told_has_no_state(tmp_path: Path) -> None:
