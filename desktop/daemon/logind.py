@@ -10,7 +10,7 @@ Rules: jeepney speaks the bus's protocol; where it is not installed (every other
 nothing to watch. Only what the bus passes on from the owner of logind's name counts: a signal that
 any user sends to this connection alone has a destination, which logind's has not. A bus that is not
 there, or goes away, is tried again with back-off up to MOST_SECONDS, and said once.
-Limits: of a bus's addresses those of Unix sockets. What is done before a sleep is nothing.
+Limits: of a bus's addresses those of Unix sockets. Nothing is done before a sleep.
 Counterpart: `sleep_watch.py`.
 """
 
@@ -34,6 +34,9 @@ ANSWER_SECONDS: Final = 10.0
 """Most that a bus may take to let somebody in."""
 LINE_BYTES: Final = 1024
 """Of an answer while somebody logs in to the bus; the longest there are have 100 or so."""
+
+NO_MESSAGE: Final = (AssertionError, ArithmeticError, LookupError, TypeError, struct.error)
+"""What jeepney 0.9 raises, beside ValueError, for bytes that are no message."""
 
 _SIGNAL: Final = {
     "type": "signal",
@@ -123,7 +126,7 @@ class _Bus:
         """Wait for the next signal: true before a sleep, false after it. Raises _BusError."""
         while True:
             with self._troubles():
-                message = await self._connection.receive()
+                message = await self._receive()
             if self._is_the_signal(message):
                 return bool(message.body[0])
 
@@ -156,10 +159,17 @@ class _Bus:
         await self._connection.send(call, serial=serial)
         replies = self._library.HeaderFields.reply_serial
         while True:
-            message = await self._connection.receive()
+            message = await self._receive()
             if message.header.fields.get(replies) == serial:
                 self._library.wrappers.unwrap_msg(message)
                 return
+
+    async def _receive(self) -> Any:
+        """The next message. Raises EOFError, OSError; ValueError for bytes that are none."""
+        try:
+            return await self._connection.receive()
+        except NO_MESSAGE as error:
+            raise ValueError(f"no message: {type(error).__name__}") from error
 
     def _is_the_signal(self, message: Any) -> bool:
         fields, names = message.header.fields, self._library.HeaderFields
@@ -173,11 +183,9 @@ class _Bus:
 
     @contextlib.contextmanager
     def _troubles(self) -> Iterator[None]:
-        """What a bus, or bytes that are none of its, may come to is a _BusError."""
+        """What a bus, or its address, may come to is a _BusError."""
+        refused = self._library.DBusErrorResponse
         try:
             yield
-        except (
-            *(OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error),
-            self._library.DBusErrorResponse,
-        ) as error:
+        except (OSError, EOFError, ValueError, LookupError, RuntimeError, refused) as error:
             raise _BusError(f"the system bus: {error or type(error).__name__}") from error

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from desktop.daemon import logind
 from desktop.daemon.logind import FIRST_SECONDS, MOST_SECONDS, watch_logind
 from desktop.daemon.loops import new_event_loop
 from tests import message_bus as buses
 from tests.daemon_world import PATIENCE, DaemonWorld, machines, say_nothing
+from tests.effort import EFFORT
 from tests.fake_machine import FakeRegistry
 
 __all__ = ["machines"]
 
 jeepney = pytest.importorskip("jeepney", reason="for Linux only")
+pytest.importorskip("jeepney.io.asyncio")
 blocking = pytest.importorskip("jeepney.io.blocking")
 
 NAME: Final = "org.freedesktop.login1"
@@ -292,6 +296,36 @@ def test_a_daemon_that_hears_of_a_waking_links_anew_with_the_agent_that_does_not
     monkeypatch.setattr(logind.log, "info", lambda words, *_: lines.append(words))
     with buses.message_bus(place) as address:
         run(story())
+
+
+MESSAGES: Final = (
+    jeepney.new_signal(MANAGER, "PrepareForSleep", "b", (False,)).serialise(1),
+    jeepney.new_method_call(MANAGER, "X", "a{sv}s(ii)", ({"a": ("s", "b")}, "x", (1, 2))).serialise(
+        2
+    ),
+)
+
+
+@settings(max_examples=300 * EFFORT, deadline=None, database=None)
+@given(data=st.data())
+def test_bytes_that_are_no_message_are_an_error_of_the_bus_and_of_nothing_else(
+    data: st.DataObject,
+) -> None:
+    damaged = bytearray(data.draw(st.sampled_from(MESSAGES)))
+    for place in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=4)):
+        damaged[place] = data.draw(st.sampled_from((0, 1, 4, 97, 115, 118, 255)))
+
+    async def story() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(bytes(damaged))
+        reader.feed_eof()
+        bus = logind._Bus(jeepney)
+        bus._connection = jeepney.io.asyncio.DBusConnection(reader, None)
+        while True:
+            assert await bus.goes_to_sleep() in (True, False)
+
+    with pytest.raises(logind._BusError):  # at the end, if not before
+        asyncio.run(story())
 
 
 def test_a_socket_of_the_system_bus_has_its_usual_place(monkeypatch: pytest.MonkeyPatch) -> None:
