@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -108,11 +109,12 @@ def test_what_is_turned_on_runs_from_log_in_to_log_out_until_it_is_turned_off(
 def test_a_daemon_that_dies_is_started_again_and_one_whose_place_is_taken_is_not(
     samehost: Samehost, account: Account
 ) -> None:
-    choose(samehost, hostNetworkingEnabled=True, machine="sandbox")
-    with account.session():
+    with socket.create_server(("127.0.0.1", 0)) as silent, account.session():
+        machine = f"ssh:ada@127.0.0.1:{silent.getsockname()[1]}"  # for which it waits
+        choose(samehost, hostNetworkingEnabled=True, machine=machine)
         autostart(samehost, account, "on")
         account.systemctl("start", UNIT)
-        until(lambda: machine_state(samehost), "the daemon", BOOT_SECONDS)
+        until(lambda: machine_state(samehost), "the daemon")
         os.kill(samehost.daemon(), signal.SIGKILL)
         names = ("SubState", "Result", "ExecMainStatus")
         again = {"SubState": "auto-restart", "Result": "signal", "ExecMainStatus": "9"}

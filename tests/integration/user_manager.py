@@ -86,7 +86,7 @@ class Account:
                 yield
                 manager.send_signal(signal.SIGTERM)
                 assert manager.wait(LOG_OUT_SECONDS) == 0
-                assert self._left() == [], "all that was started ended with the session"
+                until(lambda: not self._left(), "the end of all that was started")
             finally:
                 self._clear()
 
