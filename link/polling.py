@@ -52,7 +52,7 @@ SETTLING_GROWTH: Final = 2.0
 GROWTH: Final = 1.5
 """Factors of the interval's growth, per scan: up to FAST, and beyond."""
 
-KICK_GAP: Final = 0.001
+KICK_GAP: Final = 0.0001
 """Least seconds between two scans, however many kicks come."""
 
 SHARE: Final = 0.05

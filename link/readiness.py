@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 __all__ = [
@@ -108,6 +108,8 @@ class EpollReadiness(Readiness):
 
     Attributes:
         put_off: what is to be done `later`.
+        before: descriptors that others watch by this epoll and that keep their place: who has news
+            after them is served only once their news has been taken.
     """
 
     is_edge_triggered = True
@@ -117,6 +119,8 @@ class EpollReadiness(Readiness):
         self._report = report
         self._handlers: dict[int, Handler] = {}
         self._with_room: set[int] = set()
+        self._behind: list[tuple[int, int]] = []
+        self.before: Container[int] = ()
         self.put_off: deque[Callable[[], None]] = deque()
 
     def watch(self, descriptor: int, handler: Handler) -> None:
@@ -157,6 +161,8 @@ class EpollReadiness(Readiness):
         """See `Readiness.forget`."""
         self._handlers.pop(descriptor, None)
         self._with_room.discard(descriptor)
+        if self._behind:
+            self._behind = [each for each in self._behind if each[0] != descriptor]
 
     def later(self, work: Callable[[], None]) -> None:
         """Do `work` once those that have news now, and what was put off before, had their turn."""
@@ -169,10 +175,15 @@ class EpollReadiness(Readiness):
         by this epoll is for the caller.
         """
         others = []
-        for descriptor, mask in self.epoll.poll(seconds, EVENTS_PER_LOOK):
+        news, self._behind = self._behind or self.epoll.poll(seconds, EVENTS_PER_LOOK), []
+        for descriptor, mask in news:
             handler = self._handlers.get(descriptor)
             if handler is None:
                 others.append((descriptor, mask))
+                if descriptor in self.before:
+                    rest = news[news.index((descriptor, mask)) + 1 :]
+                    self._behind = [each for each in rest if self._is_known(each[0])]
+                    return others
                 continue
             try:
                 handler(mask)
@@ -188,6 +199,10 @@ class EpollReadiness(Readiness):
     def close(self) -> None:
         """Watch nothing any more. May be called twice."""
         self.epoll.close()
+
+    def _is_known(self, descriptor: int) -> bool:
+        """Somebody is to hear of it: it has not been closed just now."""
+        return descriptor in self._handlers or descriptor in self.before
 
 
 class NestedReadiness(EpollReadiness):

@@ -1,9 +1,9 @@
 """Tier 1 of detection, kept alive: the eBPF events of `vmagent.bpf`, or why there are none.
 
 Rules: chosen by trying, at `start` and again every RETRY_SECONDS; what somebody detached is made
-anew, and counted. Never raises: the watcher does without as well, only later. After each look the
-descriptor is left alone for PAUSE_SECONDS, so that a storm of binds costs a bounded part of a
-core: what comes meanwhile is read at one go.
+anew, and counted. Never raises: the watcher does without as well, only later. After MOST_AT_ONCE
+looks in a row the descriptor is left alone for PAUSE_SECONDS after each, so that a storm of binds
+costs a bounded part of a core: what comes meanwhile is read at one go.
 
 Counterparts: `vmagent.bpf.events` has the events, `watcher.py` is kicked.
 """
@@ -28,6 +28,10 @@ HEALTH_SECONDS: Final = 5.0
 """Between two looks whether the programs are still attached; one takes 20 µs."""
 
 PAUSE_SECONDS: Final = 0.001
+
+MOST_AT_ONCE: Final = 8
+"""Looks in a row without a pause, after a quiet time: news of a port is then ahead of what its
+server says, also where several are opened one after the other."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ class Binds:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._events: BindEvents | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._paid_until = 0.0
         self._next_look = 0.0
         self.reason = ""
         self.healed = 0
@@ -162,11 +167,18 @@ class Binds:
         if self._events is None or self._loop is None:
             return
         drained = self._events.drain()
-        self._loop.remove_reader(self._events.fileno())
-        self._pause = self._loop.call_later(PAUSE_SECONDS, self._watch)
+        self._pause_if_many(self._loop, self._events)
         self.lost += drained.lost
         began = [each for each in drained.events if each.kind != GONE]
         if began or drained.lost:
             self._on_begin([each.cookie for each in began if each.protocol == "udp"])
         elif drained.events:
             self._on_end()
+
+    def _pause_if_many(self, loop: asyncio.AbstractEventLoop, events: BindEvents) -> None:
+        """Each look takes PAUSE_SECONDS of time, of which a quiet while saves up some."""
+        now = loop.time()
+        self._paid_until = max(self._paid_until, now - MOST_AT_ONCE * PAUSE_SECONDS) + PAUSE_SECONDS
+        if self._paid_until > now:
+            loop.remove_reader(events.fileno())
+            self._pause = loop.call_at(self._paid_until, self._watch)

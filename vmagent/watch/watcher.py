@@ -224,7 +224,9 @@ class Watcher:
         self._timer = loop.call_at(at, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = time.monotonic()
         if self._running is None or self._running.done():
             return
@@ -355,8 +357,10 @@ class Watcher:
         return self._owners.cgroup_mount
 
     def _on_begin(self, udp_cookies: list[int]) -> None:
+        """Look at once: what a server says next may be where it listens now."""
         self._maturity.trust(udp_cookies)
-        self.kick()
+        self._interval.kick(time.monotonic())
+        self._tick()
 
     def _on_destroyed(self) -> None:
         try:

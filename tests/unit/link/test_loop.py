@@ -187,6 +187,37 @@ def test_bulk_that_never_ends_holds_up_neither_timers_nor_tasks(tell: Any) -> No
     tell(story)
 
 
+def test_what_asyncio_hears_is_dealt_with_before_news_that_came_later() -> None:
+    """Such as the word that a port is to be opened, before its number that a server tells."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        readiness, close = open_epoll_readiness()
+        order: list[str] = []
+        one, other = Watched(readiness), Watched(readiness)
+        readiness.watch(one.near.fileno(), lambda _mask: order.append("later"))
+
+        class Session(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                other.close()
+                loop.call_soon(order.append, data.decode())
+
+        near, far = pair()
+        transport, _session = await loop.create_connection(Session, sock=near)
+        far.send(b"first")
+        one.far.send(b"x")
+        other.far.send(b"x")
+        await until(lambda: len(order) == 2)
+        await asyncio.sleep(0.01)
+        assert (order, other.masks) == (["first", "later"], [])
+        transport.close()
+        far.close()
+        one.close()
+        close()
+
+    run(story())
+
+
 def test_the_direct_loop_calls_readers_and_writers_until_they_are_removed() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ import pytest
 from link.maturity import Seen
 from vmagent.bpf.events import BOUND, GONE, LISTENING, BindEvent, Drained
 from vmagent.watch import binds as binds_module
-from vmagent.watch.binds import HEALTH_SECONDS, RETRY_SECONDS, Binds
+from vmagent.watch.binds import HEALTH_SECONDS, MOST_AT_ONCE, RETRY_SECONDS, Binds
 
 PATIENCE = 5.0
 UDP_SERVER = BindEvent(7, 53, "udp", BOUND)
@@ -115,6 +115,25 @@ async def test_a_bind_is_told_with_the_udp_sockets_whose_port_was_named() -> Non
     one.tell(BindEvent(7, 53, "udp", GONE))
     await told.wait()
     assert (told.began, told.ends) == ([[7]], 1)
+    told.binds.stop()
+
+
+@story
+async def test_some_binds_in_a_row_are_told_at_once_and_many_with_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(binds_module, "PAUSE_SECONDS", PATIENCE)
+    told = Told()
+    told.binds.start()
+    for _ in range(MOST_AT_ONCE):
+        Events.made[0].tell(UDP_SERVER)
+        await told.wait()
+    assert len(told.began) == MOST_AT_ONCE
+    Events.made[0].tell(UDP_SERVER)
+    await told.wait()
+    Events.made[0].tell(UDP_SERVER)
+    await asyncio.sleep(0.01)
+    assert len(told.began) == MOST_AT_ONCE + 1
     told.binds.stop()
 
 
