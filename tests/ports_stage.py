@@ -320,6 +320,10 @@ class Stage:
             )
         )
 
+    def end_server(self) -> None:
+        """Nobody is at the desktop's UDP port any more, of which nobody has been told yet."""
+        self._server.close()
+
     async def aclose(self) -> None:
         """End everything."""
         self.ports.end()

@@ -22,7 +22,7 @@ from typing import Final
 
 from link.datagrams.clients import Client, leave_from
 
-__all__ = ["Refuser", "refusal"]
+__all__ = ["IPV6_FREEBIND", "Refuser", "refusal"]
 
 _HEADER: Final = struct.Struct("!BBH4x")
 _IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
@@ -31,6 +31,10 @@ _UDP: Final = struct.Struct("!HHHH")
 _UNREACHABLE4: Final = (3, 3)
 _UNREACHABLE6: Final = (1, 4)
 _HOPS: Final = 64
+
+IPV6_FREEBIND: Final = 78
+"""linux/in6.h; lets what is sent leave from an address that is local by a route only, as those of
+redirected IPv6 are."""
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +105,8 @@ def _open(family: int) -> socket.socket | None:
     except OSError as error:
         log.info("clients cannot be told that a UDP server is not there: %s", error)
         return None
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     # It only sends; the little that its least buffer takes of what comes is never read.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
     return sock

@@ -272,6 +272,21 @@ async def test_who_connected_by_udp_before_the_desktop_served_is_served(stage: S
         stage.close(key)
 
 
+@every_way
+@on_stage
+async def test_a_connected_udp_client_is_told_that_the_desktops_server_has_gone(
+    stage: Stage,
+) -> None:
+    stage.open(UDP4, UDP6)
+    for address in ("127.0.0.1", "::1"):
+        await stage.container.tell("hold", address, address, PORT, "udp")
+        assert await stage.container.tell("say", address, "hello") == "desktop:hello"
+    stage.end_server()
+    for address in ("127.0.0.1", "::1"):
+        with pytest.raises(ConnectionRefusedError):
+            await stage.container.tell("say", address, "hello?")
+
+
 # ---- redirect alone
 
 

@@ -20,18 +20,16 @@ from typing import Final, cast
 from link.datagrams.clients import local_address
 from link.datagrams.linux import LinuxDatagramSockets, Option
 from link.datagrams.sockets import Connected, DatagramSockets, Listening, OnTrains, Peer, Train
+from link.datagrams.unreachable import IPV6_FREEBIND
 from link.messages import StubKey
 from vmagent.desktop_ports.by_loopback import BY_LOOPBACK
 from vmagent.desktop_ports.encoded import asked_for
 
 __all__ = ["SharedDatagramSockets"]
 
-_IPV6_FREEBIND: Final = 78
-"""linux/in6.h; lets replies leave from an address that is local by a route only."""
-
 _OPTIONS: Final[dict[str, tuple[Option, ...]]] = {
     "127.0.0.1": (BY_LOOPBACK,),
-    "::1": (BY_LOOPBACK, (socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)),
+    "::1": (BY_LOOPBACK, (socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)),
 }
 _WILDCARDS: Final = {"127.0.0.1": "0.0.0.0", "::1": "::"}
 
