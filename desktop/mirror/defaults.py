@@ -1,7 +1,9 @@
 """What is not mirrored unless the user remaps it: one table, each rule with its name.
 
 Rules: pure. These ports belong to a computer's own plumbing; taken from the other side, they
-would cut it off (a DHCP client's port) or answer for the wrong computer.
+would cut it off (a DHCP client's port) or answer for the wrong computer. Those of discovery are
+shared by many programs of a computer (SO_REUSEADDR), which a mirror would keep from having them,
+and what they are for is multicast, which is not carried.
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ DEFAULT_RULES: Final = (
     DefaultRule("DHCP", ("udp",), (67, 68)),
     DefaultRule("time service (NTP)", ("udp",), (123,)),
     DefaultRule("control port of the time service (chrony)", ("udp",), (323,)),
+    DefaultRule("discovery of devices (SSDP)", ("udp",), (1900,)),
+    DefaultRule("discovery of services (WS-Discovery)", ("udp",), (3702,)),
     DefaultRule("multicast DNS", ("udp",), (5353,)),
     DefaultRule("link-local name resolution (LLMNR)", ("udp",), (5355,)),
     DefaultRule("stub resolver", _BOTH, (53,), addresses=("127.0.0.53", "127.0.0.54")),

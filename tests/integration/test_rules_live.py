@@ -238,6 +238,8 @@ DEFAULTS = [
     ("udp", "0.0.0.0", 68, "DHCP"),
     ("udp", "0.0.0.0", 123, "time service (NTP)"),
     ("udp", "127.0.0.1", 323, "control port of the time service (chrony)"),
+    ("udp", "0.0.0.0", 1900, "discovery of devices (SSDP)"),
+    ("udp", "0.0.0.0", 3702, "discovery of services (WS-Discovery)"),
     ("udp", "0.0.0.0", 5353, "multicast DNS"),
     ("udp", "::", 5355, "link-local name resolution (LLMNR)"),
     ("udp", "127.0.0.53", 53, "stub resolver"),

@@ -246,6 +246,8 @@ def test_a_holder_whose_name_may_not_be_seen_is_another_program() -> None:
         ("udp", "0.0.0.0", 68, "DHCP"),
         ("udp", "0.0.0.0", 123, "NTP"),
         ("udp", "127.0.0.1", 323, "chrony"),
+        ("udp", "0.0.0.0", 1900, "SSDP"),
+        ("udp", "0.0.0.0", 3702, "WS-Discovery"),
         ("udp", "0.0.0.0", 5353, "multicast DNS"),
         ("udp", "::", 5355, "LLMNR"),
         ("tcp", "127.0.0.53", 53, "stub resolver"),
