@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from desktop.daemon.host_system import HostSystem
 from desktop.daemon.machine_ports import Common, MachinePorts
+from desktop.daemon.named_ports import NamedPorts
 from desktop.daemon.traffic import Traffic
 from desktop.listeners.source import ListenerSource, Pace
 from desktop.mirror.failures import explain
@@ -84,6 +85,8 @@ class Mirroring:
         self._complaint = ""
         self._pace = source.pace
         self._interval = self._interval_of(source.pace)
+        self._named = NamedPorts()
+        relay.before_words = self._server_speaks
         self._kicked = asyncio.Event()
 
     def machine(self, name: str) -> MachinePorts:
@@ -154,6 +157,7 @@ class Mirroring:
             ports.close()
         self._sockets.close()
         self._source.close()
+        self._named.close()
         self._here.close()
 
     def _destroyed(self) -> None:
@@ -170,6 +174,7 @@ class Mirroring:
     def _scan(self) -> None:
         """Look at this computer's listeners; replan if they changed."""
         begin = time.thread_time()
+        self._named.looked()
         try:
             found = self._source.scan(self._own_inodes())
         except (OSError, MemoryError) as error:
@@ -188,6 +193,17 @@ class Mirroring:
             self._pace = self._source.pace
             self._interval = self._interval_of(self._pace)
         self._interval.scanned(self._loop.time(), cost=cost, changed=changed)
+
+    def _server_speaks(self) -> None:
+        """Look before its words go on, if it may be naming a port that it has just opened."""
+        now = self._loop.time()
+        interval = self._interval
+        is_reason = interval.is_kicked or self._named.may_be_new(now)
+        if is_reason and interval.is_affordable(now) and not self._is_closed:
+            self._scan()
+            if self._is_step_due and self._step_handle is not None:
+                self._step_handle.cancel()
+                self._step()
 
     def _complain(self, words: str) -> None:
         """Say once what keeps looks from succeeding, however often they are tried."""

@@ -109,10 +109,13 @@ class Relay(abc.ABC):
 
     Attributes:
         readiness: what watches its sockets; streams that are not in a flow, too.
+        before_words: called, if it can be, before what a server has said goes into the stream, if
+            that is small; must not raise.
     """
 
     name: str
     readiness: Readiness
+    before_words: Callable[[], None] | None = None
 
     @abc.abstractmethod
     def forward(

@@ -82,6 +82,22 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
     run_on_loop(story())
 
 
+def test_before_a_servers_small_words_go_on_who_asked_is_called(run_on_loop: Run) -> None:
+    async def story() -> None:
+        async with joined(SPLICE) as flow:
+            order: list[str] = []
+            for relay in (flow.ends.opener, flow.ends.listener):
+                relay.before_words = lambda: order.append("called")
+            await send(flow.client, b"question")
+            assert await receive_exactly(flow.server, 8) == b"question"
+            assert order == []
+            await send(flow.server, b"answer")
+            assert await receive_exactly(flow.client, 6) == b"answer"
+            assert order == ["called"]
+
+    run_on_loop(story())
+
+
 def test_a_stream_comes_home_only_when_the_server_has_left_nothing_in_it(run_on_loop: Run) -> None:
     """A server may say its end and take what the client said as slowly as it likes."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from desktop.listeners import linux
 from desktop.listeners.linux import LinuxListenerSource
+from link.processes import Process, find_processes
 from tests.private_network import private_network
 
 PATIENCE: Final = 5.0
@@ -95,4 +96,25 @@ def test_the_end_of_a_listener_wakes_on_a_port_of_the_kernels_choice_too(clock: 
     assert select.select([descriptor], [], [], PATIENCE)[0] == [descriptor]
     assert source.drain()
     assert ports(source) == set()
+    source.close()
+
+
+@private_network
+def test_a_new_listeners_process_is_looked_for_where_others_are_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[set[int] | None] = []
+
+    def find(inodes: set[int], pids: set[int] | None = None) -> dict[int, Process]:
+        asked.append(pids)
+        return find_processes(inodes, pids)
+
+    monkeypatch.setattr(linux, "find_processes", find)
+    source = LinuxListenerSource()
+    with bind("127.0.0.1", 5000):
+        assert [each.pid for each in source.scan(frozenset())] == [os.getpid()]
+        assert asked == [set(), None]
+        with bind("127.0.0.1", 5001):
+            assert [each.pid for each in source.scan(frozenset())] == [os.getpid()] * 2
+            assert asked[2:] == [{os.getpid()}]
     source.close()
