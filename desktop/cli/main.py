@@ -65,6 +65,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not running or not enabled, 4 machine u
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is what it returns, whatever happens."""
     try:
+        _have_standard_streams()
         _use_any_encoding()
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -116,6 +117,18 @@ def make_parser(
             modules[name] = cast("VerbModule", import_module(f"desktop.cli.{verb.module}"))
             modules[name].add_arguments(below)
     return parser, modules
+
+
+def _have_standard_streams() -> None:
+    """Who started this without some of them (`>&-`) hears nothing; the next files that are opened
+    must not have their numbers."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _use_any_encoding() -> None:

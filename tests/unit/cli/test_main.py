@@ -148,3 +148,15 @@ def test_main_reads_the_arguments_of_the_process(
     monkeypatch.setattr("sys.argv", ["samehost", "version"])
     assert main() == 0
     assert VERSION in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_without_standard_streams_it_does_the_same_and_says_nothing(closed: str) -> None:
+    code = "import os, sys; from desktop.cli.main import main; code = main(['version']); "
+    code += "sys.exit(code or [os.get_inheritable(each) for each in (0, 1, 2)] != [True] * 3)"
+    line = f'exec "$@" {closed}'
+    result = subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (VERSION in result.stdout) == (">&-" not in closed.replace("2>&-", ""))
