@@ -221,10 +221,15 @@ class AgentLink:
             readiness = self._pool.readiness
             reader = OpenReader(carried, self._events.opened, self._unparked, readiness)
             carried.home = partial(self._park, reader)
+            carried.is_wanted = self._wants_parked
             self._park(reader, carried)
 
+    def _wants_parked(self) -> bool:
+        """Of one whose flow is over. Once it is parked, none is given up: the agent may draw it."""
+        return not self._is_closed and len(self._parked) < self._most
+
     def _park(self, reader: OpenReader, stream: Stream) -> None:
-        if self._is_closed or len(self._parked) >= self._most:
+        if self._is_closed:
             self._pool.give_up(stream)
             return
         self._parked.add(reader)

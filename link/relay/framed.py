@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
 from link.relay.halves import COPY_SIZE, TURN_BYTES, Half
 from link.relay.relay import StreamGoneError, linger_not
-from link.stream import may_be_raw
+from link.stream import may_be_raw, may_come_home
 from link.wire import OPEN_SIZE, WireError
 
 if TYPE_CHECKING:
@@ -100,13 +100,19 @@ class ToStream(Half):
             if is_reset:
                 flow.source_failed(self)
             return not is_reset
-        flow.has_said_whole = flow.is_served and self.twin.is_done and not self.twin.is_blocked
-        _pack_header(relay.frame, size, WHOLE if flow.has_said_whole else END)
+        flow.has_said_whole = is_whole = self._says_whole()
+        _pack_header(relay.frame, size, WHOLE if is_whole else END)
         self.is_ended = self.is_done = True
         self.deliver(relay.frame[: size + _HEADER_SIZE])
         if not self.is_blocked:
             self.pass_end()
         return False
+
+    def _says_whole(self) -> bool:
+        """True if the stream will be free with the end that is said now, and is wanted."""
+        twin = self.twin
+        is_free = self.flow.is_served and twin.is_done and not twin.is_blocked
+        return is_free and may_come_home(self.sink)
 
     def _copy_full(self) -> bool:
         """Send a full read, and give the frames up once there have been many."""
@@ -151,8 +157,8 @@ class ToStream(Half):
             return
         if not self.is_done:
             self.is_done = True
-            flow.has_said_whole = flow.is_served and twin.is_done and not twin.is_blocked
-            self.deliver(WHOLE_WORD if flow.has_said_whole else _END)
+            flow.has_said_whole = is_whole = self._says_whole()
+            self.deliver(WHOLE_WORD if is_whole else _END)
         if twin.is_done and not self.is_blocked and not twin.is_blocked and not flow.is_failing:
             flow.finish()
         elif self.is_hung_up and not twin.is_done:

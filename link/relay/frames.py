@@ -11,7 +11,8 @@ comes but WHOLE, or the next opening; and that only after WHOLE, since what was 
 still wait for a slow program. RAW is for bulk: the kernel moves it unseen, and end-of-file of the
 stream is that of the flow; such a stream carries no other flow afterwards. Where a stream may not
 be RAW, that is against the rules. A stream that ends between its frames has lost the flow, since
-whoever ends one in order says so.
+whoever ends one in order says so. Who has said WHOLE does not end it, since the next opening may be
+on its way: an end that does not want the stream again says END, and ends it then.
 
 Counterparts: `splice.py` and `portable.py` send and take them, `opening.py` begins a flow.
 """

@@ -29,7 +29,7 @@ from link.relay.relay import (
     reset_socket,
 )
 from link.relay.settling import Settling
-from link.stream import Stream, take_early
+from link.stream import Stream, may_come_home, take_early
 from link.wire import OPEN_SIZE
 
 __all__ = ["SpliceFlow", "SpliceRelay"]
@@ -279,8 +279,10 @@ class SpliceFlow(Flow):
         is_free = incoming.has_end and not incoming.ending and not self.outgoing.is_raw
         if not is_free:
             return None
-        if not self.is_served or self.has_said_whole or stream.home is None:
+        if not self.is_served or self.has_said_whole:
             return stream.home  # the other end is the one to say so, or knows
+        if not may_come_home(stream):
+            return None
         try:
             return stream.home if stream.send(WHOLE_WORD) == len(WHOLE_WORD) else None
         except OSError:  # no room, or gone: it will see the stream's end

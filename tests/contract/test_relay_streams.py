@@ -31,6 +31,7 @@ from tests.contract.relay_stage import (
     send,
     tcp_pair,
 )
+from tests.unit.machines.until import until
 
 SPLICE: Final = PAIRS["splice-splice"]
 TUNNELLED: Final = PAIRS["splice-splice-tunnelled"]
@@ -43,16 +44,21 @@ def _ignore(_: object) -> None:
     """Nobody cares."""
 
 
-async def close_in_order(flow: Joined, first: str) -> None:
-    """Both sides close, one after the other or at once."""
+async def close_in_order(flow: Joined, first: str, last_words: bytes = b"") -> None:
+    """Both sides close, one after the other or at once; the client hears the server's last words.
+
+    That is the end, and no reset, whoever closes first.
+    """
     if first != "server":
         flow.client.shutdown(socket.SHUT_WR)
     if first == "client":
         assert await receive(flow.server) == b""
     flow.server.shutdown(socket.SHUT_WR)
     if first == "server":
-        assert await receive(flow.client) == b""
+        assert await receive_all(flow.client) == last_words
         flow.client.shutdown(socket.SHUT_WR)
+    else:
+        assert await receive_all(flow.client) == last_words
     await flow.wait_end()
 
 
@@ -94,6 +100,27 @@ def test_before_a_servers_small_words_go_on_who_asked_is_called(run_on_loop: Run
             await send(flow.server, b"answer")
             assert await receive_exactly(flow.client, 6) == b"answer"
             assert order == ["called"]
+
+    run_on_loop(story())
+
+
+@pytest.mark.parametrize("last_words", [b"", b"last words"])
+@pytest.mark.parametrize("first", ["client", "server", "both"])
+@pytest.mark.parametrize("make", [SPLICE, TUNNELLED], ids=["", "tunnelled"])
+def test_a_stream_that_nobody_waits_on_any_more_is_not_offered_for_another_flow(
+    make: MakeEnds, first: str, last_words: bytes, run_on_loop: Run
+) -> None:
+    """Its opener would be reset that had begun one by the time that it is closed."""
+
+    async def story() -> None:
+        async with joined(make) as flow:
+            flow.far.is_wanted = lambda: False
+            await send(flow.client, b"a question")
+            assert await receive_exactly(flow.server, 10) == b"a question"
+            await send(flow.server, last_words)
+            await close_in_order(flow, first, last_words)
+            await until(lambda: flow.near.fileno() < 0 and flow.far.fileno() < 0)
+            assert not flow.home
 
     run_on_loop(story())
 
