@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Self
 
 __all__ = ["CgroupProgram", "remove_cgroup"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until a cgroup has to be empty."""
 
 ANSWERS: Final = """

@@ -28,7 +28,7 @@ from tests.fake_machine import FakeMachine, FakeRegistry
 
 __all__ = ["PATIENCE", "DaemonWorld", "machines", "say_nothing"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until something that must happen has happened."""
 POLL_SECONDS: Final = 0.005
 

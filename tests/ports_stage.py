@@ -47,7 +47,7 @@ __all__ = [
     "on_stage",
 ]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds that anything may take."""
 
 WAYS: Final = ("stubs", "redirect")
@@ -59,7 +59,7 @@ PROGRAM: Final = """
 import ctypes, errno, fcntl, json, os, socket, struct, sys
 
 kept = {}
-PATIENCE = 10
+PATIENCE = 30.0
 
 def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -18,7 +18,7 @@ from desktop.paths import Paths
 
 __all__ = ["PATIENCE", "ServedBackend"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until something that must happen has happened."""
 
 T = TypeVar("T")

@@ -71,7 +71,7 @@ SOCKETS: Final = [
 ]
 """Every implementation, made inside the running loop. What one may do less: `udp_world.World`."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds that anything may take."""
 SILENCE: Final = 0.2
 """Seconds for which nothing comes where nothing may come."""

@@ -19,7 +19,7 @@ from link.dial import LOCAL_CONGESTION_CONTROL, dial
 from link.loop import DirectLoop
 from link.shortages import shortages
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture(

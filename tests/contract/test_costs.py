@@ -21,7 +21,7 @@ from link.loop import run
 from tests.contract.data_path import STREAMS, DataPath
 from tests.system_calls import counted
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 CONNECTIONS: Final = 300
 WIDTH: Final = 16
 ROUND_TRIPS: Final = 1000

@@ -21,7 +21,7 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "uvloop": uvloop.new_event_loop,
     "direct": DirectLoop,
 }
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
 FRAME: Final = header(Kind.DATA, 1, 1000, 1000) + bytes(1000)
 ENDS: Final[dict[str, Callable[[socket.socket], None]]] = {
     "a reset": reset_socket,

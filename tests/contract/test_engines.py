@@ -23,7 +23,7 @@ from vmagent.engines import follower
 from vmagent.engines.follower import UNKNOWN, Details
 from vmagent.told import Told
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds a condition may take."""
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 OTHER = "cd" * 32

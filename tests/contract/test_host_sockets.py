@@ -24,7 +24,7 @@ from desktop.sockets.windows import WindowsSockets
 from link.dial import dial
 from tests.private_network import private_network
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 
 
 def listening() -> list[Entry]:

@@ -31,7 +31,7 @@ SO_COOKIE: Final = 57
 FIRST_PORT: Final = 10_000
 """Ports from here are not of the kernel's choice, so UDP sockets there are listeners at once."""
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
 """Seconds until a wake-up must have come."""
 
 

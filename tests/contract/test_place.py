@@ -22,7 +22,7 @@ from desktop.daemon.place import keep_place
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class CountingLock(DaemonLock):

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 SIZE: Final = 3 << 20
 """More than the half a MiB after which a stream may be RAW."""
 

@@ -22,7 +22,7 @@ from tests.contract.datagram_ends import until
 from tests.contract.transport_ways import WAYS, Opened, Program
 from tests.fake_hyperv import FakeHyperv
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture(params=WAYS)

@@ -39,7 +39,7 @@ KINDS: Final = ["tcp", "memory", "stdio"]
 """The transports that `both` knows."""
 
 SECRET = bytes(range(SECRET_SIZE))
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Desktop:

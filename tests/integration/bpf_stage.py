@@ -43,7 +43,7 @@ __all__ = [
     "require_bpf",
 ]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds a condition may take."""
 
 TCP: Final = int(socket.SOCK_STREAM)

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 __all__ = ["ANSWER_SECONDS", "KINDS", "Puppet", "Server", "exchange", "program"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until a puppet gives up waiting for others to do their part."""
 
 ANSWER_SECONDS: Final = 1.0

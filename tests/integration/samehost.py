@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 IMAGE = demo_image.IMAGE
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a test gives up waiting; a loaded machine is slow, not wrong."""
 
 

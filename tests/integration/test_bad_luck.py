@@ -82,7 +82,6 @@ def test_a_killed_agent_is_replaced_and_its_mirrors_return(samehost: Samehost) -
         until(
             lambda: process_of("agent.pyz", str(samehost.home)) not in (None, agent),
             "another agent",
-            patience=2,
         )
         until(lambda: samehost.states(port) == ["active"], "the mirror to return")
         assert says(port) == b"still me"

@@ -39,7 +39,7 @@ from vmagent.watch.cgroups import find_mounts
 from vmagent.watch.watcher import Watcher
 
 ID: Final = "0123456789abcdef" * 4
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds a condition may take."""
 
 PROGRAM: Final = """

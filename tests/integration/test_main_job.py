@@ -25,6 +25,11 @@ from tests.integration.samehost import (
     until,
 )
 from tests.integration.servers import ECHO, GREETER, MANY, ON_COMMAND
+from tests.promptness import promptly
+
+AT_ONCE_SECONDS = 1.0
+"""Within this time the switch has closed or opened everything (the README's fraction of a second
+is the usual)."""
 
 ROW_KEYS = [
     *("origin", "protocol", "machine_address", "machine_port", "host_address", "host_port"),
@@ -210,13 +215,22 @@ def test_disable_and_enable_work_live_and_restart_nothing(samehost: Samehost) ->
     with samehost.container("nc", "-lk", "0.0.0.0", str(port)) as container, web_server() as web:
         until(lambda: samehost.states(port) == ["active"], "the mirror")
         started = samehost.docker("inspect", "-f", "{{.State.StartedAt}}", container)
-        samehost.run("disable")
-        until(lambda: refuses("127.0.0.1", port), "the mirror to go", patience=1)
-        until(lambda: samehost.ports() == [], "the table to empty", patience=1)
-        assert samehost.try_run("status").returncode == 3
-        samehost.run("enable")
-        until(lambda: not refuses("127.0.0.1", port), "the mirror to come", patience=1)
-        until(lambda: "active" in samehost.states(web, "host"), "the stub to come", patience=1)
+
+        def after_both() -> float:
+            """Seconds from each command until all has come of it, of the one that took longer."""
+            samehost.run("disable")
+            began = time.monotonic()
+            until(lambda: refuses("127.0.0.1", port), "the mirror to go")
+            until(lambda: samehost.ports() == [], "the table to empty")
+            closed = time.monotonic() - began
+            assert samehost.try_run("status").returncode == 3
+            samehost.run("enable")
+            began = time.monotonic()
+            until(lambda: not refuses("127.0.0.1", port), "the mirror to come")
+            until(lambda: "active" in samehost.states(web, "host"), "the stub to come")
+            return max(closed, time.monotonic() - began)
+
+        promptly(after_both, AT_ONCE_SECONDS)
         assert samehost.docker("inspect", "-f", "{{.State.StartedAt}}", container) == started
 
 
@@ -233,7 +247,7 @@ def test_a_port_in_use_is_a_conflict_that_names_the_holder_and_heals(samehost: S
             container = samehost.python(GREETER, "0.0.0.0", str(port), "v6only", "container")
             name = container.__enter__()
             until(lambda: samehost.states(port) == ["conflict"], "the conflict again")
-        until(lambda: says("127.0.0.1", port) == b"container", "the conflict to heal", patience=2)
+        until(lambda: says("127.0.0.1", port) == b"container", "the conflict to heal")
         assert name
         container.__exit__(None, None, None)
     finally:

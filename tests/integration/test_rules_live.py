@@ -22,6 +22,7 @@ from tests.integration.conftest import require_root
 from tests.integration.puppet import KINDS, Puppet, Server, program
 from tests.integration.samehost import quiet_ports, until
 from tests.integration.stage import Stage, hears, open_stage, refuses
+from tests.promptness import promptly
 
 PROTOCOLS = ("tcp", "udp")
 Place = tuple[str, int, str]
@@ -32,9 +33,8 @@ SS = ["ss", "-Hltun"]
 
 both_protocols = pytest.mark.parametrize("protocol", PROTOCOLS)
 
-SOON = 3.0
-"""Seconds that stand for "within a second" while other tests load the computer; unit tests of the
-reconciler prove the exact times."""
+SOON = 1.5
+"""Seconds that stand for "within a second"; unit tests of the reconciler prove the exact times."""
 
 
 @pytest.fixture(scope="module", params=["auto", "off"], ids=["with eBPF", "without eBPF"])
@@ -105,7 +105,6 @@ def test_port_binding_moves_mirrors_at_once_and_leaves_flows_that_remain_allowed
                 table.until(
                     lambda m=mirrors: table.mirrors(protocol, port) == m,  # type: ignore[misc]
                     f"the move to {mirrors}",
-                    patience=SOON,
                 )
                 if binding == "localhost":
                     assert refuses(protocol, outer, port)
@@ -147,7 +146,7 @@ def test_an_ignore_rule_applies_live_to_what_it_names_and_nothing_else(
         client = clients.enter_context(Client(protocol, "127.0.0.1", port))
         assert client.hears("") == "hello"
         stage.set("ignore", rules)
-        table.until(lambda: states() == [["ignored"], ["active"], ["ignored"]], "the rules", SOON)
+        table.until(lambda: states() == [["ignored"], ["active"], ["ignored"]], "the rules")
         assert client.hears("still there?") == ("still there?" if protocol == "tcp" else "")
         reasons = [
             *(row["reason"] for row in table.rows(protocol, port)),
@@ -161,7 +160,7 @@ def test_an_ignore_rule_applies_live_to_what_it_names_and_nothing_else(
             "the stub to go",
         )
         stage.set("ignore", [])
-        table.until(lambda: states() == [["active"]] * 3, "all mirrors again", SOON)
+        table.until(lambda: states() == [["active"]] * 3, "all mirrors again")
         assert hears(protocol, "127.0.0.1", port) == "hello"
         assert stage.inside.hears(protocol, "127.0.0.1", of_desktop) == "hello"
 
@@ -184,7 +183,7 @@ def test_a_remap_rule_applies_live_and_leaves_connections(
             before = port
             for after in (port + 1, port + 2, port):
                 stage.set("remap", {} if after == port else {f"{protocol}:{port}": after})
-                table.until(lambda n=after: places() == [(port, n)], "the other port", SOON)  # type: ignore[misc]
+                table.until(lambda n=after: places() == [(port, n)], "the other port")  # type: ignore[misc]
                 with Client(protocol, "127.0.0.1", after) as another:
                     assert another.hears("two") == words + "two"
                 assert refuses(protocol, "127.0.0.1", before)
@@ -208,12 +207,12 @@ def test_two_ports_that_are_exchanged_live_lead_to_one_anothers_servers(
         with Client(protocol, "127.0.0.1", port) as client:
             before = client.hears("")
             stage.set("remap", {f"{protocol}:{port}": port + 1, f"{protocol}:{port + 1}": port})
-            until(lambda: heard() == ["second", "first"], "the exchange", SOON)
+            until(lambda: heard() == ["second", "first"], "the exchange")
             if protocol == "udp":
                 assert before == "first"
                 until(lambda: client.hears("") == "second", "the flow to be led anew")
         stage.set("remap", {})
-        until(lambda: heard() == ["first", "second"], "the ports as they were", SOON)
+        until(lambda: heard() == ["first", "second"], "the ports as they were")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +258,7 @@ def test_what_is_ignored_by_default_is_shown_with_the_rules_name(stage: Stage, p
             assert shown == [("ignored", f"ignored by default: {name}")]
         stage.set("remap", {"tcp:22": port, "udp:5353": port})
         for protocol, number in (("tcp", 22), ("udp", 5353)):
-            table.until(lambda p=protocol, n=number: table.mirrors(p, n), "the remapped one", SOON)  # type: ignore[misc]
+            table.until(lambda p=protocol, n=number: table.mirrors(p, n), "the remapped one")  # type: ignore[misc]
             assert hears(protocol, "127.0.0.1", port) == "hello"
 
 
@@ -273,19 +272,28 @@ def test_a_conflict_names_the_program_and_heals_within_a_second_of_its_end(
 ) -> None:
     table = stage.table
     address = stage.addresses[1] if held == "this computer's own" else held
+    whose = f"python3 (pid {stage.here.pid}) on this computer has {protocol} port {port}"
+
+    def healed_after() -> float:
+        with stage.here.serving(protocol, address, port) as holder:
+            with stage.inside.serving(protocol, "0.0.0.0", port, "container"):
+                table.until(lambda: table.states(protocol, port) == ["conflict"], "the conflict")
+                table.until(lambda: is_named(), whose)
+                assert hears(protocol, address, port) == "hello"
+                holder.close()
+                freed = time.monotonic()
+                until(lambda: hears(protocol, "127.0.0.1", port) == "container", "it to heal")
+                took = time.monotonic() - freed
+                table.until(lambda: table.states(protocol, port) == ["active"], "the row to heal")
+        table.until(lambda: not table.rows(protocol, port), "the row to go")
+        return took
+
+    def is_named() -> bool:
+        return table.rows(protocol, port)[0]["reason"].startswith(whose)  # type: ignore[no-any-return]
+
     # Otherwise the container could not bind what this computer holds.
     stage.set("reachHost", False)
-    with stage.here.serving(protocol, address, port) as holder:
-        with stage.inside.serving(protocol, "0.0.0.0", port, "container"):
-            table.until(lambda: table.states(protocol, port) == ["conflict"], "the conflict")
-            whose = f"python3 (pid {stage.here.pid}) on this computer has {protocol} port {port}"
-            table.until(lambda: table.rows(protocol, port)[0]["reason"].startswith(whose), whose)
-            assert hears(protocol, address, port) == "hello"
-            holder.close()
-            freed = time.monotonic()
-            until(lambda: hears(protocol, "127.0.0.1", port) == "container", "it to heal")
-            assert time.monotonic() - freed < SOON
-            table.until(lambda: table.states(protocol, port) == ["active"], "the row to heal")
+    promptly(healed_after, SOON)
 
 
 @both_protocols
@@ -295,7 +303,8 @@ def test_a_port_of_the_machines_own_daemon_is_not_mirrored_and_a_conflict_that_h
     table = stage.table
     command = Sandbox("sandbox", stage.samehost.paths).command(*program())
     daemon = Puppet(command, dict(os.environ))
-    try:
+
+    def healed_after() -> float:
         held = daemon.open(protocol, "0.0.0.0", port, "daemon")
         with stage.here.serving(protocol, "127.0.0.1", port, "desktop"):
             table.until(lambda: table.states(protocol, port, "host") == ["conflict"], "the row")
@@ -305,7 +314,12 @@ def test_a_port_of_the_machines_own_daemon_is_not_mirrored_and_a_conflict_that_h
             held.close()
             freed = time.monotonic()
             until(lambda: stage.inside.hears(protocol, "127.0.0.1", port) == "desktop", "it")
-            assert time.monotonic() - freed < SOON
+            took = time.monotonic() - freed
+        table.until(lambda: not table.rows(protocol, port, "host"), "the row to go")
+        return took
+
+    try:
+        promptly(healed_after, SOON)
     finally:
         daemon.end()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.integration.puppet import ANSWER_SECONDS, Puppet, program
 from tests.integration.samehost import quiet_ports, until
 from tests.integration.servers import HEIR
 from tests.integration.stage import Stage, Table, hears, open_stage, refuses
+from tests.promptness import promptly
 
 PROTOCOLS = ("tcp", "udp")
 DUAL = "::, dual"
@@ -29,11 +31,15 @@ MAPPED = "::ffff:127.0.0.1"
 NO_ANSWERS = ("ECONNREFUSED", "ECONNRESET", "ETIMEDOUT")
 """What a client meets while a mirror is away or goes."""
 
-SOON = 3.0
-"""Seconds that stand for one while other tests load the computer."""
+SOON = 1.0
+"""Seconds of which more would not be at once."""
 
 MATURITY_SECONDS = 1.0
 """How long a UDP socket on a port of the kernel's choice must have lived (DESIGN 3)."""
+
+REST_SECONDS = 3.0
+"""Within this time it has been seen: no event tells of it, and if it came as another socket went,
+it is found when looks are left out no longer (`MOST_SKIPPED` of the watcher)."""
 
 both_protocols = pytest.mark.parametrize("protocol", PROTOCOLS)
 
@@ -344,21 +350,30 @@ def test_tcp_and_udp_of_one_number_are_independent(
 
 @pytest.mark.parametrize("unbound", [False, True], ids=["port 0", "listen without bind"])
 def test_a_tcp_port_of_the_kernels_choice_is_mirrored_at_once(way: Way, unbound: bool) -> None:
-    asked = time.time()
-    with way.servers[0].serving("tcp", "0.0.0.0", 0, "chosen", unbound=unbound) as server:
-        way.table.until(lambda: way.mirrors("tcp", server.port), "the mirror")
-        assert way.rows("tcp", server.port)[0]["since"] - asked < MATURITY_SECONDS
-        assert way.hears("tcp", server.port) == "chosen"
+    def mirrored_after() -> float:
+        asked = time.time()
+        with way.servers[0].serving("tcp", "0.0.0.0", 0, "chosen", unbound=unbound) as server:
+            way.table.until(lambda: way.mirrors("tcp", server.port), "the mirror")
+            since = float(way.rows("tcp", server.port)[0]["since"])
+            assert way.hears("tcp", server.port) == "chosen"
+        return since - asked
+
+    promptly(mirrored_after, MATURITY_SECONDS)
 
 
 def test_a_udp_port_of_the_kernels_choice_is_mirrored_after_a_second(way: Way) -> None:
-    with way.servers[0].serving("udp", "0.0.0.0", 0, "chosen") as server:
-        bound = time.time()
-        way.table.until(lambda: way.mirrors("udp", server.port), "the mirror")
-        age = way.rows("udp", server.port)[0]["since"] - bound
-        assert MATURITY_SECONDS <= age < MATURITY_SECONDS + SOON
-        assert way.hears("udp", server.port) == "chosen"
-    way.table.until(lambda: not way.rows("udp", server.port), "the mirror to go")
+    def mirrored_after() -> float:
+        asked = time.time()
+        with way.servers[0].serving("udp", "0.0.0.0", 0, "chosen") as server:
+            bound = time.time()
+            way.table.until(lambda: way.mirrors("udp", server.port), "the mirror")
+            since = float(way.rows("udp", server.port)[0]["since"])
+            assert since - asked >= MATURITY_SECONDS
+            assert way.hears("udp", server.port) == "chosen"
+        way.table.until(lambda: not way.rows("udp", server.port), "the mirror to go")
+        return since - bound
+
+    promptly(mirrored_after, MATURITY_SECONDS + REST_SECONDS)
 
 
 @both_protocols
@@ -369,10 +384,14 @@ def test_a_hundred_times_closed_and_bound_again_the_new_content_is_served_at_onc
         heard = way.hears(protocol, port, patience=0.2)
         return "" if heard in NO_ANSWERS else heard
 
+    took: list[float] = []
     for turn in range(100):
         with way.servers[0].serving(protocol, "0.0.0.0", port, str(turn)):
             # While the mirror is away there is no answer, but never an old one.
-            assert until(answer, f"turn {turn}", SOON) == str(turn)
+            began = time.monotonic()
+            assert until(answer, f"turn {turn}") == str(turn)
+            took.append(time.monotonic() - began)
+    assert statistics.median(took) < SOON
     way.table.until(lambda: not way.rows(protocol, port), "the mirror to go")
 
 
@@ -388,6 +407,10 @@ def test_a_client_that_keeps_its_socket_hears_whoever_serves_now(stage: Stage, p
             except (ConnectionRefusedError, TimeoutError):
                 return ""
 
+        took: list[float] = []
         for turn in range(20):
             with stage.inside.serving("udp", "0.0.0.0", port, str(turn)):
-                until(lambda t=turn: answer() == str(t), f"turn {turn}", SOON)  # type: ignore[misc]
+                began = time.monotonic()
+                until(lambda t=turn: answer() == str(t), f"turn {turn}")  # type: ignore[misc]
+                took.append(time.monotonic() - began)
+        assert statistics.median(took) < SOON

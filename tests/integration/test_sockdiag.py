@@ -28,7 +28,7 @@ from link.sockdiag import (
 from tests.integration.kernel_sockets import bind_udp, listen
 from tests.private_network import private_network
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds a condition may take."""
 
 IPPROTO_MPTCP: Final = 262

@@ -15,6 +15,7 @@ import pytest
 from tests.integration import udp
 from tests.integration.samehost import Samehost, quiet_ports, resume, running_samehost, until
 from tests.integration.servers import UDP_CLIENT, UDP_ECHO, UDP_STEADY, UDP_TELLER
+from tests.promptness import promptly
 
 RECOVERY_SECONDS = 2.0
 """From another agent's start until all is as it was. The grace of a lost link is 5 s."""
@@ -73,22 +74,27 @@ def test_a_killed_agent_is_replaced_and_both_directions_are_answered_again(
     with samehost.python(UDP_TELLER, "0.0.0.0", str(port)):
         with udp.teller("127.0.0.1", port + 1), steady(samehost, port + 1) as asking:
             with udp.client("127.0.0.1", port) as client:
-                before = udp.answer(client, b"before")
-                wait_for_answers(samehost, asking)
-                agent = samehost.agent()
-                os.kill(agent, signal.SIGKILL)
-                until(lambda: samehost.agent() != agent, "another agent")
-                until(
-                    lambda: (
-                        [*samehost.states(port), *samehost.states(port + 1, "host")]
-                        == ["active", "active"]
-                    ),
-                    "both mirrors",
-                    RECOVERY_SECONDS,
-                )
-                after = udp.answer(client, b"after")
-                wait_for_answers(samehost, asking)
-    assert (before.split()[1], after.split()[1]) == (b"before", b"after")
+
+                def replaced_after() -> float:
+                    before = udp.answer(client, b"before")
+                    wait_for_answers(samehost, asking)
+                    agent = samehost.agent()
+                    os.kill(agent, signal.SIGKILL)
+                    until(lambda: samehost.agent() != agent, "another agent")
+                    began = time.monotonic()
+                    until(lambda: both_states(samehost, port) == ["active"] * 2, "both mirrors")
+                    took = time.monotonic() - began
+                    after = udp.answer(client, b"after")
+                    wait_for_answers(samehost, asking)
+                    assert (before.split()[1], after.split()[1]) == (b"before", b"after")
+                    return took
+
+                promptly(replaced_after, RECOVERY_SECONDS)
+
+
+def both_states(samehost: Samehost, port: int) -> list[str]:
+    """Those of a container's port, and of the next, which is the desktop's."""
+    return [*samehost.states(port), *samehost.states(port + 1, "host")]
 
 
 def test_a_link_that_was_cut_and_mended_serves_the_sockets_there_were(
@@ -138,20 +144,26 @@ def test_disable_closes_udp_mirrors_and_stubs_at_once_and_enable_opens_them(
     with samehost.python(UDP_ECHO, "0.0.0.0", str(port)):
         with udp.teller("127.0.0.1", port + 1), steady(samehost, port + 1) as asking:
             with udp.client("127.0.0.1", port) as client:
-                udp.answer(client, b"before")
-                wait_for_answers(samehost, asking)
-                samehost.run("disable")
-                until(lambda: udp.refused("127.0.0.1", port), "the mirror to go", SWITCH_SECONDS)
-                before = len(heard(samehost, asking))
-                until(
-                    lambda: "refused" in heard(samehost, asking)[before:],
-                    "the stub to go",
-                    SWITCH_SECONDS,
-                )
-                assert samehost.status()["flows"]["udp"] == 0
-                samehost.run("enable")
-                assert udp.answer(client, b"after") == b"after"
-                wait_for_answers(samehost, asking)
+
+                def closed_after() -> float:
+                    udp.answer(client, b"before")
+                    wait_for_answers(samehost, asking)
+                    samehost.run("disable")
+                    began = time.monotonic()
+                    until(lambda: udp.refused("127.0.0.1", port), "the mirror to go")
+                    before = len(heard(samehost, asking))
+                    until(
+                        lambda: "refused" in heard(samehost, asking)[before:],
+                        "the stub to go",
+                    )
+                    took = time.monotonic() - began
+                    assert samehost.status()["flows"]["udp"] == 0
+                    samehost.run("enable")
+                    assert udp.answer(client, b"after") == b"after"
+                    wait_for_answers(samehost, asking)
+                    return took
+
+                promptly(closed_after, 2 * SWITCH_SECONDS)
 
 
 def test_reach_host_off_cuts_the_flows_of_containers_and_nothing_else(
@@ -160,15 +172,20 @@ def test_reach_host_off_cuts_the_flows_of_containers_and_nothing_else(
     with samehost.python(UDP_ECHO, "0.0.0.0", str(port)), udp.client("127.0.0.1", port) as client:
         udp.answer(client, b"before")
         with udp.server("127.0.0.1", port + 1) as server, steady(samehost, port + 1) as asking:
-            until(lambda: hears(server), "the container's words")
-            samehost.run("settings", "set", "reachHost", "false")
-            last = hears_until_silent(server)
-            until(lambda: "refused" in heard(samehost, asking), "the stub to go", SWITCH_SECONDS)
-            assert not hears(server), "the server heard more after it was cut off"
-            assert last < SWITCH_SECONDS
-            assert udp.ask(client, b"after") == b"after"
-            samehost.run("settings", "set", "reachHost", "true")
-            until(lambda: hears(server), "the container's words again")
+
+            def cut_after() -> float:
+                until(lambda: hears(server), "the container's words")
+                before = len(heard(samehost, asking))
+                samehost.run("settings", "set", "reachHost", "false")
+                last = hears_until_silent(server)
+                until(lambda: "refused" in heard(samehost, asking)[before:], "the stub to go")
+                assert not hears(server), "the server heard more after it was cut off"
+                assert udp.ask(client, b"after") == b"after"
+                samehost.run("settings", "set", "reachHost", "true")
+                until(lambda: hears(server), "the container's words again")
+                return last
+
+            promptly(cut_after, SWITCH_SECONDS)
 
 
 def hears(server: socket.socket) -> bool:

@@ -28,7 +28,7 @@ from tests.unit.datagrams.worlds import plain
 
 __all__ = ["machines"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 OUTSIDE: Final = "10.99.0.1"
 """An address of the private network that is not loopback."""
 

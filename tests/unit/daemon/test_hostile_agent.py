@@ -33,7 +33,7 @@ from tests.unit.daemon.test_mirroring import link_up, mirroring_of, run, until_s
 from vmagent.door import Door
 
 SECRET = bytes(range(SECRET_SIZE))
-PATIENCE = 10.0
+PATIENCE = 30.0
 CONTROL = next(each for each in PARSERS if each.name.startswith("link.session"))
 
 

@@ -24,7 +24,7 @@ from link.messages import Snapshot, Watching, Welcome
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
 
-PATIENCE = 2.0
+PATIENCE = 30.0
 WEB = Container("ab" * 32, "web", "docker")
 
 

@@ -20,7 +20,7 @@ from desktop.daemon.windows_loop import Readiness
 from tests.contract.datagram_ends import until
 from tests.threaded_loop import ThreadedLoop
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 NOBODY: Final = ("127.0.0.1", 1)
 """Nothing listens there."""
 

@@ -18,7 +18,7 @@ from link.datagrams.flows import Limits
 from link.datagrams.frames import Frame, Kind, cut, header
 from link.datagrams.linux import LinuxDatagramSockets
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5300, "vm")
 OTHER_STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5301, "vm")
 

@@ -19,7 +19,7 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "uvloop": uvloop.new_event_loop,
     "threads": ThreadedLoop,
 }
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 
 
 def run(loop: str, story: Coroutine[Any, Any, None]) -> None:

@@ -17,7 +17,7 @@ import uvloop
 from link.loop import DirectLoop, open_epoll_readiness, run
 from link.readiness import ENDING, READABLE, WRITABLE, EpollReadiness
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 LOOPS = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,

@@ -15,7 +15,7 @@ from link.acceptor import Acceptor, listen_tcp
 from link.pool import StreamPool
 from link.stream import Stream
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:

@@ -14,7 +14,7 @@ from desktop.listeners.linux import LinuxListenerSource
 from link.processes import Process, find_processes
 from tests.private_network import private_network
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
 """Seconds until a wake-up must have come."""
 
 

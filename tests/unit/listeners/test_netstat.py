@@ -15,7 +15,7 @@ from desktop.listeners.numbers import Numbers
 from desktop.listeners.tables import Entry
 from tests.recordings import netstat
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 
 
 def parsed(text: str) -> list[tuple[str, str, int, bool, int]]:

@@ -16,7 +16,7 @@ from vmagent.bpf.events import BOUND, GONE, LISTENING, BindEvent, Drained
 from vmagent.watch import binds as binds_module
 from vmagent.watch.binds import HEALTH_SECONDS, MOST_AT_ONCE, RETRY_SECONDS, Binds
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 UDP_SERVER = BindEvent(7, 53, "udp", BOUND)
 """Has what a socket of a dump has: cookie, port and protocol."""
 

@@ -32,7 +32,7 @@ from vmagent.engines.protobuf import fields, string_field
 from vmagent.unix_http import HttpError
 
 ID = "ab" * 32
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds a condition may take."""
 METHOD = "/test.Service/Call"
 

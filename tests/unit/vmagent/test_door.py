@@ -18,7 +18,7 @@ from vmagent.door import MAX_NEWCOMERS, Door
 SECRET = bytes(range(SECRET_SIZE))
 HELLO_SIZE = 38
 """Bytes of the agent's hello: magic, protocol, nonce."""
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from vmagent.doors.unix import UnixEntrance
 
 TCP = {"kind": "tcp", "address": "127.0.0.1", "port": 0, "peer": "", "carries_reset": True}
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def run(story: Callable[[], Awaitable[Any]]) -> Any:

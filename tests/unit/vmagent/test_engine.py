@@ -14,7 +14,7 @@ from vmagent import engine as engine_module
 from vmagent.engine import ENGINE_SOCKETS, EngineWatcher
 from vmagent.engines import follower
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds a condition may take."""
 
 

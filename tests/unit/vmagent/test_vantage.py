@@ -22,7 +22,7 @@ from vmagent.watch.vantage import (
     process_cgroups,
 )
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds a condition may take."""
 
 OURS = Namespaces("mnt:[31]", "pid:[1]", "net:[1]")

@@ -15,7 +15,7 @@ from link.datagrams.clients import Address
 
 __all__ = ["add_address", "family_of", "speaker"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds."""
 
 SIOCSIFADDR: Final = 0x8916

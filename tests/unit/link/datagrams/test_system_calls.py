@@ -27,7 +27,7 @@ REST_SECONDS: Final = 3.0
 """Longer than anything that the ends do by the clock waits."""
 RESTING_CALLS: Final = 10
 """Most in that time: sweeps of silent flows, and one look at the stream that was read from."""
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds."""
 
 
