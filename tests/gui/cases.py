@@ -39,7 +39,7 @@ from tests.served_backend import ServedBackend
 
 __all__ = ["CASES", "FOR_DOCUMENTATION", "Case", "Look", "shown", "until"]
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until a window shows what it must show."""
 
 TRAFFIC_SECONDS: Final = 40.0

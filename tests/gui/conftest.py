@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.session import Link, Session, Starter
@@ -28,6 +28,7 @@ from tests.served_backend import ServedBackend
 
 FAILED: Final = pytest.StashKey[bool]()
 HERE: Final = Path(__file__).parent
+PATIENCE_MS: Final = 30_000
 
 WITHOUT_A_SCREEN: Final = (
     "This plugin does not support propagateSizeHints",  # windows of a least size
@@ -84,6 +85,30 @@ def nothing_is_left_behind(
     names = leftovers.remove()
     if names and not request.node.stash.get(FAILED, False):
         pytest.fail("left behind:\n  " + "\n  ".join(names))
+
+
+class PatientBot(QtBot):
+    """Waits for as long as a busy computer may take, unless it is told for how long."""
+
+    def waitUntil(  # noqa: N802 - its name in pytest-qt, as those of the others
+        self, callback: Callable[[], bool | None], *, timeout: int = PATIENCE_MS
+    ) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(  # noqa: N802
+        self, signal: Any, *, timeout: int = PATIENCE_MS, **others: Any
+    ) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **others)
+
+    def waitExposed(self, widget: QWidget, *, timeout: int = PATIENCE_MS) -> Any:  # noqa: N802
+        return super().waitExposed(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    """pytest-qt's, with more patience."""
+    assert qapp is QApplication.instance()
+    return PatientBot(request)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ __all__ = ["PATIENCE", "Screen", "await_that", "missing", "screen"]
 
 TOOLS: Final = ("Xvfb", "jwm", "xdotool", "xprop", "xwininfo")
 SIZE: Final = "1280x900x24"
-PATIENCE: Final = 20.0
+PATIENCE: Final = 30.0
 """Seconds until something that must happen has happened."""
 
 POLL_SECONDS: Final = 0.05

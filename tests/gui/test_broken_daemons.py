@@ -449,8 +449,10 @@ def test_a_subscription_that_is_refused_is_said_and_tried_again(
 
 
 def test_a_flood_of_words_leaves_the_window_time_to_live(
-    qtbot: QtBot, session: Session, daemon: Impostor
+    qtbot: QtBot, session: Session, daemon: Impostor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The session asks meanwhile, and is not answered: that is not what is tried here.
+    monkeypatch.setattr("gui.session.SILENCE_SECONDS", 60.0)
     told: list[str] = []
     turns: list[int] = []
     idle = QTimer(interval=0)  # rings whenever the event loop comes by

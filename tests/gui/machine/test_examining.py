@@ -77,11 +77,11 @@ class Patient:
         self.examination.failed.connect(self.failed.append)
 
     def until_over(self) -> None:
-        self.qtbot.waitUntil(lambda: not self.examination.is_running, timeout=10_000)
+        self.qtbot.waitUntil(lambda: not self.examination.is_running)
 
     def until_runs(self) -> int:
         """Its process id, once it has said that."""
-        self.qtbot.waitUntil(lambda: bool(self.told), timeout=10_000)
+        self.qtbot.waitUntil(lambda: bool(self.told))
         return int(self.told[0])
 
 
