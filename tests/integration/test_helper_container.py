@@ -78,6 +78,7 @@ def both_examples_work(samehost: Samehost) -> None:
         talk("localhost", port, b"typed on the desktop\n")
         until(lambda: "typed on the desktop" in samehost.docker("logs", container), "the words")
     with web_server() as web:
+        until(lambda: "active" in samehost.states(web, "host"), "the stub")
         get = ("busybox", "wget", "-q", "-O", "-", f"http://localhost:{web}/")
         samehost_says = samehost.docker("run", "--rm", "--net=host", IMAGE, *get)
         assert samehost_says == "page of the desktop"

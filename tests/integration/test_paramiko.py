@@ -492,7 +492,9 @@ def test_both_documented_examples_work_where_openssh_is_not_installed(
                 talk("localhost", port, b"typed on the desktop\n")
                 words = "typed on the desktop"
                 until(lambda: words in samehost.docker("logs", container), "the words")
+            until(lambda: samehost.states(port) == [], "the mirror to go")
             with web_server() as web:
+                until(lambda: samehost.states(web, "host") == ["active"], "the stub")
                 get = ("busybox", "wget", "-q", "-O", "-", f"http://localhost:{web}/")
                 page = samehost.docker("run", "--rm", "--net=host", IMAGE, *get)
                 assert page == "page of the desktop"
