@@ -10,8 +10,9 @@ little: a count of the sockets first (`link.socket_counts`), and only if that ha
 Rules: at most BURST counts after a quiet time and one in each PERIOD in the long run; scans within
 the bounds of all scans (`link.polling`). Never raises.
 
-Limits: Linux. A server that names a port later than it opens it needs none of this, and one that
-speaks by UDP gets none.
+Limits: Linux. A server that names a port later than it opens it needs none of this. One that speaks
+by UDP gets none, nor does one that names a port with its first words: most say nothing else, and
+short connections would be a twelfth slower.
 
 Counterparts: `link.relay` asks, `mirroring.py` looks; for containers' servers `vmagent.watch`.
 """

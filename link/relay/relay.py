@@ -110,7 +110,7 @@ class Relay(abc.ABC):
     Attributes:
         readiness: what watches its sockets; streams that are not in a flow, too.
         before_words: called, if it can be, before what a server has said goes into the stream, if
-            that is small; must not raise.
+            that is small and not its first words; must not raise.
     """
 
     name: str

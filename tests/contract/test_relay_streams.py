@@ -88,7 +88,7 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
     run_on_loop(story())
 
 
-def test_before_a_servers_small_words_go_on_who_asked_is_called(run_on_loop: Run) -> None:
+def test_before_a_servers_small_words_go_on_who_asked_is_called_but_for_its_first(run_on_loop: Run) -> None:
     async def story() -> None:
         async with joined(SPLICE) as flow:
             order: list[str] = []
@@ -96,6 +96,8 @@ def test_before_a_servers_small_words_go_on_who_asked_is_called(run_on_loop: Run
                 relay.before_words = lambda: order.append("called")
             await send(flow.client, b"question")
             assert await receive_exactly(flow.server, 8) == b"question"
+            await send(flow.server, b"greeting")
+            assert await receive_exactly(flow.client, 8) == b"greeting"
             assert order == []
             await send(flow.server, b"answer")
             assert await receive_exactly(flow.client, 6) == b"answer"
