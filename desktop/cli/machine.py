@@ -99,7 +99,7 @@ def _list(paths: Paths, as_json: bool) -> None:
     if as_json:
         print_json(found["machines"])
     else:
-        print(table(HEAD, list(map(_row, found["machines"])), sys.stdout))
+        print(table(HEAD, list(map(_row, found["machines"])), sys.stdout, whole=HEAD[:1]))
 
 
 def _row(machine: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Self, TextIO
 
 from desktop.errors import SamehostError
@@ -102,16 +102,35 @@ def terminal_width(stream: TextIO) -> int | None:
         return USUAL_WIDTH
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> str:
-    """Lines with columns that fit the terminal; words for states have their colour."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    stream: TextIO,
+    *,
+    whole: Collection[str] = (),
+    is_last_below: bool = False,
+) -> str:
+    """Lines with columns that fit the terminal; words for states have their colour.
+
+    The columns of `whole` are never cut. With `is_last_below` the last is not either: where the
+    terminal is too narrow for it, it is a line of its own below its row.
+    """
     cells = [list(head), *([clean(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    _squeeze(widths, terminal_width(stream))
+    available = terminal_width(stream)
+    below: list[str] = [""] * len(cells)
+    if is_last_below and available is not None and _line_width(widths) > available:
+        _heading, *reasons = [row.pop() for row in cells]
+        below[1:] = reasons
+        widths.pop()
+    _squeeze(widths, available, [each not in whole for each in head])
     lines = []
-    for row in cells:
+    for row, rest in zip(cells, below, strict=True):
         padded = [_fit(cell, width) for cell, width in zip(row, widths, strict=True)]
         padded[-1] = padded[-1].rstrip()
         lines.append(GAP.join(paint(cell, stream) for cell in padded).rstrip())
+        if rest:
+            lines.append(f"{GAP}{rest}")
     return "\n".join(lines)
 
 
@@ -171,10 +190,15 @@ class Progress:
             print(f"\r\x1b[K{text[: width - 1]}", end="", file=self._stream, flush=True)
 
 
-def _squeeze(widths: list[int], available: int | None) -> None:
-    """Narrow the widest columns until the line fits, or nothing more can be narrowed."""
-    while available is not None and sum(widths) + len(GAP) * (len(widths) - 1) > available:
-        widest = max(range(len(widths)), key=widths.__getitem__)
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _squeeze(widths: list[int], available: int | None, may_be_cut: Sequence[bool]) -> None:
+    """Narrow the widest columns that may be until the line fits, or none can be any more."""
+    columns = [column for column in range(len(widths)) if may_be_cut[column]]
+    while columns and available is not None and _line_width(widths) > available:
+        widest = max(columns, key=widths.__getitem__)
         if widths[widest] <= NARROWEST_COLUMN:
             return
         widths[widest] -= 1

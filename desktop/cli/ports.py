@@ -140,7 +140,8 @@ def _text(rows: Sequence[Row], wide: bool) -> str:
         *(WIDE_HEAD if wide else ()),
         *TAIL,
     )
-    return table(head, [_cells(row, wide, has_several) for row in rows], sys.stdout)
+    cells = [_cells(row, wide, has_several) for row in rows]
+    return table(head, cells, sys.stdout, whole=HEAD[:-1], is_last_below=True)
 
 
 def _has_several(rows: Iterable[Row]) -> bool:

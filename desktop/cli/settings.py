@@ -66,7 +66,7 @@ def _list(paths: Paths, as_json: bool) -> None:
         [key, shown(info["value"]), shown(info["default"]), KEYS[key].help, info["locked"]]
         for key, info in infos.items()
     ]
-    print(table(HEAD, rows, sys.stdout))
+    print(table(HEAD, rows, sys.stdout, whole=HEAD[:1]))
 
 
 def _infos(paths: Paths) -> dict[str, dict[str, Any]]:

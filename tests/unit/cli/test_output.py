@@ -35,6 +35,29 @@ def test_a_table_fits_the_terminal_and_only_the_wide_columns_suffer() -> None:
     assert lines[1].endswith("…")
 
 
+def test_columns_that_must_be_whole_are_and_others_suffer_for_them() -> None:
+    rows = [("127.0.0.1:27017", "a" * 60)]
+    line = table(("HERE", "OWNER"), rows, Terminal(), whole=("HERE",)).splitlines()[1]
+    assert line == f"127.0.0.1:27017  {'a' * 22}…"
+    long = "[2001:db8::1]:27017" * 3
+    assert long in table(("HERE",), [(long,)], Terminal(), whole=("HERE",))
+
+
+def test_a_last_column_for_which_there_is_no_room_is_below_its_row() -> None:
+    reason = "postgres (pid 811) on this computer has the port: stop it"
+    rows = [("db", "conflict", reason), ("web", "active", "")]
+    head = ("OWNER", "STATE", "REASON")
+    lines = table(head, rows, Terminal(), is_last_below=True).splitlines()
+    assert lines == [
+        "OWNER  STATE",
+        "db     \x1b[31mconflict\x1b[0m",
+        f"  {reason}",
+        "web    \x1b[32mactive\x1b[0m",
+    ]
+    assert table(head, rows[1:], Terminal(), is_last_below=True).splitlines()[0].endswith("REASON")
+    assert reason in table(head, rows, io.StringIO(), is_last_below=True).splitlines()[1]
+
+
 def test_without_a_terminal_nothing_is_cut() -> None:
     assert "a" * 500 in table(("A",), [("a" * 500,)], io.StringIO())
 
