@@ -1,5 +1,8 @@
 """A Samehost of the tests' own: driven by its command line, as a user would.
 
+What is asked again and again is asked of the daemon by the control API, as the commands do: to
+start a command takes a hundred times as long as the answer. `test_main_job.py` compares them.
+
 Counterparts: `servers.py` and `puppet.py` are what runs in its containers.
 """
 
@@ -22,6 +25,8 @@ from typing import IO, Any, Final
 
 import pytest
 
+from desktop.api.client import ApiClient
+from desktop.errors import SamehostError
 from desktop.paths import Paths
 from link.sockdiag import SockDiag, ephemeral_ports
 from scripts import demo_image
@@ -103,9 +108,13 @@ class Samehost:
         return self.run("docker", *arguments, text=text).strip()
 
     def ports(self) -> list[dict[str, Any]]:
-        """The rows of `samehost ports --json`."""
-        rows: list[dict[str, Any]] = json.loads(self.try_run("ports", "--json").stdout)
-        return rows
+        """The rows of `samehost ports --json`, asked by the API."""
+        try:
+            with ApiClient.connect(self.paths.api_socket) as client:
+                return client.ports()[1]
+        except SamehostError:  # the command knows what to say then
+            rows: list[dict[str, Any]] = json.loads(self.try_run("ports", "--json").stdout)
+            return rows
 
     def rows(self, port: int, origin: str = "machine") -> list[dict[str, Any]]:
         """The rows of one real listener's port."""
@@ -117,9 +126,18 @@ class Samehost:
         return [row["state"] for row in self.rows(port, origin)]
 
     def status(self) -> dict[str, Any]:
-        """`samehost status --json`."""
-        status: dict[str, Any] = json.loads(self.try_run("status", "--json").stdout)
+        """What `samehost status --json` says, asked by the API."""
+        try:
+            with ApiClient.connect(self.paths.api_socket) as client:
+                status: dict[str, Any] = client.call("status")
+        except SamehostError:
+            status = json.loads(self.try_run("status", "--json").stdout)
         return status
+
+    def set(self, key: str, value: object) -> None:
+        """What `samehost settings set` does, by the API. Raises SamehostError."""
+        with ApiClient.connect(self.paths.api_socket) as client:
+            client.call("set_setting", {"key": key, "value": value})
 
     def load_image(self) -> None:
         """Put the demonstration's image into the machine."""

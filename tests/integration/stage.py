@@ -115,15 +115,15 @@ class Stage:
         return "by redirect" in self.samehost.status()["machine"]["watcher"]
 
     def set(self, key: str, value: object) -> None:
-        """`samehost settings set`, until `reset`."""
+        """Set a setting, until `reset`."""
         self._changed.add(key)
-        self.samehost.run("settings", "set", key, json.dumps(value))
+        self.samehost.set(key, value)
 
     def reset(self) -> None:
         """Give what was set its default again."""
         while self._changed:
             key = self._changed.pop()
-            self.samehost.run("settings", "set", key, json.dumps(KEYS[key].default))
+            self.samehost.set(key, KEYS[key].default)
 
 
 @contextlib.contextmanager

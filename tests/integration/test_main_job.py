@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -192,13 +193,26 @@ def test_a_row_has_the_documented_keys_and_names_container_and_process(samehost:
         until(lambda: samehost.states(port) == ["active"], "the mirror")
         name = samehost.docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
         until(lambda: samehost.rows(port)[0]["container"]["name"] == name, "the name")
-        row = samehost.rows(port)[0]
+        [row] = [each for each in printed(samehost, "ports") if each["machine_port"] == port]
+        assert row == samehost.rows(port)[0]
         assert list(row) == ROW_KEYS
         assert row["container"] == {"id": container, "name": name, "runtime": "docker"}
         assert row["process"] == "nc"
         assert (row["machine_address"], row["machine_port"]) == ("127.0.0.1", port)
         assert (row["host_address"], row["host_port"]) == ("127.0.0.1", port)
         assert abs(row["since"] - time.time()) < 60
+
+
+def test_a_status_that_is_printed_is_the_daemons(samehost: Samehost) -> None:
+    before, said, after = samehost.status(), printed(samehost, "status"), samehost.status()
+    assert before["uptime_s"] < said["uptime_s"] < after["uptime_s"]
+    assert list(said) == list(before) == list(after)
+    assert said["machine"]["name"] == before["machine"]["name"] == "sandbox"
+
+
+def printed(samehost: Samehost, verb: str) -> Any:
+    """What a command prints as JSON."""
+    return json.loads(samehost.run(verb, "--json"))
 
 
 def test_only_host_networked_containers_are_mirrored(samehost: Samehost) -> None:
