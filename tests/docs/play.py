@@ -31,7 +31,7 @@ from tests.docs.pages import Command, pages
 
 __all__ = ["main", "missing_lines", "to_play"]
 
-PATIENCE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 30.0
 PAUSE_SECONDS: Final = 0.1
 LONGEST_SECONDS: Final = 60.0
 CHOICE: Final = ("machine", "alsoAttach")

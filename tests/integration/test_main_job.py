@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from desktop.settings.keys import KEYS
 from tests.integration.samehost import (
     IMAGE,
     Samehost,
@@ -51,8 +52,8 @@ def samehost(running: Samehost) -> Iterator[Samehost]:
     """The running one, switched on again and without rules of an earlier test."""
     yield running
     running.run("enable")
-    for key, value in (("ignore", "[]"), ("remap", "{}"), ("portBinding", "as-bound")):
-        running.run("settings", "set", key, value)
+    for key in ("ignore", "remap", "portBinding"):
+        running.set(key, KEYS[key].default)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ PROJECT = Path(__file__).parents[2]
 PATIENCE = 60.0
 LEAVES_ONE = """
 import threading
+from tests import left_threads
+left_threads.PATIENCE_SECONDS = 0.2
 def test_one():
     threading.Thread(target=threading.Event().wait, name="who waits for ever").start()
     assert {}
