@@ -88,7 +88,9 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
     run_on_loop(story())
 
 
-def test_before_a_servers_small_words_go_on_who_asked_is_called_but_for_its_first(run_on_loop: Run) -> None:
+def test_before_a_servers_small_words_go_on_who_asked_is_called_but_for_its_first(
+    run_on_loop: Run,
+) -> None:
     async def story() -> None:
         async with joined(SPLICE) as flow:
             order: list[str] = []
