@@ -71,7 +71,7 @@ def choose(samehost: Samehost, **settings: object) -> None:
 
 
 def machine_state(samehost: Samehost) -> str:
-    """ "" as long as there is no daemon."""
+    """In its own word; empty as long as there is no daemon."""
     done = samehost.try_run("status", "--json")
     state: Any = json.loads(done.stdout)["machine"]["state"] if done.returncode == 0 else ""
     return str(state)

@@ -105,10 +105,19 @@ def test_an_open_mirror_has_a_note_if_it_is_wider_than_it_was_meant(
     tell(story)
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [(LinuxSockets, ("", False)), (Wide, (GUARDED, True))],
+    ids=["as asked", "wider"],
+)
 def test_its_row_is_active_and_says_so(
-    tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    machines: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    host: type[LinuxSockets],
+    said: tuple[str, bool],
 ) -> None:
-    monkeypatch.setattr("desktop.daemon.host_mirrors.host_sockets", Wide)
+    monkeypatch.setattr("desktop.daemon.host_mirrors.host_sockets", host)
 
     async def story() -> None:
         port = quiet_ports(1)
@@ -117,22 +126,7 @@ def test_its_row_is_active_and_says_so(
             world.machine("sandbox").appear(port)
             await world.until(lambda: world.states(port) == {"sandbox": "active"})
             row = world.rows(port)["sandbox"]
-            assert (row.reason, row.guarded) == (GUARDED, True)
-
-    tell(story)
-
-
-def test_the_row_of_one_that_is_as_it_was_meant_says_nothing(
-    tmp_path: Path, machines: FakeRegistry
-) -> None:
-    async def story() -> None:
-        port = quiet_ports(1)
-        async with DaemonWorld(tmp_path, machines) as world:
-            await world.daemon.attach("sandbox", say_nothing)
-            world.machine("sandbox").appear(port)
-            await world.until(lambda: world.states(port) == {"sandbox": "active"})
-            row = world.rows(port)["sandbox"]
-            assert (row.reason, row.guarded) == ("", False)
+            assert (row.reason, row.guarded) == said
 
     tell(story)
 
