@@ -132,11 +132,6 @@ class AdaptiveInterval:
         """The interval now, in seconds, kicks and cost left aside."""
         return self._interval
 
-    def is_affordable(self, now: float) -> bool:
-        """True if one scan more, for which there is a reason that is no kick, is within bounds."""
-        last = self._last_scan
-        return last is not None and now >= max(last + KICK_GAP, self._solvent_at())
-
     def kick(self, now: float, after: float = 0.0) -> None:
         """Something happened that may have changed the truth: scan `after` seconds from now, or as
         soon then as is allowed."""

@@ -86,7 +86,7 @@ class Mirroring:
         self._pace = source.pace
         self._interval = self._interval_of(source.pace)
         self._named = NamedPorts()
-        relay.before_words = self._server_speaks
+        relay.before_words = self._before_words
         self._kicked = asyncio.Event()
 
     def machine(self, name: str) -> MachinePorts:
@@ -194,12 +194,11 @@ class Mirroring:
             self._interval = self._interval_of(self._pace)
         self._interval.scanned(self._loop.time(), cost=cost, changed=changed)
 
-    def _server_speaks(self) -> None:
-        """Look before its words go on, if it may be naming a port that it has just opened."""
-        now = self._loop.time()
-        interval = self._interval
-        is_reason = interval.is_kicked or self._named.may_be_new(now)
-        if is_reason and interval.is_affordable(now) and not self._is_closed:
+    def _before_words(self) -> None:
+        """Look before words go on, if they may name a port that has just been opened."""
+        if self._is_closed:
+            return
+        if self._named.is_due(self._loop.time(), has_closed=self._interval.is_kicked):
             self._scan()
             if self._is_step_due and self._step_handle is not None:
                 self._step_handle.cancel()

@@ -1,20 +1,20 @@
-"""A server of this computer speaks to a container: has it opened a port, which it may be naming?
+"""A program of this computer speaks to a container: has it opened a port, which it may be naming?
 
-    server says "227 Entering Passive Mode" ─▶ relay ─▶ heard ─▶ look, and tell the agent
-                                                 └─▶ and only then pass it on
+    server says "227 Entering Passive Mode", client says "PORT 127,0,0,1,…"
+       ─▶ relay ─▶ look, and tell the agent ─▶ and only then pass it on
 
-Servers of FTP, RTSP and iperf3 do so, and a container's client asks at that port at once. Nothing
-here tells of a bind, so it is looked for before a server's words go on, for as long as that costs
-little: a count of the sockets first (`link.socket_counts`), and only if that has changed a scan.
+Servers of FTP, RTSP and iperf3 name ports that they have just opened, and so do clients that want
+to be called back; the container asks there at once. Nothing here tells of a bind, so it is looked
+for before words go on, for as long as that costs little: the sockets are counted
+(`link.socket_counts`), and there is a scan only if that has changed.
 
-Rules: at most BURST counts after a quiet time and one in each PERIOD in the long run; scans within
-the bounds of all scans (`link.polling`). Never raises.
+Rules: at most COUNTS and LOOKS after a quiet time, and in the long run one in each period. Never
+raises.
 
-Limits: Linux. A server that names a port later than it opens it needs none of this. One that speaks
-by UDP gets none, nor does one that names a port with its first words: most say nothing else, and
-short connections would be a twelfth slower.
+Limits: Linux. A program that names a port later than it opens it needs none of this, and one that
+speaks by UDP gets none.
 
-Counterparts: `link.relay` asks, `mirroring.py` looks; for containers' servers `vmagent.watch`.
+Counterparts: `link.relay` asks, `mirroring.py` looks; for containers' programs `vmagent.watch`.
 """
 
 from __future__ import annotations
@@ -23,35 +23,57 @@ from typing import Final
 
 from link.socket_counts import SocketCounts
 
-__all__ = ["BURST", "PERIOD", "NamedPorts"]
+__all__ = ["COUNTS", "COUNT_PERIOD", "LOOKS", "LOOK_PERIOD", "NamedPorts"]
 
-BURST: Final = 64
-"""Counts without a pause."""
+COUNTS: Final = 64
+COUNT_PERIOD: Final = 0.002
+"""Seconds; a count takes 15 µs."""
 
-PERIOD: Final = 0.002
-"""Seconds for each in the long run; one takes 15 µs."""
+LOOKS: Final = 16
+LOOK_PERIOD: Final = 0.05
+"""Seconds; a scan takes 0.3 ms, and some more where it finds something."""
+
+
+class _Allowance:
+    """So many at once after a quiet time, and one in each period in the long run."""
+
+    def __init__(self, most: int, period: float) -> None:
+        self._most = most
+        self._period = period
+        self._paid_until = 0.0
+
+    def take(self, now: float) -> bool:
+        """True if there is one left, which is taken."""
+        paid_until = max(self._paid_until, now - self._most * self._period) + self._period
+        if paid_until > now:
+            return False
+        self._paid_until = paid_until
+        return True
 
 
 class NamedPorts:
-    """Says whether a look may find something. Close it when done."""
+    """Says whether to look. Close it when done."""
 
     def __init__(self) -> None:
         self._counts = SocketCounts()
         self._seen: tuple[bytes, ...] | None = None
-        self._paid_until = 0.0
+        self._may_count = _Allowance(COUNTS, COUNT_PERIOD)
+        self._may_look = _Allowance(LOOKS, LOOK_PERIOD)
 
     def looked(self) -> None:
         """A scan begins: what is there now, it sees."""
         self._seen = self._counts.read()
 
-    def may_be_new(self, now: float) -> bool:
-        """True if sockets have come or gone since; `now` in seconds of any monotonic clock."""
-        paid_until = max(self._paid_until, now - BURST * PERIOD) + PERIOD
-        if paid_until > now:
-            return False
-        self._paid_until = paid_until
-        return self._counts.read() != self._seen
+    def is_due(self, now: float, *, has_closed: bool) -> bool:
+        """True if a scan is worth its while: sockets have come or gone, some `has_closed` for sure.
+
+        `now` is in seconds of any monotonic clock.
+        """
+        return (has_closed or self._has_changed(now)) and self._may_look.take(now)
 
     def close(self) -> None:
         """Free what is held. May be called twice."""
         self._counts.close()
+
+    def _has_changed(self, now: float) -> bool:
+        return self._may_count.take(now) and self._counts.read() != self._seen

@@ -62,7 +62,7 @@ class ToStream(Half):
         if size == COPY_SIZE:
             return self._copy_full()
         self.bulk = False
-        if relay.before_words is not None and size < self.count and self.flow.is_served:
+        if relay.before_words is not None:
             relay.before_words()
         if self.ending:
             return self._copy_last(size)

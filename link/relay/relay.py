@@ -109,8 +109,8 @@ class Relay(abc.ABC):
 
     Attributes:
         readiness: what watches its sockets; streams that are not in a flow, too.
-        before_words: called, if it can be, before what a server has said goes into the stream, if
-            that is small and not its first words; must not raise.
+        before_words: called, if it can be, before what a program of this side has said goes into
+            a stream, if that is little; must not raise.
     """
 
     name: str

@@ -77,6 +77,8 @@ class SpliceRelay(Relay):
     ) -> Flow:
         """See `Relay.forward`."""
         try:
+            if self.before_words is not None:
+                self.before_words()
             # First of all: while the other end works on it, there is time for the rest.
             size, unsent = send_opening(self, client, stream, opening, early)
         except StreamGoneError:

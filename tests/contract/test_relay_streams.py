@@ -88,22 +88,22 @@ def test_a_stream_carries_one_flow_after_the_other_whoever_ends_them(
     run_on_loop(story())
 
 
-def test_before_a_servers_small_words_go_on_who_asked_is_called_but_for_its_first(
-    run_on_loop: Run,
-) -> None:
+def test_before_a_programs_words_go_on_who_asked_for_it_is_called(run_on_loop: Run) -> None:
     async def story() -> None:
-        async with joined(SPLICE) as flow:
-            order: list[str] = []
-            for relay in (flow.ends.opener, flow.ends.listener):
-                relay.before_words = lambda: order.append("called")
-            await send(flow.client, b"question")
-            assert await receive_exactly(flow.server, 8) == b"question"
-            await send(flow.server, b"greeting")
-            assert await receive_exactly(flow.client, 8) == b"greeting"
-            assert order == []
-            await send(flow.server, b"answer")
-            assert await receive_exactly(flow.client, 6) == b"answer"
-            assert order == ["called"]
+        ends = SPLICE()
+        order: list[str] = []
+        ends.opener.before_words = lambda: order.append("client's")
+        ends.listener.before_words = lambda: order.append("server's")
+        flow = Joined(ends)
+        assert order == ["client's"], "what is said by then goes with the opening"
+        await send(flow.client, b"question")
+        assert await receive_exactly(flow.server, 8) == b"question"
+        assert order == ["client's"] * 2
+        await send(flow.server, b"answer")
+        assert await receive_exactly(flow.client, 6) == b"answer"
+        assert order == ["client's", "client's", "server's"]
+        flow.close()
+        await ends.aclose()
 
     run_on_loop(story())
 

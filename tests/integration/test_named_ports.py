@@ -68,6 +68,32 @@ print(late)
 """
 """port protocol turns: says how often a port that was named was not open yet."""
 
+CALLED_BACK: Final = """
+import socket, sys, time
+
+port, turns, late, opened = int(sys.argv[1]), int(sys.argv[2]), 0, []
+with socket.create_connection(("127.0.0.1", port), timeout=10) as control:
+    for _ in range(turns):
+        port += 1
+        opened.append(socket.create_server(("127.0.0.1", port)))
+        control.sendall(b"%5d" % port)
+        late += control.recv(1) != b"y"
+        time.sleep(0.1)
+print(late)
+"""
+"""port turns: opens a port each time, names it, and says how often it was not reached there."""
+
+CALLER: Final = """
+import socket, sys
+
+control = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client, _peer = control.accept()
+while words := client.recv(5, socket.MSG_WAITALL):
+    with socket.socket() as back:
+        client.sendall(b"n" if back.connect_ex(("127.0.0.1", int(words))) else b"y")
+"""
+"""port: connects to each port that its client names, and says whether somebody was there."""
+
 both_protocols = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 
@@ -103,3 +129,15 @@ def test_a_port_that_this_computers_server_names_is_open_when_a_container_hears_
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_port_that_this_computers_client_names_is_open_when_a_container_hears_of_it(
+    samehost: Samehost,
+) -> None:
+    """As one that FTP's server is to call, in active mode."""
+    port = quiet_ports(TURNS + 1)
+    with samehost.python(CALLER, str(port)):
+        until(lambda: samehost.states(port) == ["active"], "the mirror")
+        command = [SYSTEM_PYTHON, "-c", CALLED_BACK, str(port), str(TURNS)]
+        late = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert int(late.stdout) <= MOST_LATE

@@ -1,4 +1,4 @@
-"""Whether a server may have opened a port: by counts, which are not asked without end."""
+"""Whether a program may have opened a port: by counts, and neither they nor looks without end."""
 
 from __future__ import annotations
 
@@ -7,35 +7,53 @@ import socket
 
 import pytest
 
-from desktop.daemon.named_ports import BURST, PERIOD, NamedPorts
+from desktop.daemon.named_ports import COUNT_PERIOD, COUNTS, LOOK_PERIOD, LOOKS, NamedPorts
 from link.socket_counts import SocketCounts
 
 NOW = 1000.0
 
 
-def test_only_sockets_that_came_since_the_last_look_are_a_reason_for_another() -> None:
+class Counted:
+    """Stands for the counts, and counts how often they are asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self.changes = False
+        monkeypatch.setattr(SocketCounts, "read", lambda _self: self.read())
+
+    def read(self) -> tuple[bytes, ...]:
+        self.asked += 1
+        return (b"%d" % self.asked if self.changes else b"the same",)
+
+
+def test_sockets_that_came_since_the_last_look_are_a_reason_for_another() -> None:
     with contextlib.closing(NamedPorts()) as named:
         named.looked()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
-            assert named.may_be_new(NOW)
-            named.looked()
+            assert named.is_due(NOW, has_closed=False)
 
 
-def test_counts_are_asked_for_so_often_at_once_and_so_often_in_the_long_run(
+def test_without_a_change_there_is_no_look_and_counts_are_not_asked_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = 0
-
-    def read(_counts: SocketCounts) -> tuple[bytes, ...]:
-        nonlocal asked
-        asked += 1
-        return (b"the same",)
-
-    monkeypatch.setattr(SocketCounts, "read", read)
+    counted = Counted(monkeypatch)
     with contextlib.closing(NamedPorts()) as named:
         named.looked()
-        assert not any(named.may_be_new(NOW) for _ in range(10 * BURST))
-        assert asked == 1 + BURST
-        assert not any(named.may_be_new(NOW + turn * PERIOD) for turn in range(1, 11))
-        assert asked == 1 + BURST + 10
+        assert not any(named.is_due(NOW, has_closed=False) for _ in range(10 * COUNTS))
+        assert counted.asked == 1 + COUNTS
+        times = [NOW + turn * COUNT_PERIOD for turn in range(1, 11)]
+        assert not any(named.is_due(now, has_closed=False) for now in times)
+        assert counted.asked == 1 + COUNTS + 10
+
+
+@pytest.mark.parametrize("has_closed", [True, False])
+def test_whatever_changes_there_are_so_many_looks_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, has_closed: bool
+) -> None:
+    Counted(monkeypatch).changes = True
+    with contextlib.closing(NamedPorts()) as named:
+        named.looked()
+        assert sum(named.is_due(NOW, has_closed=has_closed) for _ in range(2 * LOOKS)) == LOOKS
+        assert not named.is_due(NOW + LOOK_PERIOD / 2, has_closed=has_closed)
+        assert named.is_due(NOW + 1.1 * LOOK_PERIOD, has_closed=has_closed)

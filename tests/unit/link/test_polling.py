@@ -115,17 +115,6 @@ def test_kicks_do_not_scan_more_often_than_their_gap() -> None:
     assert pace.next_due(START + 0.002) == pytest.approx(START + KICK_GAP)
 
 
-def test_a_scan_more_is_affordable_until_scans_have_cost_too_much() -> None:
-    pace = AdaptiveInterval(START)
-    assert not pace.is_affordable(START), "the first scan is due by itself"
-    pace.scanned(START, cost=0.0, changed=False)
-    assert not pace.is_affordable(START)
-    assert pace.is_affordable(START + KICK_GAP)
-    pace.scanned(START + KICK_GAP, cost=10 * SAVINGS, changed=True)
-    assert not pace.is_affordable(START + LONGEST_PAUSE / 2)
-    assert pace.is_affordable(START + 2 * LONGEST_PAUSE)
-
-
 def test_a_kick_waits_for_its_scan() -> None:
     pace = AdaptiveInterval(START)
     waits = [pace.is_kicked]
