@@ -24,7 +24,7 @@ from link.datagrams.flows import Limits
 from link.datagrams.frames import Kind, cut, header
 from link.wire import OPEN_SIZE, OpenRequest
 from tests.contract.datagram_ends import descriptors, until
-from tests.contract.udp_world import Tell, World
+from tests.contract.udp_world import Client, Tell, World
 
 # ---- silence
 
@@ -52,24 +52,38 @@ def test_words_of_either_side_alone_keep_a_flow(tell: Tell, who: str) -> None:
     async def story(one: World) -> None:
         client = one.client()
         idle = one.front_limits.idle_seconds
-        await client.ask(b"hello")
-        one.server.answers = False
-        began = last = now()
-        while last < began + 1.5 * idle:
-            await asyncio.sleep(idle / 10)
-            last = now()
-            if who == "client":
-                client.say(b"still here")
-                await one.server.hear()
-            else:
-                one.server.sock.sendto(b"still here", one.server.sources[0])
-                assert await client.hear() == b"still here"
-        (flow,) = one.at_front.started
-        await until(lambda: flow in one.at_front.ended)
+        flows, sources, longest, last = [], 0, idle, 0.0
+        while longest >= idle / 2:  # a busy computer held the test up: that says nothing
+            began, sources = len(one.at_front.started), len(one.server.sources)
+            one.server.answers = True
+            await client.ask(b"hello")
+            one.server.answers = False
+            longest, last = await keep(one, client, who)
+            flows = one.at_front.started[began:]
+            await until(lambda: not one.at_front.live)
+        (flow,) = flows
         assert one.at_front.ended[flow] - last >= idle
-        assert len(one.server.sources) == 1
+        assert len(one.server.sources) <= sources + 1
 
     tell(story, limits=Limits(idle_seconds=1.0))
+
+
+async def keep(one: World, client: Client, who: str) -> tuple[float, float]:
+    """Speak for longer than a silent flow lives; the longest silence, and when the last began."""
+    idle = one.front_limits.idle_seconds
+    longest, began = 0.0, now()
+    last = began
+    while last < began + 1.5 * idle and longest < idle:
+        await asyncio.sleep(idle / 10)
+        last, before = now(), last
+        if who == "client":
+            client.say(b"still here")
+            await one.server.hear()
+        else:
+            one.server.sock.sendto(b"still here", one.server.sources[-1])
+            assert await client.hear() == b"still here"
+        longest = max(longest, now() - before)
+    return longest, last
 
 
 def test_a_shorter_limit_holds_for_the_flows_there_are(tell: Tell) -> None:
