@@ -1,7 +1,7 @@
 """Ending other programs, on every system, by the numbers that are there.
 
 Windows has neither SIGKILL nor process groups to signal: what ends a process there (os.kill, by
-TerminateProcess) ends it at once, without its children. Limits: has never run on Windows.
+TerminateProcess) ends it at once, without its children. Limits: has run under Wine only.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ read them.
 
 Rules: the pipe's first instance must be the first there is, so nobody's pipe of that name is taken
 for ours. Who may not connect does not, so nobody is asked who they are.
-Limits: has never run on Windows. It uses what is CPython's own (`_winapi`, names of asyncio that
+Limits: has run under Wine only. It uses what is CPython's own (`_winapi`, names of asyncio that
 begin with `_`). Counterparts: `place.py`; `pipe_stream.py` is the other end.
 """
 

@@ -7,7 +7,7 @@ Rules: a datagram endpoint is asyncio's selector kind, on the readiness that the
 proactor's stops receiving for good after an ICMP error (CPython's gh-127057) and drops empty
 datagrams. Signals come by `signal.signal`, and wake the loop (asyncio has no handlers there).
 
-Limits: has never run on Windows; tests put the same parts on a loop of this system, with all that
+Limits: has run under Wine only; tests put the same parts on a loop of this system, with all that
 is in `Readiness`. It uses what is asyncio's own (names that begin with `_`) of CPython 3.11 to
 3.14. Counterpart: `loops.py` chooses.
 """

@@ -4,7 +4,7 @@ Rules: needs no privilege; both families; the process is that which made the soc
 grow between the call that tells its size and the one that reads it: the call is made again with
 more room, a few times.
 
-Limits: has never run on Windows; tested with tables put together by the documentation. UDP sockets
+Limits: has run under Wine only; tested with tables put together by the documentation. UDP sockets
 of clients on ports that Windows chose count as servers after a second, connected or not, since
 nothing tells them apart. Counterpart: `iphlpapi.py` parses.
 """

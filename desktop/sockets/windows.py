@@ -5,7 +5,7 @@ binds the same place, whatever they set), "IPPROTO_IPV6 socket options" (IPV6_V6
 SIO_UDP_CONNRESET the control codes of WSAIoctl in mswsock.h: without it, a client that has gone
 makes the next receiving of the socket fail that all clients share.
 
-Limits: has never run on Windows. Counterpart: `interface.py`; `desktop/daemon/windows_loop.py` is
+Limits: has run under Wine only. Counterpart: `interface.py`; `desktop/daemon/windows_loop.py` is
 the loop that serves UDP there.
 """
 
