@@ -1,8 +1,8 @@
-"""A pipe from a child process, which the event loop reads: one file per system.
+"""A pipe from a child process, or to it, which the event loop serves: one file per system.
 
 Rules: not the loop's own pipes: for asyncio a child is over only when its pipes are, and another
 process may hold them open. Counterparts: `pipes_posix.py`, `pipes_windows.py`;
-`machines/process.py` and `machines/found/output.py` use them.
+`machines/process.py`, `machines/joint_windows.py` and `machines/found/output.py` use them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib
 import os
 from typing import Any, Protocol, cast
 
-__all__ = ["Pipes", "pipes", "read_pipe"]
+__all__ = ["Pipes", "pipes", "read_pipe", "write_pipe"]
 
 
 class Pipes(Protocol):
@@ -20,6 +20,9 @@ class Pipes(Protocol):
 
     def make(self) -> tuple[Any, int]:
         """The end for `connect_read_pipe`, and a descriptor for the child. Raises OSError."""
+
+    def make_writing(self) -> tuple[Any, int]:
+        """The same the other way: the end for `connect_write_pipe`. Raises OSError."""
 
 
 def pipes(name: str = os.name) -> Pipes:
@@ -39,3 +42,16 @@ async def read_pipe(protocol: asyncio.Protocol) -> tuple[asyncio.BaseTransport, 
         os.close(writing)
         raise
     return transport, writing
+
+
+async def write_pipe(protocol: asyncio.BaseProtocol) -> tuple[asyncio.BaseTransport, int]:
+    """A pipe to a child, and the caller's descriptor to read from. Raises OSError."""
+    writing, reading = pipes().make_writing()
+    try:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_write_pipe(lambda: protocol, writing)
+    except BaseException:
+        writing.close()
+        os.close(reading)
+        raise
+    return transport, reading

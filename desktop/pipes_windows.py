@@ -11,18 +11,33 @@ import importlib
 import os
 from typing import Any
 
-__all__ = ["make"]
+__all__ = ["make", "make_writing"]
 
 
 def make() -> tuple[Any, int]:
     """See `pipes.Pipes.make`."""
-    utils = importlib.import_module("asyncio.windows_utils")
+    reading, writing = _utils().pipe(overlapped=(True, False))
+    return _ends(reading, writing, os.O_WRONLY)
+
+
+def make_writing() -> tuple[Any, int]:
+    """See `pipes.Pipes.make_writing`."""
+    # The loop reads what it writes to, as that is how it hears that nobody reads it any more.
+    reading, writing = _utils().pipe(overlapped=(False, True), duplex=True)
+    return _ends(writing, reading, os.O_RDONLY)
+
+
+def _ends(ours: int, theirs: int, flags: int) -> tuple[Any, int]:
+    """Two handles, as the loop takes one and a child the other."""
     winapi = importlib.import_module("_winapi")
-    reading, writing = utils.pipe(overlapped=(True, False))
     try:
-        descriptor: int = importlib.import_module("msvcrt").open_osfhandle(writing, os.O_WRONLY)
+        descriptor: int = importlib.import_module("msvcrt").open_osfhandle(theirs, flags)
     except BaseException:
-        winapi.CloseHandle(reading)
-        winapi.CloseHandle(writing)
+        winapi.CloseHandle(ours)
+        winapi.CloseHandle(theirs)
         raise
-    return utils.PipeHandle(reading), descriptor
+    return _utils().PipeHandle(ours), descriptor
+
+
+def _utils() -> Any:
+    return importlib.import_module("asyncio.windows_utils")

@@ -7,9 +7,8 @@ Rules: whoever has a process ends it (`end_input`, or `kill`) and awaits it (`wa
 both. Who reads `stream` stops before that. A process never takes part in the sessions of this
 computer's terminal: Ctrl-C is for whoever started it.
 
-Limit of `ChildProcess`: its standard input and output are one socket, which programs take
-everywhere but on Windows. Counterparts: `shell.py` starts processes in machines, `launch.py` starts
-the agent in one.
+Counterparts: `joint.py` joins `stream` to the program; `shell.py` starts processes in machines,
+`launch.py` starts the agent in one.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from desktop.machines.joint import Joint, make_joint
 from desktop.pipes import read_pipe
 from desktop.processes import KILL
 from desktop.tasks import uninterrupted
@@ -75,10 +75,11 @@ class ChildProcess(Process):
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        stream: socket.socket,
+        joint: Joint,
         errors: _ErrorPipe,
     ) -> None:
-        self.stream = stream
+        self.stream = joint.stream
+        self._joint = joint
         self.errors = errors.reader
         self._process = process
         self._error_pipe = errors
@@ -95,17 +96,18 @@ class ChildProcess(Process):
 
         Cancelled, it leaves no process.
         """
-        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            near, far = socket.socketpair()
-            theirs.callback(far.close)
-            ours.callback(near.close)
-            near.setblocking(False)
+        async with contextlib.AsyncExitStack() as ours:
+            joint = await make_joint()
+            ours.push_async_callback(joint.aclose)
             errors, writing = await _ErrorPipe.make()
-            theirs.callback(os.close, writing)
             ours.callback(errors.close)
-            process = await _spawn(argv, far, writing, environment, folder)
+            try:
+                process = await _spawn(argv, joint, writing, environment, folder)
+            finally:
+                os.close(writing)
+            joint.started()
             ours.pop_all()
-        return cls(process, near, errors)
+        return cls(process, joint, errors)
 
     @property
     def pid(self) -> int:
@@ -127,7 +129,7 @@ class ChildProcess(Process):
     async def wait(self) -> int:
         """See `Process`."""
         status = await self._process.wait()
-        self.stream.close()
+        await self._joint.aclose()
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self._error_pipe.ended.wait()
@@ -172,7 +174,7 @@ class _ErrorPipe(asyncio.StreamReaderProtocol):
 
 async def _spawn(
     argv: Sequence[str],
-    stream: socket.socket,
+    joint: Joint,
     errors: int,
     environment: Mapping[str, str] | None,
     folder: str | os.PathLike[str],
@@ -184,8 +186,8 @@ async def _spawn(
         started.append(
             await asyncio.create_subprocess_exec(
                 *argv,
-                stdin=stream.fileno(),
-                stdout=stream.fileno(),
+                stdin=joint.input,
+                stdout=joint.output,
                 stderr=errors,
                 env=environment,
                 cwd=folder,

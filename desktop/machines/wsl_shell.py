@@ -12,10 +12,9 @@ Rules: streams go over the agent's standard input and output, the one way that n
 either side. The distribution is started and stopped by `managed.py` only.
 
 Limits: a command line of Windows has 32 767 characters (CreateProcessW); START_SCRIPT has a tenth
-of that. This has not run on Windows, where a socket cannot be a program's standard input:
-`ChildProcess.start`, the one place that makes it one, has to be another there. Nothing else here
-knows the system. Counterparts: `found/wsl.py` finds distributions, `wsl_complaints.py` has what
-wsl.exe says, `tests/fake_wsl.py` stands for it.
+of that. This has not run on Windows; how a program there is spoken to (`joint_windows.py`) has,
+under Wine. Nothing else here knows the system. Counterparts: `found/wsl.py` finds distributions,
+`wsl_complaints.py` has what wsl.exe says, `tests/fake_wsl.py` stands for it.
 """
 
 from __future__ import annotations

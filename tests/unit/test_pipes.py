@@ -13,7 +13,7 @@ import pytest
 
 from desktop import pipes_windows
 from desktop.daemon.loops import new_event_loop
-from desktop.pipes import pipes, read_pipe
+from desktop.pipes import pipes, read_pipe, write_pipe
 
 PATIENCE = 10.0
 
@@ -37,13 +37,15 @@ class Windows(SimpleNamespace):
 
     closed: list[int]
     can_be_had = True
+    is_to_child = False
 
-    def pipe(self, *, overlapped: tuple[bool, bool]) -> tuple[int, int]:
-        assert overlapped == (True, False), "the loop reads one end, a program writes the other"
+    def pipe(self, *, overlapped: tuple[bool, bool], duplex: bool = False) -> tuple[int, int]:
+        assert overlapped == (not duplex, duplex), "one end is a program's"
+        self.is_to_child = duplex
         return os.pipe()
 
     def PipeHandle(self, handle: int) -> Any:  # noqa: N802
-        return os.fdopen(handle, "rb", buffering=0)
+        return os.fdopen(handle, "wb" if self.is_to_child else "rb", buffering=0)
 
     def CloseHandle(self, handle: int) -> None:  # noqa: N802
         self.closed.append(handle)
@@ -82,10 +84,29 @@ def test_what_is_written_is_heard_and_the_end_too() -> None:
         assert runner.run(story()) == b"one two"
 
 
+@pytest.mark.usefixtures("system")
+def test_what_the_loop_writes_is_read_and_the_end_too() -> None:
+    async def story() -> bytes:
+        transport, reading = await write_pipe(asyncio.Protocol())
+        to: Any = transport
+        to.write(b"one two")
+        to.close()
+        data = await asyncio.to_thread(os.read, reading, 100)
+        assert await asyncio.to_thread(os.read, reading, 100) == b""
+        os.close(reading)
+        return data
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(story()) == b"one two"
+
+
 class RefusingLoop(asyncio.SelectorEventLoop):
     """Takes no pipe."""
 
     async def connect_read_pipe(self, *_: Any) -> Any:
+        raise OSError(22, "no pipe of ours")
+
+    async def connect_write_pipe(self, *_: Any) -> Any:
         raise OSError(22, "no pipe of ours")
 
 
@@ -95,6 +116,8 @@ def test_a_pipe_that_the_loop_does_not_take_is_closed() -> None:
         before = lowest_free()
         with pytest.raises(OSError, match="no pipe of ours"):
             await read_pipe(Heard())
+        with pytest.raises(OSError, match="no pipe of ours"):
+            await write_pipe(Heard())
         assert lowest_free() == before
 
     with asyncio.Runner(loop_factory=RefusingLoop) as runner:

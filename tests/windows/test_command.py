@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from desktop.api.client import ApiClient
 from desktop.daemon.loops import new_event_loop
 from desktop.errors import NotRunningError
 from desktop.machines.found.tools import ToolError, Tools, ToolTrouble
+from desktop.machines.process import ChildProcess
 from desktop.paths import Paths
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +130,29 @@ def test_a_tool_is_asked_and_one_that_hangs_is_ended() -> None:
         said: list[str] = []
         await tools.tell(name, "-c", "print('one'); print('two')", progress=said.append)
         assert said == ["one", "two"]
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(story())
+
+
+def test_a_program_is_spoken_to_by_one_stream_and_ends_with_its_status() -> None:
+    script = (
+        "import sys; d = sys.stdin.buffer.read(); sys.stdout.buffer.write(d[::-1]); sys.exit(7)"
+    )
+    data = random.randbytes(1 << 20)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        folder = Path(sys.executable).parent
+        process = await ChildProcess.start([sys.executable, "-c", script], folder=folder)
+        await loop.sock_sendall(process.stream, data)
+        process.end_input()
+        heard = b""
+        while piece := await loop.sock_recv(process.stream, 1 << 16):
+            heard += piece
+        assert heard == data[::-1]
+        assert await process.wait() == 7
+        assert await process.errors.read() == b""
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(story())

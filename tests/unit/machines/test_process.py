@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,18 @@ from typing import Any
 import pytest
 import uvloop
 
+from desktop.machines import process as module
+from desktop.machines.joint import make_joint
 from desktop.machines.process import ChildProcess
 from tests.unit.machines.received import received
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.fixture(params=["posix", "nt"], autouse=True)
+def joint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way of joining a program to its stream, that of Windows with the pipes that are here."""
+    monkeypatch.setattr(module, "make_joint", lambda: make_joint(request.param))
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
@@ -47,6 +56,37 @@ def test_it_reads_and_writes_one_stream_and_ends_with_its_status(tell: Tell) -> 
         assert await process.errors.read() == b"trouble\n"
         assert await process.wait() == 7
         assert process.stream.fileno() == -1
+
+    tell(story)
+
+
+def test_much_passes_both_ways_at_the_pace_of_who_reads(tell: Tell) -> None:
+    async def story() -> None:
+        process, loop = await ChildProcess.start(["cat"]), asyncio.get_running_loop()
+        data = os.urandom(1 << 22)
+
+        async def send() -> None:
+            await loop.sock_sendall(process.stream, data)
+            process.end_input()
+
+        sending = asyncio.create_task(send())
+        await asyncio.sleep(0.1)
+        assert not sending.done(), "who does not read has to be waited for"
+        assert await received(process.stream) == data
+        await sending
+        assert await process.wait() == 0
+
+    tell(story)
+
+
+def test_one_that_takes_no_more_can_be_awaited_while_it_is_spoken_to(tell: Tell) -> None:
+    async def story() -> None:
+        process = await ChildProcess.start(["sh", "-c", "exec <&-; echo deaf; exec sleep 0.2"])
+        loop = asyncio.get_running_loop()
+        assert await loop.sock_recv(process.stream, 100) == b"deaf\n"
+        with contextlib.suppress(BrokenPipeError):
+            await loop.sock_sendall(process.stream, b"hello?")
+        assert await process.wait() == 0
 
     tell(story)
 
