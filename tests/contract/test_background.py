@@ -89,7 +89,7 @@ def test_a_log_that_is_open_can_be_renamed(here: Background, tmp_path: Path) -> 
 
 
 def test_a_log_that_cannot_be_made_is_an_error(here: Background, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no-folder"):
+    with pytest.raises(FileNotFoundError):
         here.open_log(tmp_path / "no-folder" / "a.log")
 
 
