@@ -1,6 +1,7 @@
 """Who answers on an engine's Unix socket (Docker Engine API, `GET /info`).
 
 Rules: one request, with limits of time and size; whatever goes wrong, there is no answer.
+Limits: Python has no Unix sockets on Windows, where engines answer on named pipes: none is asked.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class EngineInfo(msgspec.Struct):
 
 async def ask_engine(path: str) -> EngineInfo | None:
     """The engine's word on itself; None if none answers. Never raises OSError."""
+    if not hasattr(asyncio, "open_unix_connection"):
+        return None
     try:
         async with asyncio.timeout(ASK_SECONDS):
             reader, writer = await asyncio.open_unix_connection(path)

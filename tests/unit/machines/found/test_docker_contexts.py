@@ -210,3 +210,10 @@ def test_a_file_that_is_not_understood_is_named_and_leaves_the_others(
 )
 def test_addresses_of_ssh(url: str, way: SshDestination | None) -> None:
     assert parse_ssh(url) == way
+
+
+def test_on_windows_where_python_has_no_such_sockets_no_engine_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(asyncio, "open_unix_connection")
+    assert asyncio.run(ask_engine("/run/docker.sock")) is None
