@@ -21,8 +21,6 @@ from tests.contract.datagram_ends import until
 from tests.threaded_loop import ThreadedLoop
 
 PATIENCE: Final = 30.0
-NOBODY: Final = ("127.0.0.1", 1)
-"""Nothing listens there."""
 
 
 def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -187,9 +185,10 @@ def test_both_sides_of_one_socket_are_watched_apart() -> None:
 def test_a_connect_that_fails_is_told() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket() as client:
+        with socket.socket() as bound, socket.socket() as client:
+            bound.bind(("127.0.0.1", 0))  # so that nobody else listens there
             client.setblocking(False)
-            client.connect_ex(NOBODY)
+            client.connect_ex(bound.getsockname())
             ended = asyncio.Event()
             loop.add_writer(client, ended.set)
             await ended.wait()
