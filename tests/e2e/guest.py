@@ -72,6 +72,11 @@ PACKAGES: Final = ("pytest", "pytest-timeout", "hypothesis", "samehost")
 
 REPORT: Final = "/report"
 
+BOOTS: Final = 3
+"""Of a kernel that panics before the command begins: it patches its own code while it starts, and
+an emulated processor may run into the breakpoint that it sets meanwhile (`Oops: int3`)."""
+PANIC: Final = "Kernel panic"
+
 
 class GuestError(Exception):
     """The guest did not come to an end of its own; the text is what its kernel said last."""
@@ -121,32 +126,54 @@ def run_in_guest(
     The image is one that has `guest_init` as /init; of the modules those are loaded that are not
     built in; `options` are more of the emulator's. Raises GuestError, also after so many seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="samehost-guest-") as name:
-        folder = Path(name)
-        (folder / "initrd").write_bytes(image + _orders(kernel, command, modules))
-        console, output, result = (folder / each for each in ("console", "output", "result"))
-        serial = [
-            word for each in (console, output, result) for word in ("-serial", f"file:{each}")
-        ]
-        try:
-            done = subprocess.run(
-                [
-                    *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *options, *serial),
-                    *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(folder / "initrd")),
-                    *("-append", COMMAND_LINE),
-                ],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=seconds,
-            )
-        except subprocess.TimeoutExpired:
-            raise GuestError(f"after {seconds:.0f} s:\n{_text(console)}{_text(output)}") from None
-        if not _text(result):
-            raise GuestError(f"{done.stderr}{_text(console)}{_text(output)}")
-        ended = json.loads(_text(result))
-        return Ended(ended["status"], _text(output), ended["report"])
+    orders = _orders(kernel, command, modules)
+    for boot in range(1, BOOTS + 1):
+        with tempfile.TemporaryDirectory(prefix="samehost-guest-") as name:
+            files = _Files.of(Path(name))
+            files.initrd.write_bytes(image + orders)
+            said = _boot(kernel, files, options, seconds)
+            if result := _text(files.result):
+                ended = json.loads(result)
+                return Ended(ended["status"], _text(files.output), ended["report"])
+            words = f"{said}{_text(files.console)}{_text(files.output)}"
+            if boot == BOOTS or PANIC not in words or _text(files.output):
+                raise GuestError(words)
+    raise AssertionError("the last boot returns or raises")
+
+
+class _Files(NamedTuple):
+    """What a guest is given, and what it writes by its serial ports, in their order."""
+
+    initrd: Path
+    console: Path
+    output: Path
+    result: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> _Files:
+        return cls(*(folder / name for name in cls._fields))
+
+
+def _boot(kernel: Path, files: _Files, options: Sequence[str], seconds: float) -> str:
+    """Run the emulator to its end; what it said itself."""
+    serial = [word for each in files[1:] for word in ("-serial", f"file:{each}")]
+    try:
+        done = subprocess.run(
+            [
+                *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *options, *serial),
+                *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(files.initrd)),
+                *("-append", COMMAND_LINE),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        last = f"{_text(files.console)}{_text(files.output)}"
+        raise GuestError(f"after {seconds:.0f} s:\n{last}") from None
+    return done.stderr
 
 
 def _orders(kernel: Path, command: Sequence[str], modules: Sequence[str]) -> bytes:
