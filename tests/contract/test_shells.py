@@ -133,8 +133,9 @@ def test_a_megabyte_goes_in_and_out_while_nothing_waits_for_anything(tell: Tell)
 def test_programs_do_not_wait_for_one_another(tell: Tell) -> None:
     async def story(shell: Shell) -> None:
         waiting = await shell.start("read line; echo $line")
-        others = await asyncio.gather(*(shell.run(f"echo {number}") for number in range(5)))
-        assert [int(other.output) for other in others] == list(range(5))
+        async with asyncio.TaskGroup() as group:  # none is left behind if another fails
+            others = [group.create_task(shell.run(f"echo {number}")) for number in range(5)]
+        assert [int(other.result().output) for other in others] == list(range(5))
         await asyncio.get_running_loop().sock_sendall(waiting.stream, b"at last\n")
         assert await received(waiting.stream, PATIENCE) == b"at last\n"
         assert await waiting.wait() == 0
