@@ -138,7 +138,7 @@ class EpollReadiness(Readiness):
     def watch_level(self, descriptor: int, handler: Handler, events: int) -> None:
         """Call `handler` for as long as there is what `events` says; 0 ends it."""
         if not events:
-            self._handlers.pop(descriptor, None)
+            self.forget(descriptor)
             with contextlib.suppress(OSError):  # closed already
                 self.epoll.unregister(descriptor)
         elif descriptor in self._handlers:

@@ -325,3 +325,24 @@ def test_an_idle_direct_loop_sleeps() -> None:
 def test_masks_are_those_of_epoll() -> None:
     assert (READABLE, WRITABLE) == (select.EPOLLIN, select.EPOLLOUT)
     assert ENDING == select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
+
+
+def test_news_of_who_is_no_longer_watched_goes_to_nobody_who_comes_in_its_place() -> None:
+    told: list[int] = []
+    readiness = EpollReadiness(lambda error: pytest.fail(repr(error)))
+    first, to_first = pair()
+    second, to_second = pair()
+    with first, to_first, second, to_second:
+        readiness.before = {first.fileno()}
+        readiness.epoll.register(first, READABLE)
+        readiness.watch_level(second.fileno(), told.append, READABLE)
+        to_first.send(b"1")
+        to_second.send(b"2")
+        assert readiness.serve(0) == [(first.fileno(), READABLE)]
+        readiness.watch_level(second.fileno(), told.append, 0)
+        second.recv(1)
+        readiness.watch_level(second.fileno(), told.append, READABLE)
+        first.recv(1)
+        readiness.serve(0)
+    readiness.close()
+    assert told == []
