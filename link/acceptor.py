@@ -19,7 +19,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-from link.dial import tune, tune_local, tune_near
+from link.dial import is_near, tune, tune_local, tune_near
 from link.relay.relay import reset_socket
 from link.shortages import shortages
 
@@ -166,7 +166,7 @@ class Acceptor:
         self._take = sock._accept  # type: ignore[attr-defined]  # noqa: SLF001
         self._kind = int(sock.family), int(sock.type), sock.proto
         self._timer: asyncio.TimerHandle | None = None
-        self._is_wildcard = self.address[0] in _WILDCARDS
+        self._has_far_clients = self.address[0] in _WILDCARDS and not is_near(sock)
         # Windows has no inodes, and a socket there is no file.
         is_posix = os.name == "posix"
         self.inodes = frozenset({os.fstat(self._descriptor).st_ino} if is_posix else ())
@@ -203,7 +203,7 @@ class Acceptor:
             self._is_short = False
             connection = socket.socket(*self._kind, descriptor)
             connection.setblocking(False)
-            if self._is_wildcard and peer[0] in _LOOPBACK:
+            if self._has_far_clients and peer[0] in _LOOPBACK:
                 tune_near(connection)
             self._on_connection(connection)
             if self._sock.fileno() < 0:

@@ -19,6 +19,7 @@ __all__ = [
     "ForbiddenAddressError",
     "dial",
     "grow_send_buffer",
+    "is_near",
     "require_loopback",
     "tune",
     "tune_dialled",
@@ -101,6 +102,11 @@ def tune(sock: socket.socket) -> None:
 def tune_near(sock: socket.socket) -> None:
     """What a socket needs beyond `tune` whose peer is on this computer or in its machine."""
     _set(sock, _NEAR)
+
+
+def is_near(sock: socket.socket) -> bool:
+    """True if it has what `tune_near` gives, and hands it on if it is a listener (Linux)."""
+    return all(sock.getsockopt(level, option) == value for level, option, value in _NEAR)
 
 
 def tune_local(sock: socket.socket) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from link import acceptor
 from link.acceptor import Acceptor, listen_tcp
-from link.dial import LOCAL_CONGESTION_CONTROL, dial
+from link.dial import LOCAL_CONGESTION_CONTROL, dial, is_near
 from link.loop import DirectLoop
 from link.shortages import shortages
 
@@ -65,8 +66,25 @@ def test_near_clients_are_not_paced_on_loopback_and_wildcard(address: str, run: 
 def test_a_wildcard_itself_keeps_the_systems_congestion_control_for_far_clients() -> None:
     with listen_tcp("0.0.0.0", 0) as sock, socket.socket() as plain:
         assert congestion_control(sock) == congestion_control(plain)
+        assert not is_near(sock)
     with listen_tcp("0.0.0.0", 0, is_local=True) as sock:
         assert congestion_control(sock) == LOCAL_CONGESTION_CONTROL
+        assert is_near(sock)
+
+
+def test_what_a_listener_hands_on_is_not_set_again(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptor, "tune_near", lambda sock: pytest.fail(f"{sock} has it"))
+
+    async def body() -> None:
+        accepting = Accepting(listen_tcp("0.0.0.0", 0, is_local=True))
+        port = accepting.acceptor.address[1]
+        with dial("127.0.0.1", port), await accepting.next() as server:
+            assert congestion_control(server) == LOCAL_CONGESTION_CONTROL
+        accepting.acceptor.close()
+
+    run(body())
 
 
 def test_every_connection_is_handed_on_non_blocking_and_without_delay(run: Any) -> None:
