@@ -37,9 +37,8 @@ SOON = 1.0
 MATURITY_SECONDS = 1.0
 """How long a UDP socket on a port of the kernel's choice must have lived (DESIGN 3)."""
 
-REST_SECONDS = 3.0
-"""Within this time it has been seen: no event tells of it, and if it came as another socket went,
-it is found when looks are left out no longer (`MOST_SKIPPED` of the watcher)."""
+REST_SECONDS = 1.0
+"""Within this time it has been seen: no event tells of it, so the clock does."""
 
 both_protocols = pytest.mark.parametrize("protocol", PROTOCOLS)
 

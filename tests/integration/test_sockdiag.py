@@ -74,6 +74,20 @@ def test_connections_and_bound_sockets_do_not_appear() -> None:
 
 
 @private_network
+def test_a_socket_that_came_as_another_went_is_a_difference() -> None:
+    diag = SockDiag()
+    with contextlib.closing(diag), listen():
+        assert not diag.is_as_before()
+        with bind_udp():
+            diag.listeners()
+            assert diag.is_as_before()
+        with bind_udp():
+            assert diag.is_as_before(["tcp"])
+            assert not diag.is_as_before(["udp"])
+            assert not diag.is_as_before()
+
+
+@private_network
 def test_udp_sockets_appear_while_they_are_bound_and_have_no_peer() -> None:
     diag = SockDiag()
     with contextlib.closing(diag), bind_udp("127.0.0.1", 5000) as sock:

@@ -13,7 +13,8 @@ the clock. The clock stays under each of them, slower where events come.
 Limits: polling sees a listener that lives for less than an interval only by chance. Runs in the
 machine's root network namespace, which is that of the thread that makes it.
 
-At rest a look is a count of the sockets (`link.socket_counts`), and each fifth a dump.
+At rest a look is a count of the sockets (`link.socket_counts`) and, as one may have come when
+another went, a comparison of those that no event tells of; each fifth is a whole scan.
 
 Cost of look-ups in containers: no event wakes, so what an ordinary scan costs and finds open.
 10 000 sockets bound and closed within a second took 6 ms of CPU (380 ms if each event woke).
@@ -45,6 +46,7 @@ from link.sockdiag import (
     ephemeral_ports,
     to_listener,
 )
+from link.sockdiag_wire import PROTOCOLS
 from link.socket_counts import SocketCounts
 from vmagent.engine import EngineWatcher
 from vmagent.engines.follower import UNKNOWN
@@ -62,7 +64,11 @@ EVENTS_CEILING: Final = 0.5
 """The same where every bind on purpose is told."""
 
 MOST_SKIPPED: Final = 4
-"""Looks in a row that may be no more than a count of the sockets."""
+"""Looks in a row that may be less than a whole scan."""
+
+UNTOLD: Final = ("udp",)
+"""Where every bind on purpose is told, what may begin to listen without: on a port of the kernel's
+choice."""
 
 MATURITY_SLACK: Final = 0.05
 """Seconds after which a socket that is old enough must have been told: an ordinary scan that is
@@ -239,19 +245,29 @@ class Watcher:
         self._arm()
 
     def _is_at_rest(self) -> bool:
-        """True if the clock alone asks for this look, and a count of the sockets is answer enough.
+        """True if the clock alone asks for this look, and nothing is seen that calls for a scan.
 
-        One may have come as another went, so only for MOST_SKIPPED looks in a row.
+        That is so for MOST_SKIPPED looks in a row at most.
         """
         if self._skipped >= MOST_SKIPPED or self._interval.is_called_for or self._owners.has_tries:
             return False
         started = time.thread_time()
-        if self._counted is None or self._counts.read() != self._counted:
+        if (
+            self._counted is None
+            or self._counts.read() != self._counted
+            or not self._is_as_before()
+        ):
             return False
         self._skipped += 1
         cost = time.thread_time() - started
         self._interval.scanned(time.monotonic(), cost=cost, changed=False)
         return True
+
+    def _is_as_before(self) -> bool:
+        try:
+            return self._diag.is_as_before(UNTOLD if self._binds.is_on else PROTOCOLS)
+        except SockDiagError:
+            return False  # the scan that follows says so
 
     def _due(self, now: float) -> float:
         """When to scan next. A socket that is old enough is one more reason, told once."""

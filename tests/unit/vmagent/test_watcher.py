@@ -330,7 +330,7 @@ def resting(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> tuple[Watcher,
     return setting.watcher, counts
 
 
-def test_at_rest_a_look_is_a_count_and_each_fifth_a_dump(resting: tuple[Watcher, Counts]) -> None:
+def test_at_rest_a_look_compares_and_each_fifth_is_a_scan(resting: tuple[Watcher, Counts]) -> None:
     watcher, _ = resting
     for _ in range(2):
         watcher.rescan()
@@ -348,6 +348,36 @@ def test_a_count_that_is_another_or_cannot_be_had_is_no_answer(
     assert not watcher._is_at_rest()
     watcher.rescan()
     assert watcher._is_at_rest() is (counted is not None)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_socket_that_came_as_another_went_is_seen_by_the_next_look(
+    resting: tuple[Watcher, Counts], setting: Setting, protocol: str
+) -> None:
+    watcher, _ = resting
+    assert watcher._is_at_rest()
+    setting.kernel.sockets = [listening(2, 40000, protocol)]
+    assert not watcher._is_at_rest()
+
+
+def test_a_look_that_fails_is_no_answer(resting: tuple[Watcher, Counts], setting: Setting) -> None:
+    watcher, _ = resting
+    setting.kernel.failure = SockDiagError(16, "busy")
+    assert not watcher._is_at_rest()
+
+
+@pytest.mark.parametrize(("is_told", "compared"), [(True, ("udp",)), (False, ("tcp", "udp"))])
+def test_what_events_tell_of_is_not_compared_at_rest(
+    resting: tuple[Watcher, Counts],
+    setting: Setting,
+    monkeypatch: pytest.MonkeyPatch,
+    is_told: bool,
+    compared: tuple[str, ...],
+) -> None:
+    watcher, _ = resting
+    monkeypatch.setattr(type(watcher._binds), "is_on", is_told)
+    assert watcher._is_at_rest()
+    assert setting.kernel.compared == [compared]
 
 
 def test_whoever_asks_for_a_look_gets_a_dump(resting: tuple[Watcher, Counts]) -> None:

@@ -70,6 +70,8 @@ class Kernel:
     closed: bool = False
     sees_udp: bool = True
     dumps: int = 0
+    compared: list[Sequence[str]] = field(default_factory=list)
+    last: list[ListeningSocket] = field(default_factory=list)
     hindrance: str = ""
     has_tries: bool = False
 
@@ -77,7 +79,18 @@ class Kernel:
         self.dumps += 1
         if self.failure:
             raise self.failure
-        return list(self.sockets)
+        self.last = list(self.sockets)
+        return self.last
+
+    def is_as_before(self, protocols: Sequence[str] = ("tcp", "udp")) -> bool:
+        self.compared.append(protocols)
+        if self.failure:
+            raise self.failure
+        now, before = (
+            [each for each in sockets if each.protocol in protocols]
+            for sockets in (self.sockets, self.last)
+        )
+        return now == before
 
     def find(self, sockets: Sequence[ListeningSocket]) -> dict[int, Owner]:
         if self.owners_failure:
