@@ -18,7 +18,7 @@ import socket
 from functools import partial
 from typing import Any, Final, Protocol
 
-from desktop.daemon.files import is_reserved
+from desktop.daemon.files import are_files_short, is_reserved
 from desktop.transports.transport import Transport, TransportError, WayGoneError
 from link.control import ControlConnection
 from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
@@ -42,6 +42,7 @@ CALM_SECONDS: Final = 30.0
 """After this long without a shortage, half as many streams are kept ahead."""
 RETRY_SECONDS: Final = 0.2
 """Pause of a dialler whose dial failed while the control session still lives."""
+FEW_FILES: Final = "too many files are open here for another one"
 
 log = logging.getLogger(__name__)
 
@@ -210,9 +211,6 @@ class AgentLink:
             log.warning("a stream to the agent could not be opened: %s", words)
 
     def _place(self, role: Role, stream: socket.socket) -> None:
-        if is_reserved(stream.fileno()):
-            stream.close()  # the next that is needed is tried again
-            return
         carried = Stream.of(stream, may_be_raw=self._transport.carries_reset)
         if role is Role.OUTBOUND:
             self._pool.put(carried)
@@ -241,8 +239,8 @@ class AgentLink:
             self.need()
 
     async def _dial(self, role: Role) -> socket.socket:
-        """An authenticated stream."""
-        stream = await self._transport.open()
+        """An authenticated stream. Raises TransportError, HandshakeError."""
+        stream = await self._open(role)
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 await self._authenticate(stream, role)
@@ -255,6 +253,18 @@ class AgentLink:
         except (HandshakeError, TransportError, asyncio.CancelledError):
             stream.close()
             raise
+        return stream
+
+    async def _open(self, role: Role) -> socket.socket:
+        """A stream, unless files are short: once it is parked at the agent it may be drawn."""
+        if role is Role.CONTROL:
+            return await self._transport.open()
+        if are_files_short():
+            raise TransportError(FEW_FILES)
+        stream = await self._transport.open()
+        if is_reserved(stream.fileno()):  # others have opened some meanwhile
+            stream.close()
+            raise TransportError(FEW_FILES)
         return stream
 
     async def _authenticate(self, stream: socket.socket, role: Role) -> None:

@@ -7,6 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from desktop.daemon import link
 from desktop.daemon.link import BASE_SHARE
 from desktop.transports.memory import MemoryTransport
 from link.control import ControlConnection
@@ -19,6 +22,7 @@ from vmagent.door import Door
 
 MOST = 8
 """Streams without a flow that the desktop wants to have."""
+PLENTY = 1000
 OPENING = OpenRequest("127.0.0.1", 80).encode()
 
 
@@ -128,5 +132,26 @@ def test_a_stream_of_which_the_agent_was_told_that_it_is_free_is_not_given_up() 
                 await agent.ask(stream)
             for stream in agent.parked[MOST:]:
                 assert await agent.hear(stream) == b""
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("sign", ["are_files_short", "is_reserved"])
+def test_while_files_are_short_no_stream_is_parked_that_would_have_to_be_given_up(
+    monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    asked: list[object] = []
+
+    def is_short(*descriptor: int) -> bool:
+        asked.append(descriptor)
+        return True
+
+    async def story() -> None:
+        monkeypatch.setattr(link, sign, is_short)
+        async with drawing_agent(PLENTY) as agent:
+            await until(lambda: len(asked) > link.DIALS_AT_ONCE)
+            assert not agent.parked
+            monkeypatch.setattr(link, sign, lambda *_: False)
+            await agent.ask(await agent.stream(0))
 
     asyncio.run(story())

@@ -6,7 +6,7 @@ import errno
 import operator
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from link.sockdiag import (
     parse_batch,
     to_listener,
 )
-from link.sockdiag_wire import FILTER_STEP, MOST_PORTS_IN_FILTER, events_filter
+from link.sockdiag_wire import FILTER_STEP, MOST_PORTS_IN_FILTER, PROTOCOLS, events_filter
 
 SEQUENCE = 7
 DONE, ERROR = 3, 2
@@ -359,7 +359,8 @@ class Scripted(SockDiag):
         self.dumps = list(dumps)
         self._parts = parts
 
-    def _dump_all(self) -> dict[bytes, ListeningSocket]:
+    def _dump_all(self, protocols: Sequence[str] = PROTOCOLS) -> dict[bytes, ListeningSocket]:
+        assert protocols == PROTOCOLS
         self._took_parts = self._parts
         names = self.dumps.pop(0).encode()
         return {names[at : at + 1]: numbered(names[at]) for at in range(len(names))}
