@@ -64,6 +64,7 @@ class ApiClient:
         self._patience = patience
         self._buffer = bytearray()
         self._last_id = 0
+        self._wait: Callable[[Stream], None] = lambda _stream: None
 
     @classmethod
     def connect(cls, path: Path, patience: float = math.inf) -> ApiClient:
@@ -130,16 +131,20 @@ class ApiClient:
         result = _widened(self.call("ports", {"wide": wide}))
         return result["revision"], result["ports"]
 
-    def watch(self, *, wide: bool = False) -> Iterator[dict[str, Any]]:
+    def watch(
+        self, *, wide: bool = False, wait: Callable[[Stream], None] = lambda _stream: None
+    ) -> Iterator[dict[str, Any]]:
         """The port table, then its changes without end: the lines of `ports --watch --json`.
 
-        `wide`: with the containers' images and labels. Raises ConnectionLostError when the daemon
+        `wide`: with the containers' images and labels. `wait` is called before each read that may
+        take long: it may end the watching by an error. Raises ConnectionLostError when the daemon
         ends, or drops us because we were too slow.
         """
         snapshot = self.call("subscribe", {"wide": wide})
         request_id = self._last_id
         yield {"type": "snapshot", **_widened(snapshot)}
         self._socket.settimeout(None)
+        self._wait = wait
         lists: dict[str, list[Any]] = {}
         while True:
             message = self._message(request_id)
@@ -209,6 +214,7 @@ class ApiClient:
         return line
 
     def _more(self) -> bytes:
+        self._wait(self._socket)
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
         except TimeoutError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Final, TextIO
 
+from desktop.cli import reader
 from desktop.errors import ExitCode, NotRunningError
 from desktop.log_end import LONGEST_TAIL
 from desktop.paths import Paths
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
             if not arguments.follow:
                 return ExitCode.DONE
             while not _was_replaced(file, paths.log_file):
-                time.sleep(POLL_SECONDS)
+                reader.wait(None, POLL_SECONDS)
                 _copy(file)
             _copy(file)
         file = _open(paths.log_file)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from desktop.api.client import ApiClient, ConnectionLostError
+from desktop.cli import reader
 from desktop.cli.daemon import connect_if_running, hint_if_off
 from desktop.cli.output import Row, clean, print_json, print_json_line, table, warn
 from desktop.errors import ExitCode
@@ -67,11 +68,12 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
 
 
 def _watch(paths: Paths, wide: bool, show: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """Show changes until interrupted. Raises NotRunningError when the daemon ends."""
+    """Show changes until interrupted. Raises NotRunningError when the daemon ends, BrokenPipeError
+    when nobody reads them any more."""
     while True:
         # The connection also ends if we read too slowly; then the table begins anew.
         with ApiClient.connect(paths.api_socket) as client, suppress(ConnectionLostError):
-            for line in client.watch(wide=wide):
+            for line in client.watch(wide=wide, wait=reader.wait):
                 show(line)
 
 

@@ -284,6 +284,9 @@ class Lines(io.TextIOBase):
     def write(self, text: str) -> int:
         return os.write(self._writer, text.encode())
 
+    def fileno(self) -> int:
+        return self._writer
+
     def next(self) -> str:
         return self._reader.readline()
 
@@ -569,6 +572,6 @@ def test_following_shows_what_is_added_also_after_rotation(
         raise KeyboardInterrupt
 
     steps = iter([more, rotate, nothing, stop])
-    monkeypatch.setattr("desktop.cli.logs.time.sleep", lambda _: next(steps)())
+    monkeypatch.setattr("desktop.cli.reader.wait", lambda *_: next(steps)())
     result = samehost("logs", "-f")
     assert (result.code, result.out) == (130, "one\ntwo\nthree\n")
