@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from desktop.daemon.host_system import HostSystem
 from desktop.daemon.machine_ports import Common, MachinePorts
@@ -34,11 +36,18 @@ from desktop.mirror.systems import ExcludedRange, Why
 from link.datagrams.flows import Limits
 from link.datagrams.sockets import DatagramSockets
 from link.listener import Listener
-from link.polling import SETTLE, AdaptiveInterval
+from link.polling import SETTLE, SHARE, AdaptiveInterval
 from link.relay.relay import Relay
 from link.shortages import shortages
 
-__all__ = ["Mirroring"]
+__all__ = ["CHEAP", "COUNT_SECONDS", "Mirroring"]
+
+COUNT_SECONDS: Final = 0.1
+"""Between two counts of this computer's sockets, where they can be had and nothing else calls for a
+scan: a server that has begun is open in the machine by then."""
+
+CHEAP: Final = COUNT_SECONDS * SHARE
+"""Seconds that a scan may take for each such count to be followed by one."""
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +91,7 @@ class Mirroring:
         self._here = HostSystem()
         self._looked_at = 0.0
         self._scans_failed = 0
+        self._cost = 0.0
         self._complaint = ""
         self._pace = source.pace
         self._interval = self._interval_of(source.pace)
@@ -137,16 +147,22 @@ class Mirroring:
         try:
             while True:
                 self._scan()
-                self._kicked.clear()
-                pause = self._interval.next_due(self._loop.time()) - self._loop.time()
-                try:
-                    async with asyncio.timeout(max(pause, 0)):
-                        await self._kicked.wait()
-                except TimeoutError:
-                    continue
+                await self._until_due()
         finally:
             if descriptor is not None:
                 self._loop.remove_reader(descriptor)
+
+    async def _until_due(self) -> None:
+        """Wait until the clock asks for a scan, or something that happened does."""
+        nap = COUNT_SECONDS if self._named.can_count and self._cost <= CHEAP else math.inf
+        while (pause := self._interval.next_due(self._loop.time()) - self._loop.time()) > 0:
+            self._kicked.clear()
+            try:
+                async with asyncio.timeout(min(pause, nap)):
+                    await self._kicked.wait()
+            except TimeoutError:
+                if pause > nap and self._named.has_changed:
+                    return
 
     def close(self) -> None:
         """Close every mirror for good and free what is held. Flows are the relay's."""
@@ -188,7 +204,7 @@ class Mirroring:
             self._host = found
             self._reconciler.retry_conflicts(self._loop.time())
             self._replan()
-        cost = time.thread_time() - begin
+        cost = self._cost = time.thread_time() - begin
         if self._source.pace != self._pace:
             self._pace = self._source.pace
             self._interval = self._interval_of(self._pace)

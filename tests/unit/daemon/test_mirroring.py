@@ -8,8 +8,10 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
+import pytest
 import uvloop
 
+from desktop.daemon import mirroring as mirroring_module
 from desktop.daemon.link import AgentLink
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
@@ -21,10 +23,14 @@ from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import SECRET_SIZE
 from link.listener import Container, Listener
 from link.messages import Snapshot, Watching, Welcome
+from link.polling import AdaptiveInterval
 from link.relay.splice import SpliceRelay
+from link.socket_counts import SocketCounts
 from link.wire import OpenRequest
 
 PATIENCE = 30.0
+SHORT = 0.1
+HOUR = 3600.0
 WEB = Container("ab" * 32, "web", "docker")
 
 
@@ -39,22 +45,31 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def mirroring_of(*here: Listener) -> AsyncIterator[Mirroring]:
-    """Switched on, on a computer with these listeners, without a link."""
+async def not_running(*here: Listener) -> AsyncIterator[Mirroring]:
+    """Switched on, on a computer with these listeners, without a link; it does not look yet."""
     source = FakeListenerSource()
     for listener in here:
         source.add(listener)
     relay = SpliceRelay()
     mirroring = Mirroring(relay, LinuxDatagramSockets(), source, lambda *_changes: None)
     mirroring.configure(Rules())
-    watching = asyncio.create_task(mirroring.run())
     try:
         yield mirroring
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
         mirroring.close()
         await relay.aclose()
+
+
+@contextlib.asynccontextmanager
+async def mirroring_of(*here: Listener) -> AsyncIterator[Mirroring]:
+    """The same, and it looks."""
+    async with not_running(*here) as mirroring:
+        watching = asyncio.create_task(mirroring.run())
+        try:
+            yield mirroring
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 def link_up(mirroring: Mirroring, *there: Listener, machine: str = "vm") -> MachinePorts:
@@ -70,6 +85,12 @@ async def until_states(mirroring: Mirroring, *states: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while [row.state.value for row in mirroring.rows()] != list(states):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def until_looked(mirroring: Mirroring) -> None:
+    """Until it knows of this computer's listeners."""
+    while mirroring._interval._last_scan is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 def free_port() -> int:
@@ -156,8 +177,7 @@ def test_how_the_machine_is_watched_is_what_the_agent_said_last() -> None:
 def test_who_has_the_port_is_named_at_once_even_if_he_has_just_come() -> None:
     async def story() -> None:
         async with mirroring_of() as mirroring:
-            while mirroring._interval._last_scan is None:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+            await until_looked(mirroring)
             with socket.create_server(("127.0.0.1", 0)) as holder:
                 port = int(holder.getsockname()[1])
                 source = mirroring._source
@@ -169,5 +189,83 @@ def test_who_has_the_port_is_named_at_once_even_if_he_has_just_come() -> None:
                     while not mirroring.rows() or not mirroring.rows()[-1].reason:  # noqa: ASYNC110
                         await asyncio.sleep(0)
                 assert "postgres" in mirroring.rows()[-1].reason
+
+    run(story)
+
+
+class SocketsHere:
+    """What `SocketCounts` reads: there are so many, and they were counted so often."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.many: int | None = 1
+        self.counted = 0
+        monkeypatch.setattr(SocketCounts, "read", lambda _self: self.read())
+
+    def read(self) -> tuple[bytes, ...] | None:
+        self.counted += 1
+        return None if self.many is None else (b"%d" % self.many,)
+
+
+@pytest.fixture
+def sockets_here(monkeypatch: pytest.MonkeyPatch) -> SocketsHere:
+    monkeypatch.setattr(mirroring_module, "COUNT_SECONDS", 0.001)
+    return SocketsHere(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost", "looks"), [(True, 0.0, True), (True, 1.0, False), (False, 0.0, False)]
+)
+def test_at_rest_sockets_that_came_or_went_are_followed_by_a_look_if_looks_are_cheap(
+    sockets_here: SocketsHere, changes: bool, cost: float, looks: bool
+) -> None:
+    async def story() -> None:
+        async with not_running() as mirroring:
+            mirroring._interval = AdaptiveInterval(0.0, fast=HOUR, slow=HOUR)
+            mirroring._scan()
+            mirroring._cost = cost
+            counted = sockets_here.counted
+            waiting = asyncio.create_task(mirroring._until_due())
+            sockets_here.many = 2 if changes else 1
+            done, _ = await asyncio.wait([waiting], timeout=PATIENCE if looks else SHORT)
+            assert bool(done) is looks
+            assert (sockets_here.counted > counted) is (cost == 0)
+            waiting.cancel()
+
+    run(story)
+
+
+def test_where_sockets_cannot_be_counted_the_clock_alone_asks_for_a_look(
+    sockets_here: SocketsHere,
+) -> None:
+    async def story() -> None:
+        sockets_here.many = None
+        async with not_running() as mirroring:
+            mirroring._interval = AdaptiveInterval(0.0, fast=HOUR, slow=HOUR)
+            mirroring._scan()
+            counted = sockets_here.counted
+            waiting = asyncio.create_task(mirroring._until_due())
+            done, _ = await asyncio.wait([waiting], timeout=SHORT)
+            assert not done
+            assert sockets_here.counted == counted
+            waiting.cancel()
+
+    run(story)
+
+
+def test_listeners_that_close_without_end_are_looked_at_no_more_often_than_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each is an event, and a look for each would take all of a processor."""
+
+    async def story() -> None:
+        async with mirroring_of() as mirroring:
+            await until_looked(mirroring)
+            looks: list[None] = []
+            monkeypatch.setattr(mirroring, "_scan", lambda: looks.append(None))
+            mirroring._interval.scanned(mirroring._loop.time(), cost=HOUR, changed=False)
+            mirroring._interval.kick(mirroring._loop.time())
+            mirroring._kicked.set()
+            await asyncio.sleep(SHORT)
+            assert not looks
 
     run(story)
