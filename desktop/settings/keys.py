@@ -84,7 +84,8 @@ def parse_text(name: str, text: str) -> object:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return _plain(key, text)
-    if key.problem(value) is not None and not isinstance(value, list | dict):
+    is_wrong = key.problem(value) is not None and not isinstance(value, list | dict)
+    if is_wrong and (key.plain is not None or key.problem(text) is None):
         return _plain(key, text)
     key.check(value)
     return value

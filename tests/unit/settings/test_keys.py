@@ -212,6 +212,9 @@ def test_a_typed_value_is_json_or_plain_text(key: str, text: str, value: object)
     [
         ("hostNetworkingEnabled", "on", 'hostNetworkingEnabled is "on", not true or false'),
         ("udpIdleSeconds", "ten", 'udpIdleSeconds is "ten", not a whole number'),
+        ("udpIdleSeconds", "0", "udpIdleSeconds is 0, not between 1 and 86400"),
+        ("udpIdleSeconds", "1.5", "udpIdleSeconds is 1.5, not a whole number"),
+        ("portBinding", "5", "portBinding is 5, which is no choice"),
         ("ignore", '["tcp:80", 5]', "ignore[1] is 5, not text"),
         (
             "ignore",
