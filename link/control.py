@@ -108,8 +108,7 @@ class ControlConnection(asyncio.Protocol):
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        reason = self._end_reason or (str(exc) if exc else "the other end closed the link")
-        self._on_end(reason)
+        self._on_end(self._end_reason or _in_words(exc))
 
     def _tick(self) -> None:
         if self._ended or self._transport is None:
@@ -127,3 +126,10 @@ class ControlConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._session.deadline(), self._tick)
+
+
+def _in_words(error: Exception | None) -> str:
+    """Why a connection is lost: an error that has a number goes by its words."""
+    if error is None:
+        return "the other end closed the link"
+    return f"the link broke: {getattr(error, 'strerror', None) or error}"

@@ -182,7 +182,8 @@ class Attachment:
     def _set(self, state: str, problem: str) -> None:
         if (self.state, self.problem) != (state, problem):
             self.state, self.problem = state, problem
-            log.info("%s: %s %s", self.machine.name if self.machine else "", state, problem)
+            words = f"{state}: {problem}" if problem else state
+            log.info("%s: %s", self.machine.name if self.machine else "", words)
 
     async def _supervise(self, machine: Machine) -> None:
         async with contextlib.aclosing(machine):
