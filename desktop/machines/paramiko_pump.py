@@ -7,7 +7,8 @@ to read, has room to write, or has ended; a kick says nothing but "look", and wh
 seen anew each time. Nothing waits for one channel: it is written to only while its window has room,
 and read only while its socket takes what was read before, so that a window stays closed, at the
 machine too, behind whoever does not read. End-of-file is carried both ways, and ends one way only;
-a closed channel ends both. A lost connection closes all.
+a closed channel ends both. A lost connection closes all. Whatever is said on a channel is said by
+this thread, its close last (`_Close`).
 
 Limits: a reset is not carried: SSH knows none (RFC 4254, 5.3). The connection itself is one stream:
 while the machine takes nothing of it, no channel's bytes leave.
@@ -24,7 +25,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import paramiko
 
@@ -174,6 +175,7 @@ class Cable:
             errors.setblocking(False)
             error_down = _Down(errors, channel, channel.recv_stderr_ready, channel.recv_stderr)
             self._downs.append(error_down)
+        self._close = _Close(channel, lambda: pump.kick(self))
         channel.settimeout(0.0)
         kick = _Kick(lambda: pump.kick(self))
         channel.out_buffer_cv = _Room(channel.lock, kick)
@@ -192,6 +194,7 @@ class Cable:
             has_ended = self._end()
         if self._downs[0].is_broken or (self._is_done and not self._is_session):
             has_ended = self._end()
+        self._close.say()
         if has_ended:
             self._tell_end()
             self.is_over = all(down.is_done for down in self._downs)
@@ -215,6 +218,7 @@ class Cable:
         for down in self._downs:
             down.socket.close()
         self._end()
+        self._close.say()
         self._tell_end()
 
     def _end(self) -> bool:
@@ -316,6 +320,35 @@ class _Up:
             self.is_done = True
             self._channel.shutdown_write()
         return not self.is_done
+
+
+class _Close:
+    """The last words on a channel: any thread may come to them, the pump's says them.
+
+    paramiko decides under the channel's lock what is to be said, and says it afterwards: its answer
+    to a close of the machine's would overtake the data, or the end of it, that the pump is about to
+    send. OpenSSH's server ends the whole connection then, with all other channels: there is no such
+    channel any more (RFC 4254, 5.3: whoever has sent and received a close may use its number anew).
+    """
+
+    def __init__(self, channel: paramiko.Channel, kick: Callable[[], None]) -> None:
+        self._channel = cast("Any", channel)  # paramiko has no public name for what is needed here
+        self._kick = kick
+        self._unsaid: deque[paramiko.Message] = deque()
+        self._decided = self._channel._close_internal  # noqa: SLF001
+        self._channel._close_internal = self._decide  # noqa: SLF001
+
+    def say(self) -> None:
+        """Say them, if there are any; called by the pump's thread when it says nothing else."""
+        while self._unsaid:
+            with contextlib.suppress(*CONNECTION_ENDED):
+                self._channel.transport._send_user_message(self._unsaid.popleft())  # noqa: SLF001
+
+    def _decide(self) -> tuple[None, None]:
+        """In place of paramiko's own, which its callers send; the channel's lock is held."""
+        self._unsaid.extend(each for each in self._decided() if each is not None)
+        self._kick()
+        return None, None
 
 
 class _Kick(threading.Event):
