@@ -60,8 +60,8 @@ def build(folder: Path = BUILD_FOLDER) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("netshoot-*"):
-        old.unlink()
+    for old in folder.glob("netshoot-*.tar"):  # not what another process is about to make
+        old.unlink(missing_ok=True)
     new = target.with_suffix(f".{os.getpid()}")
     try:
         with tarfile.open(new, "w", format=tarfile.PAX_FORMAT) as archive:
