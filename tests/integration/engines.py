@@ -197,6 +197,10 @@ class SecondDocker:
 
     SOCKET = "/run/second/docker.sock"
     PID_FILE = "/run/second/pid"
+    BRIDGE = "second0"
+    """One without a bridge takes away what is called docker0, which is the other's."""
+    BRIDGE_ADDRESS = "198.51.100.1/24"
+    """For documents (RFC 5737), so that no other network has it."""
     SHARED = (
         *("--containerd", "/run/docker/containerd/containerd.sock"),
         *("--containerd-namespace", "second", "--containerd-plugins-namespace", "plugins.second"),
@@ -209,9 +213,12 @@ class SecondDocker:
     def start(self, *options: str) -> None:
         """Start it and wait until it answers."""
         self._inside.sh(
+            f"[ -e /sys/class/net/{self.BRIDGE} ] || ip link add {self.BRIDGE} type bridge; "
+            f"ip address replace {self.BRIDGE_ADDRESS} dev {self.BRIDGE}; "
             'mkdir -p /run/second; cd /; pid_file=$1 socket=$2; shift 2; dockerd "$@" '
             '--data-root /run/second/lib --pidfile "$pid_file" --exec-root /run/second/exec '
-            '--host "unix://$socket" --bridge none --iptables=false --ip6tables=false '
+            '--host "unix://$socket" --iptables=false --ip6tables=false '
+            f"--bridge {self.BRIDGE} "
             "--exec-opt native.cgroupdriver=cgroupfs --log-level warn "
             "< /dev/null >> /run/second/log 2>&1 &",
             *(self.PID_FILE, self.SOCKET, *self._fixed, *(options or ("--live-restore=false",))),

@@ -128,10 +128,13 @@ def test_the_doctor_looks_at_the_tool_first(samehost: SshSamehost) -> None:
 
 def test_down_leaves_it_running(samehost: SshSamehost) -> None:
     samehost.run("down")
-    (ours,) = [
-        each
-        for each in json.loads(samehost.run("machine", "list", "--json"))
-        if each["name"] == NAME
-    ]
-    assert ours["state"] == "running"
-    assert samehost.connections() == []
+    try:
+        (ours,) = [
+            each
+            for each in json.loads(samehost.run("machine", "list", "--json"))
+            if each["name"] == NAME
+        ]
+        assert ours["state"] == "running"
+        assert samehost.connections() == []
+    finally:
+        samehost.run("up")
