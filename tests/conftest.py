@@ -1,11 +1,13 @@
 """For all tests: things that are made up may take their time on a busy computer.
 
-Garbage of tests that have Qt's application is collected as `garbage.py` says; a run ends as
-`left_threads.py` says.
+What is there before the first test is no garbage, and is not looked at each time that some is
+collected: thousands of tests, and all their modules. Garbage of tests that have Qt's application is
+collected as `garbage.py` says; a run ends as `left_threads.py` says.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 
 import pytest
@@ -20,6 +22,13 @@ settings.load_profile("samehost")
 GARBAGE = Garbage()
 STATUS = pytest.StashKey[int]()
 """How the run went."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Before the first test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
