@@ -55,10 +55,12 @@ VSOCK: Final = (
 )
 
 COMMAND_LINE: Final = (
-    "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check "
+    "console=ttyS0 quiet panic=-1 mitigations=off nokaslr clocksource=hpet no_timer_check "
     "random.trust_cpu=on rcupdate.rcu_expedited=1"
 )
-"""panic=-1 ends the emulator at once; the rest saves time."""
+"""panic=-1 ends the emulator at once. The clock is one that is read: how fast a processor counts
+the kernel guesses while it starts, and on a busy computer so wrongly that an hour in the guest may
+be a few minutes here. The rest saves time."""
 
 MEMORY_MIB: Final = 1024
 MACHINE: Final = (
@@ -99,8 +101,12 @@ def missing(kernel: Path) -> str:
     return ""
 
 
-def project_image() -> bytes:
-    """This project, its tests, and the Python that runs them."""
+def project_image(tests: Sequence[str] = ()) -> bytes:
+    """This project, its tests, and the Python that runs them.
+
+    All of it is compiled here, some twenty times faster: `tests` in pytest's own way.
+    """
+    _compile(tests)
     image = Image()
     add_python(image)
     add_packages(image, PACKAGES)
@@ -110,6 +116,16 @@ def project_image() -> bytes:
     source = Path(guest_init.__file__).read_bytes()
     image.put("/init", f"#!{sys.executable} -I\n".encode() + source, 0o755)
     return image.pack()
+
+
+def _compile(tests: Sequence[str]) -> None:
+    commands = [["compileall", "-q", *ROOMS]]
+    if tests:
+        commands.append(["pytest", "-q", "--collect-only", "-p", "no:cacheprovider", *tests])
+    for command in commands:
+        subprocess.run(
+            [sys.executable, "-m", *command], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL
+        )
 
 
 def run_in_guest(
