@@ -44,8 +44,9 @@ from link.datagrams.sockets import LARGEST_DATAGRAM
 
 __all__ = ["STALE", "Endpoint", "EndpointGroup", "datagrams_in"]
 
-ERROR_SECONDS: Final = 0.005
-"""From a sending to the look whether it met an error. On loopback that has come by then."""
+ERROR_SECONDS: Final = (0.005, 0.1, 1.0)
+"""From a sending to a look whether it met an error, and from that to the next. On loopback an error
+has come by the first; where the processors have more to do, what reads it may be late."""
 STALE: Final = frozenset(
     {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH}
 )
@@ -123,6 +124,7 @@ class Endpoint:
         self._is_closed = False
         self._delivery: asyncio.Handle | None = None
         self._error_look: asyncio.TimerHandle | None = None
+        self._error_looks = 0  # since something was sent
         self.inode = os.fstat(sock.fileno()).st_ino if os.name == "posix" else None
         self._task = self._loop.create_task(self._serve(), name=f"UDP endpoint {name}")
         group.endpoints.add(self)
@@ -144,8 +146,8 @@ class Endpoint:
         if self._is_closed:
             return datagrams_in(len(payload), segment)
         unsent = sum(not self._attempt(piece, address) for piece in _cut(payload, segment))
-        if self._error_look is None and not self._is_closed:
-            self._error_look = self._loop.call_later(ERROR_SECONDS, self._look_for_errors)
+        if self._error_look is None or self._error_looks:
+            self._look_later(0)
         return unsent
 
     def drain(self) -> None:
@@ -276,8 +278,17 @@ class Endpoint:
                 return True
         return False
 
+    def _look_later(self, looks: int) -> None:
+        """Look for errors in time; there were so many looks since something was sent."""
+        if self._error_look is not None:
+            self._error_look.cancel()
+            self._error_look = None
+        if not self._is_closed and looks < len(ERROR_SECONDS):
+            self._error_looks = looks
+            self._error_look = self._loop.call_later(ERROR_SECONDS[looks], self._look_for_errors)
+
     def _look_for_errors(self) -> None:
-        self._error_look = None
+        self._look_later(self._error_looks + 1)
         while self._stream is not None and not self._is_closed:
             try:
                 _ = self._stream.exception

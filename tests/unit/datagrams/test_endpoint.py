@@ -140,6 +140,27 @@ def test_a_stream_that_breaks_is_said_and_frees_the_port(
 
 
 @on_every_loop
+def test_an_error_that_is_read_late_is_told_without_another_sending(loop: str) -> None:
+    async def story() -> None:
+        group = EndpointGroup(LinuxSockets())
+        with plain("127.0.0.1") as server:
+            address = server.getsockname()
+            world = World(group, lambda: world.endpoint._sock.connect(address))
+            await until(lambda: world.endpoint.is_started)
+            assert world.endpoint.send(memoryview(b"!"), 1) == 0
+            await until(lambda: world.endpoint._error_looks > 0)
+            stream = world.endpoint._stream
+            assert stream is not None
+            stream._excq.put_nowait(ConnectionRefusedError())  # type: ignore[attr-defined]
+            await until(lambda: len(world.errors) == 1)
+            await until(lambda: world.endpoint._error_look is None)
+        world.endpoint.close()
+        group.close()
+
+    run(loop, story())
+
+
+@on_every_loop
 def test_errors_that_nobody_reads_for_are_told_soon_and_end_nothing(loop: str) -> None:
     async def story() -> None:
         group = EndpointGroup(LinuxSockets())
