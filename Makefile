@@ -1,7 +1,7 @@
 # What there is to do with a clone. `make up` is the demonstration.
 
 PYTHON := .venv/bin/python
-TARGET ?= tests
+TARGET ?=
 SECONDS ?= 300
 EFFORT ?= 20
 
@@ -17,8 +17,9 @@ up: setup ## install what is missing, start everything, run both examples, leave
 down: ## end it, and remove all that `make up` made outside this folder
 	@if test -x $(PYTHON); then $(PYTHON) -m scripts.run takedown; else echo "nothing to end"; fi
 
-test: setup compiler gui engines ssh kernels packages ## run all tests but those of e2e, or those of TARGET=tests/…
-	@$(PYTHON) -m pytest -q $(TARGET) --ignore=tests/e2e/vm
+test: ## run all tests but those of e2e, in lanes side by side; or those of TARGET=tests/…
+	@scripts/setup test
+	@$(PYTHON) -m $(if $(TARGET),pytest -q $(TARGET) --ignore=tests/e2e/vm,tests)
 
 e2e: setup vm ## the tests in a whole VM, emulated, that is reached over SSH
 	@$(PYTHON) -m pytest -q tests/e2e/vm
