@@ -5,8 +5,9 @@
     lane 3   other kernels            in another one, with what the processors have left over
 
 Rules: a part of a lane is a pytest of its own. What it says goes to `build/tests/PART.log`, and to
-the terminal when it has ended: the summary, or all of it if it failed. All parts run, whatever
-becomes of others. Ctrl-C and SIGTERM end each as Ctrl-C would, so that it clears up.
+the terminal when it has ended: the summary, or all of it if it failed; until then now and then how
+far each is. All parts run, whatever becomes of others. Ctrl-C and SIGTERM end each as Ctrl-C would,
+so that it clears up.
 
 No lane meets another's ports: the sandboxes of lane 1 have Samehosts that look at all that listens
 in their network, and those of lane 2 are there by the thousand. Half of a test's time is waiting,
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +44,9 @@ OWN_NETWORK: Final = (
 LEFT_OVER: Final = ("nice", "-n", "19")
 """An emulated computer is slow anyway; what is tested beside it is to be prompt."""
 
+PROGRESS_SECONDS: Final = 60.0
+SHARE: Final = re.compile(rb"\[ *(\d+)%\]")
+"""What pytest says at the end of each line of tests."""
 SUMMARY: Final = "= short test summary info ="
 NO_TESTS: Final = 5
 """pytest's exit code where there are none, as for Windows elsewhere."""
@@ -84,7 +89,7 @@ class _Run:
     def __init__(self, logs: Path) -> None:
         self.failures: list[int] = []
         self._logs = logs
-        self._processes: set[asyncio.subprocess.Process] = set()
+        self._processes: dict[asyncio.subprocess.Process, Part] = {}
         self._is_interrupted = False
 
     async def lane(self, lane: Lane) -> None:
@@ -103,9 +108,23 @@ class _Run:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)  # all that it has started, as a terminal does
 
+    async def tell_progress(self, seconds: float) -> None:
+        """Say how far each part is, every so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            if self._processes:
+                _say(", ".join(map(self._progress, self._processes.values())))
+
+    def _progress(self, part: Part) -> str:
+        shares = SHARE.findall(self._log(part).read_bytes())
+        return f"{part.name} {int(shares[-1]) if shares else 0} %"
+
+    def _log(self, part: Part) -> Path:
+        return self._logs / f"{part.name}.log"
+
     async def _part(self, within: Sequence[str], part: Part) -> None:
         _say(f"{part.name}: begun")
-        begin, log = time.monotonic(), self._logs / f"{part.name}.log"
+        begin, log = time.monotonic(), self._log(part)
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(*within, sys.executable, "-m", "pytest", "-q", *part.arguments),
@@ -115,9 +134,9 @@ class _Run:
                 stderr=output,
                 start_new_session=True,  # the terminal's Ctrl-C is for this program
             )
-        self._processes.add(process)
+        self._processes[process] = part
         code = await process.wait()
-        self._processes.discard(process)
+        del self._processes[process]
         said = log.read_text(errors="replace").strip()
         is_fine = code in (0, NO_TESTS)
         if not is_fine:
@@ -134,20 +153,25 @@ def _summary(said: str) -> str:
     return after.lstrip("=\n") if before and heading else said.rpartition("\n")[2]
 
 
-async def run_lanes(lanes: Sequence[Lane], logs: Path = LOGS) -> int:
+async def run_lanes(
+    lanes: Sequence[Lane], logs: Path = LOGS, progress_seconds: float = PROGRESS_SECONDS
+) -> int:
     """Run them beside one another; 0, or the exit code of what failed first.
 
-    `logs` is a folder, for what each part says.
+    `logs` is a folder, for what each part says; every `progress_seconds` it is said how far all
+    are.
     """
     run = _Run(logs)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, run.interrupt)
+    progress = loop.create_task(run.tell_progress(progress_seconds), name="progress")
     try:
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
                 group.create_task(run.lane(lane), name=f"lane of {lane.parts[0].name}")
     finally:
+        progress.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
     return run.failures[0] if run.failures else 0

@@ -95,6 +95,14 @@ def test_a_summary_has_what_was_skipped_and_a_lane_its_surroundings(
     assert "inside" in said
 
 
+def test_how_far_each_part_is_is_told_meanwhile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lanes = [Lane((part(tmp_path, name, "def test(): pass"),)) for name in ("one", "two")]
+    assert asyncio.run(run_lanes(lanes, tmp_path, progress_seconds=0.01)) == 0
+    assert "one 0 %, two 0 %\n" in capsys.readouterr().out
+
+
 INTERRUPTED = """
 import asyncio, sys
 from pathlib import Path
