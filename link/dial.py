@@ -7,6 +7,7 @@ socket while it still connects.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -17,6 +18,7 @@ from typing import Final
 
 __all__ = [
     "ForbiddenAddressError",
+    "SocketsAhead",
     "dial",
     "grow_send_buffer",
     "is_near",
@@ -148,16 +150,54 @@ def dial(address: str, port: int) -> socket.socket:
 
     Raises ForbiddenAddressError, or OSError where the connect fails at once.
     """
-    sock = socket.socket(require_loopback(address), _KIND)
+    return _connect(_make(require_loopback(address)), address, port)
+
+
+class SocketsAhead:
+    """Dials as `dial` does, by sockets that were made while nobody waited. Close it when done.
+
+    To make one, with all its options, takes a tenth of what a client on an idle computer waits for
+    its server's first word.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[socket.AddressFamily, socket.socket] = {}
+
+    def dial(self, address: str, port: int) -> socket.socket:
+        """See `dial`."""
+        family = require_loopback(address)
+        sock = self._made.pop(family, None)
+        return _connect(_make(family) if sock is None else sock, address, port)
+
+    def prepare(self, address: str) -> None:
+        """Have one for the next client of a server there. Without files the next waits for it."""
+        family = require_loopback(address)
+        if family not in self._made:
+            with contextlib.suppress(OSError):
+                self._made[family] = _make(family)
+
+    def close(self) -> None:
+        """Free what was made. May be called twice."""
+        while self._made:
+            self._made.popitem()[1].close()
+
+
+def _make(family: socket.AddressFamily) -> socket.socket:
+    sock = socket.socket(family, _KIND)
     try:
         if _KIND == socket.SOCK_STREAM:
             sock.setblocking(False)
         for level, option, value in _DIALLED_ON_LOOPBACK:
             sock.setsockopt(level, option, value)
-        result = sock.connect_ex((address, port))
-        if result not in (0, errno.EINPROGRESS):
-            raise OSError(result, f"connect to {address} port {port}")
     except OSError:
         sock.close()
         raise
+    return sock
+
+
+def _connect(sock: socket.socket, address: str, port: int) -> socket.socket:
+    result = sock.connect_ex((address, port))
+    if result not in (0, errno.EINPROGRESS):
+        sock.close()
+        raise OSError(result, f"connect to {address} port {port}")
     return sock

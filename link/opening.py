@@ -17,7 +17,6 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from link.dial import dial
 from link.pool import StreamPool
 from link.readiness import ENDING, LoopReadiness, Readiness
 from link.relay.relay import Flow, Relay, StreamGoneError, linger_not, reset_socket
@@ -171,7 +170,7 @@ def answer(
         refuse(relay, stream)
         return None
     try:
-        server = dial(address, port)
+        server = relay.ahead.dial(address, port)
         linger_not(server)
     except OSError as error:
         shortages.note(error)
@@ -179,10 +178,12 @@ def answer(
         refuse(relay, stream)
         return None
     try:
-        return relay.serve(stream, server, on_end)
+        flow = relay.serve(stream, server, on_end)
     except OSError as error:
         log.warning("a flow could not start: %s", error)
         return None
+    relay.ahead.prepare(address)
+    return flow
 
 
 def refuse(relay: Relay, stream: socket.socket) -> None:

@@ -22,7 +22,7 @@ from link.wire import OPEN_SIZE, WireError
 if TYPE_CHECKING:
     from link.relay.splice import SpliceRelay
 
-__all__ = ["RAW_AFTER", "WHOLE_WORD", "FromStream", "ToStream", "send_opening"]
+__all__ = ["RAW_AFTER", "WHOLE_WORD", "FromStream", "ToStream", "say_early", "send_opening"]
 
 RAW_AFTER: Final = 1 << 19
 """Bytes of a flow in one direction after which the stream is given up for splicing them: by then
@@ -193,6 +193,21 @@ def send_opening(
     return size, b"" if sent == len(data) else bytes(data[sent:])
 
 
+def say_early(server: socket.socket, early: bytes) -> int | None:
+    """Say what came with an opening: how much of it the server took, or -1 if it is gone.
+
+    None if that is not one whole frame: then nothing is said.
+    """
+    if len(early) <= _HEADER_SIZE or _unpack_header(early)[0] != len(early) - _HEADER_SIZE:
+        return None
+    try:
+        return server.send(early[_HEADER_SIZE:])
+    except BlockingIOError:  # it may connect yet
+        return 0
+    except OSError:
+        return -1
+
+
 class FromStream(Half):
     """The direction out of the stream.
 
@@ -274,13 +289,16 @@ class FromStream(Half):
                 return
         self.end_turn()
 
-    def begin(self, early: bytes) -> None:
-        """Take what was read with the opening."""
-        size = len(early)
-        if size > _HEADER_SIZE and _unpack_header(early)[0] == size - _HEADER_SIZE:
-            self._deliver_frame(early[_HEADER_SIZE:])
-        else:
+    def begin(self, early: bytes, said: int | None) -> None:
+        """Take what was read with the opening, of which `say_early` told how much it `said`."""
+        if said is None:
             self._unframe(memoryview(early))
+            return
+        self.count = len(early) - _HEADER_SIZE
+        if said < 0:
+            self.flow.sink_failed(self)
+        elif said < self.count:
+            self.keep(early[_HEADER_SIZE + said :])
 
     def _took_end(self, room: memoryview, size: int, word: int) -> bool:
         """Take an end, alone or behind one frame, if that is just what came."""

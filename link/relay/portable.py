@@ -53,6 +53,7 @@ class PortableRelay(Relay):
     name = "portable"
 
     def __init__(self, unsent: Callable[[int], int] = lambda _descriptor: 0) -> None:
+        super().__init__()
         self.loop = asyncio.get_running_loop()
         self.readiness: Readiness = LoopReadiness()
         self.unsent = unsent
@@ -107,6 +108,7 @@ class PortableRelay(Relay):
 
     async def aclose(self) -> None:
         """See `Relay.aclose`."""
+        self.ahead.close()
         ends = [flow.ended for flow in self._flows]
         for flow in list(self._flows):
             flow.abort()

@@ -24,6 +24,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from link.dial import SocketsAhead
 from link.readiness import Readiness
 from link.stream import may_be_raw
 
@@ -111,11 +112,15 @@ class Relay(abc.ABC):
         readiness: what watches its sockets; streams that are not in a flow, too.
         before_words: called, if it can be, before what a program of this side has said goes into
             a stream, if that is little; must not raise.
+        ahead: dials the servers of flows; closed with the relay.
     """
 
     name: str
     readiness: Readiness
     before_words: Callable[[], None] | None = None
+
+    def __init__(self) -> None:
+        self.ahead = SocketsAhead()
 
     @abc.abstractmethod
     def forward(

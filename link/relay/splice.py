@@ -16,7 +16,7 @@ from typing import Final
 
 from link.loop import open_epoll_readiness
 from link.readiness import EpollReadiness
-from link.relay.framed import WHOLE_WORD, FromStream, ToStream, send_opening
+from link.relay.framed import WHOLE_WORD, FromStream, ToStream, say_early, send_opening
 from link.relay.frames import HEADER, Unframer
 from link.relay.halves import COPY_SIZE, Half
 from link.relay.kernel import PipePool, unsent_bytes
@@ -56,6 +56,7 @@ class SpliceRelay(Relay):
     name = "splice"
 
     def __init__(self) -> None:
+        super().__init__()
         self.loop = asyncio.get_running_loop()
         self.readiness: EpollReadiness
         self.readiness, self._close_readiness = open_epoll_readiness()
@@ -98,9 +99,11 @@ class SpliceRelay(Relay):
     ) -> Flow:
         """See `Relay.serve`."""
         early, is_drained = take_early(stream)
+        # First of all: while the server works on it, there is time for the rest.
+        said = say_early(server, early)
         flow = self._begin(server, stream, on_end, is_served=True)
         if early:
-            flow.incoming.begin(early)
+            flow.incoming.begin(early, said)
         if not is_drained:
             flow.incoming.advance()
         return flow
@@ -117,6 +120,7 @@ class SpliceRelay(Relay):
         for settling in list(self._settling):
             settling.close()
         self.spare.clear()
+        self.ahead.close()
         self._close_readiness()
         self.pipes.close()
 

@@ -178,6 +178,8 @@ def run_on_loop(request: pytest.FixtureRequest) -> Run:
 class Joined:
     """A client and a server with a flow between them.
 
+    `words` are said by the client before that begins.
+
     Attributes:
         flow: the opener's.
         served: the listener's, once the opening is there.
@@ -189,9 +191,11 @@ class Joined:
         ends: Ends,
         stream: tuple[Stream, Stream] | None = None,
         server: tuple[socket.socket, socket.socket] | None = None,
+        words: bytes = b"",
     ) -> None:
         self.ends = ends
         self.client, self.first = ends.pair()
+        assert self.client.send(words) == len(words)
         self.second, self.server = server or ends.pair()
         linger_not(self.first)
         linger_not(self.second)
