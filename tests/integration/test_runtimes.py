@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,13 @@ import pytest
 
 from tests.integration.engines import Podman, SecondDocker
 from tests.integration.runtimes_stage import Place, open_place, serving
-from tests.integration.samehost import IMAGE, quiet_ports, until
+from tests.integration.samehost import IMAGE, PATIENCE, quiet_ports, until
 from tests.integration.stage import hears
+from tests.integration.test_several_machines import serving as words_to_all
 
 ENGINES = ["docker", "podman", "containerd"]
+PACKAGED_DOCKER = "/usr/bin/docker"
+"""Of the engine's own version, so that it knows both builders (docker(1), DOCKER_BUILDKIT)."""
 SWARM_PORTS = [("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789)]
 
 
@@ -61,6 +65,33 @@ def test_a_program_started_in_a_container_is_that_containers(place: Place) -> No
     assert place.name(port) == "inside"
     place.docker("exec", "inside", "sh", "-c", "kill $(pidof socat)")
     place.until_gone(port)
+
+
+@pytest.mark.parametrize(("builder", "buildkit"), [("classic", "0"), ("BuildKit", "1")])
+def test_a_step_of_a_build_with_host_networking_reaches_a_server_of_this_computer(
+    place: Place, builder: str, buildkit: str
+) -> None:
+    if not os.path.exists(PACKAGED_DOCKER):
+        pytest.skip("docker.io is not installed: scripts/setup engines")
+    environment = os.environ | {
+        "DOCKER_HOST": place.docker_host,
+        "DOCKER_BUILDKIT": buildkit,
+        "BUILDKIT_PROGRESS": "plain",
+    }
+    with socket.create_server(("127.0.0.1", 0)) as server, words_to_all(server, b"from here\n"):
+        port = server.getsockname()[1]
+        table = place.stage.table
+        table.until(lambda: table.states("tcp", port, "host") == ["active"], "the port")
+        done = subprocess.run(
+            [PACKAGED_DOCKER, "build", "--no-cache", "--network=host", "-"],
+            input=f"FROM {IMAGE}\nRUN socat -u TCP:localhost:{port} -\n",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert "from here" in done.stdout + done.stderr, f"{builder}: {done.stderr}"
 
 
 def test_a_container_in_the_network_of_a_host_networked_one_is_mirrored(place: Place) -> None:
