@@ -16,8 +16,8 @@ on: a machine's port is never mirrored into another machine. Counterpart in the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -98,6 +98,8 @@ class Mirroring:
         self._named = NamedPorts()
         relay.before_words = self._before_words
         self._kicked = asyncio.Event()
+        self._has_news = False
+        self._counting: asyncio.TimerHandle | None = None
 
     def machine(self, name: str) -> MachinePorts:
         """The ports of a machine, which need not be attached."""
@@ -154,15 +156,29 @@ class Mirroring:
 
     async def _until_due(self) -> None:
         """Wait until the clock asks for a scan, or something that happened does."""
-        nap = COUNT_SECONDS if self._named.can_count and self._cost <= CHEAP else math.inf
-        while (pause := self._interval.next_due(self._loop.time()) - self._loop.time()) > 0:
-            self._kicked.clear()
-            try:
-                async with asyncio.timeout(min(pause, nap)):
-                    await self._kicked.wait()
-            except TimeoutError:
-                if pause > nap and self._named.has_changed:
+        self._has_news = False
+        if self._named.can_count and self._cost <= CHEAP:
+            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
+        try:
+            while not self._has_news:
+                pause = self._interval.next_due(self._loop.time()) - self._loop.time()
+                if pause <= 0:
                     return
+                self._kicked.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._kicked.wait()
+        finally:
+            if self._counting is not None:
+                self._counting.cancel()
+
+    def _count(self) -> None:
+        """Look whether sockets have come or gone; by a timer, which costs less than a task."""
+        if self._named.has_changed:
+            self._has_news = True
+            self._kicked.set()
+        else:
+            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
 
     def close(self) -> None:
         """Close every mirror for good and free what is held. Flows are the relay's."""

@@ -252,6 +252,7 @@ def test_where_sockets_cannot_be_counted_the_clock_alone_asks_for_a_look(
     run(story)
 
 
+@pytest.mark.usefixtures("sockets_here")
 def test_listeners_that_close_without_end_are_looked_at_no_more_often_than_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
