@@ -1,8 +1,8 @@
 """How many TCP and UDP sockets there are: cheap to ask, and changed by each one that comes or goes.
 
-Rules: Linux, standard library. Sees the network namespace of the thread that made it. Equal counts
-at two times do not prove that nothing changed, for one may have come as another went; different
-ones prove that something did.
+Rules: standard library. Only Linux tells; elsewhere nothing is had, and nothing raised. Sees the
+network namespace of the thread that made it. Equal counts at two times do not prove that nothing
+changed, for one may have come as another went; different ones prove that something did.
 
 Limits: counts connections, too. Costs 15 µs, a dump of the listeners (`link.sockdiag`) ten times
 that.
@@ -20,7 +20,7 @@ __all__ = ["SocketCounts"]
 
 FILES: Final = ("/proc/thread-self/net/sockstat", "/proc/thread-self/net/sockstat6")
 """Lines such as `TCP: inuse 5 orphan 0 tw 0 alloc 6 mem 1` (proc(5)); without IPv6 there is no
-second file."""
+second file, and none of them elsewhere than on Linux."""
 
 MOST_BYTES: Final = 1024
 
@@ -32,9 +32,9 @@ class SocketCounts:
 
     def __init__(self) -> None:
         self._descriptors: list[int] = []
-        for path in FILES:
+        for path in FILES if hasattr(os, "pread") else ():
             try:
-                self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                self._descriptors.append(os.open(path, os.O_RDONLY))
             except OSError:
                 continue  # this kernel does not tell, or knows no IPv6
 

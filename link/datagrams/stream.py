@@ -13,7 +13,8 @@ A lone frame costs one system call: it is sent at once, and a read that brings l
 have is not followed by another. Of an end that comes with the last bytes (a reset) some loops,
 uvloop's, tell but once: so there is one more read a while after the last.
 
-Limits: any asyncio loop with add_reader and add_writer; Python 3.9.
+Limits: any asyncio loop with add_reader and add_writer; Python 3.9. Windows' has no sendmsg: there
+a write copies its buffers into one.
 
 Counterparts: `frames.py` is the format, `front.py` and `back.py` the two ends.
 """
@@ -54,6 +55,13 @@ SECOND_LOOK_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 1.0
 MOST_BUFFERS: Final = 512
 """Buffers in one sendmsg; the kernel takes 1024 (UIO_MAXIOV, linux/uio.h)."""
+
+
+def _send_joined(sock: socket.socket, buffers: Sequence[Buffer]) -> int:
+    return sock.send(b"".join(buffers))
+
+
+_send: Final = getattr(socket.socket, "sendmsg", _send_joined)
 
 _buffers: list[memoryview] = []
 """Memory to read into, kept for whoever reads next: one is in use at a time, but for a stream that
@@ -131,7 +139,7 @@ class DatagramStream:
             self._add(buffers, size)
             return
         try:
-            sent = self._socket.sendmsg(buffers)
+            sent = _send(self._socket, buffers)
         except OSError as error:
             sent = self._untaken(error)
         if sent < size:
@@ -230,7 +238,7 @@ class DatagramStream:
             sent = self._write(first)
             return sent if sent < sum(map(len, first)) else sent + self._write(rest)
         try:
-            return self._socket.sendmsg(buffers)
+            return _send(self._socket, buffers)
         except OSError as error:
             return self._untaken(error)
 

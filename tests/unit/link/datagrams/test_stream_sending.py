@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +25,17 @@ from tests.unit.link.datagrams.stream_world import join, run, world
 from tests.unit.machines.until import until
 
 STEPS = st.sampled_from(["send", "send", "read", "turn", "detach", "attach"])
+
+
+@pytest.fixture(params=[stream_module._send, stream_module._send_joined], scope="module")
+def write(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each way of writing several buffers: the system's, and that of Windows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_module, "_send", request.param)
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("write")
 
 
 def test_frames_pass_both_ways_in_order() -> None:
