@@ -17,9 +17,11 @@ from ipaddress import ip_address
 from typing import Final
 
 __all__ = [
+    "CONNECTING",
     "ForbiddenAddressError",
     "SocketsAhead",
     "dial",
+    "error_words",
     "grow_send_buffer",
     "is_near",
     "require_loopback",
@@ -41,6 +43,12 @@ the way far more often and costs a third of the throughput where there is no net
 
 _SO_SNDBUFFORCE: Final = 32
 """asm-generic/socket.h; only where it is missing is it an error, or for others than root."""
+
+CONNECTING: Final = frozenset(
+    {errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
+)
+"""What connect says of a socket that does not wait, and has begun: connect(2), and on Windows
+"connect function (winsock2.h)"."""
 
 REMEMBERED_ADDRESSES: Final = 256
 """Addresses that need not be looked at again: of those that are dialled there are few."""
@@ -99,6 +107,11 @@ def tune(sock: socket.socket) -> None:
     No Nagle delay; keep-alive; urgent bytes stay in the stream instead of being lost.
     """
     _set(sock, _STREAM + _WATCHFUL)
+
+
+def error_words(number: int) -> str:
+    """What an error of a socket means. Of Windows' (Winsock's) `os.strerror` knows none."""
+    return getattr(socket, "errorTab", {}).get(number) or os.strerror(number)
 
 
 def tune_near(sock: socket.socket) -> None:
@@ -197,7 +210,7 @@ def _make(family: socket.AddressFamily) -> socket.socket:
 
 def _connect(sock: socket.socket, address: str, port: int) -> socket.socket:
     result = sock.connect_ex((address, port))
-    if result not in (0, errno.EINPROGRESS):
+    if result and result not in CONNECTING:
         sock.close()
         raise OSError(result, f"connect to {address} port {port}")
     return sock

@@ -57,8 +57,9 @@ class Answerer:
             raise
         self._loop.add_reader(self._datagrams.fileno(), self._answer_datagram)
         self.ports = {"tcp": self._acceptor.address[1], "udp": self._datagrams.getsockname()[1]}
-        inode = os.fstat(self._datagrams.fileno()).st_ino
-        self.inodes = self._acceptor.inodes | {inode}
+        self.inodes = self._acceptor.inodes
+        if self.inodes:  # which sockets of Windows have not
+            self.inodes |= {os.fstat(self._datagrams.fileno()).st_ino}
 
     def close(self) -> None:
         """Free the ports, and end what is under way. May be called twice."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -22,6 +21,7 @@ from desktop.daemon.host_mirrors import HostMirrors
 from desktop.daemon.traffic import Traffic
 from desktop.errors import MachineUnreachableError
 from desktop.mirror.model import Binding, Origin, Target
+from link.dial import error_words
 from link.messages import Message, Trial, TrialEnd, TrialOpened, TrialResults
 from link.one_byte import HERE, Answerer, ask_byte, free_port
 
@@ -140,7 +140,7 @@ class Trials:
         try:
             number = self._mirrors.open(binding)
             if number:
-                problem = os.strerror(number)
+                problem = error_words(number)
             else:
                 await ask_byte(protocol, port)
         except OSError as error:

@@ -7,7 +7,7 @@ removes.
 
 from __future__ import annotations
 
-import os
+import socket
 
 from desktop.listeners.source import ListenerSource
 from link.listener import Listener
@@ -21,9 +21,9 @@ class FakeListenerSource(ListenerSource):
     def __init__(self) -> None:
         self.failure: OSError | None = None
         self._listeners: dict[int, Listener] = {}
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
         self._closed = False
 
     def add(self, listener: Listener) -> None:
@@ -34,7 +34,7 @@ class FakeListenerSource(ListenerSource):
         """Let a listener go, which wakes. Raises KeyError for an unknown one."""
         del self._listeners[listener_id]
         try:
-            os.write(self._writer, b"x")
+            self._writer.send(b"x")
         except BlockingIOError:
             return  # full, hence readable already
 
@@ -47,12 +47,12 @@ class FakeListenerSource(ListenerSource):
 
     def wakeup_fileno(self) -> int | None:
         """See `ListenerSource.wakeup_fileno`."""
-        return None if self._closed else self._reader
+        return None if self._closed else self._reader.fileno()
 
     def drain(self) -> bool:
         """See `ListenerSource.drain`."""
         try:
-            return bool(os.read(self._reader, 1 << 16))
+            return bool(self._reader.recv(1 << 16))
         except BlockingIOError:
             return False
 
@@ -60,5 +60,5 @@ class FakeListenerSource(ListenerSource):
         """See `ListenerSource.close`."""
         if not self._closed:
             self._closed = True
-            os.close(self._reader)
-            os.close(self._writer)
+            self._reader.close()
+            self._writer.close()

@@ -6,12 +6,11 @@ Rules: whatever happens but success, no socket is left. Used by `tcp.py` and `vs
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 from typing import Any, Final
 
 from desktop.transports.transport import TransportError
+from link.dial import CONNECTING, error_words
 
 __all__ = ["CONNECT_SECONDS", "connect", "new_socket"]
 
@@ -54,7 +53,7 @@ async def _connect(sock: socket.socket, address: Any) -> None:
     uvloop's `sock_connect` asks the resolver first, in another thread, even for an address.
     """
     number = sock.connect_ex(address)
-    if number == errno.EINPROGRESS:
+    if number in CONNECTING:
         loop = asyncio.get_running_loop()
         writable = asyncio.Event()
         loop.add_writer(sock.fileno(), writable.set)
@@ -64,4 +63,4 @@ async def _connect(sock: socket.socket, address: Any) -> None:
             loop.remove_writer(sock.fileno())
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, error_words(number))

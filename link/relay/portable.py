@@ -17,11 +17,11 @@ next write only. Counterpart: `splice.py`, for Linux.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from link.dial import error_words
 from link.readiness import LoopReadiness, Readiness
 from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
 from link.relay.relay import (
@@ -340,7 +340,7 @@ class _Flow(Flow):
         self._connecting = None
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            raise OSError(error, os.strerror(error))
+            raise OSError(error, error_words(error))
         if not self._is_aborted:
             sock.getpeername()
 

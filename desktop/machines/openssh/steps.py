@@ -7,7 +7,6 @@ ssh(1) tells them apart by words only; then the real thing follows, and says whi
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from desktop.machines.examination import Step
 from desktop.machines.openssh.client import SshClient
 from desktop.machines.shell import ShellError, ShellTrouble
+from link.dial import error_words
 
 __all__ = ["steps_to"]
 
@@ -76,7 +76,7 @@ class _Way:
                 greeting = await _greeting(client.host, client.port)
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None)
-            words = os.strerror(number) if number else str(error) or "no answer in time"
+            words = error_words(number) if number else str(error) or "no answer in time"
             raise ShellError(
                 ShellTrouble.UNREACHABLE,
                 f"no connection to {client.host} port {client.port}: {words}",

@@ -1,4 +1,4 @@
-"""Dialling: loopback only, and by sockets that were made ahead as by others."""
+"""Sockets that are made ahead lead to loopback only, as others do, and are like them."""
 
 from __future__ import annotations
 
