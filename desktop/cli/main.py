@@ -8,6 +8,7 @@ no parser sees them. Exit codes: `desktop.errors.ExitCode`.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -74,10 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(error.code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        return _reader_left()
     except OSError as error:
-        return _system_error(error)
+        return _reader_left() if _is_of_a_reader_that_left(error) else _system_error(error)
     return code
 
 
@@ -136,6 +135,12 @@ def _use_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _is_of_a_reader_that_left(error: OSError) -> bool:
+    """On Windows its C library says EINVAL then, which no call of the system has said."""
+    is_of_library = getattr(error, "winerror", 0) is None and error.filename is None
+    return isinstance(error, BrokenPipeError) or (is_of_library and error.errno == errno.EINVAL)
 
 
 def _reader_left() -> int:

@@ -98,7 +98,7 @@ def terminal_width(stream: TextIO) -> int | None:
     try:
         # Zero is what a terminal says that does not know, such as a serial line.
         return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
-    except OSError:
+    except (OSError, ValueError):  # the latter by Windows, of what is no standard stream
         return USUAL_WIDTH
 
 
