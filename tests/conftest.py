@@ -1,23 +1,28 @@
 """For all tests: things that are made up may take their time on a busy computer.
 
-What is there before the first test is no garbage, and is not looked at each time that some is
-collected: thousands of tests, and all their modules. Garbage of tests that have Qt's application is
-collected as `garbage.py` says; a run ends as `left_threads.py` says.
+Modules that this system cannot import are skipped, with the reason (`capabilities.py`). What is
+there before the first test is no garbage, and is not looked at each time that some is collected:
+thousands of tests, and all their modules. Garbage of tests that have Qt's application is collected
+as `garbage.py` says; a run ends as `left_threads.py` says.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.capabilities import missing_for
 from tests.garbage import Garbage
 from tests.left_threads import end_despite_threads
+from tests.loops import watch_sockets
 
 settings.register_profile("samehost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("samehost")
+watch_sockets()
 
 GARBAGE = Garbage()
 STATUS = pytest.StashKey[int]()
@@ -29,6 +34,23 @@ def pytest_collection_finish() -> None:
     """Before the first test."""
     gc.collect()
     gc.freeze()
+
+
+class Unimportable(pytest.Module):
+    """A module that is not imported: skipped as a whole."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """See the class."""
+        pytest.skip(missing_for(self.path), allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """None leaves it to pytest."""
+    if not missing_for(module_path):
+        return None
+    return Unimportable.from_parent(parent, path=module_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,11 +19,11 @@ import pytest
 
 from desktop.api.types import PortRow
 from desktop.daemon.daemon import Daemon
+from desktop.datagrams.select import open_datagram_sockets
 from desktop.listeners.fake import FakeListenerSource
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
-from link.datagrams.linux import LinuxDatagramSockets
-from link.relay.splice import SpliceRelay
+from link.relay.select import open_relay
 from tests.fake_machine import FakeMachine, FakeRegistry
 
 __all__ = ["PATIENCE", "DaemonWorld", "machines", "say_nothing"]
@@ -61,7 +61,8 @@ class DaemonWorld:
 
     async def __aenter__(self) -> Self:
         store = SettingsStore(self.paths)
-        self.daemon = Daemon(self.paths, SpliceRelay(), LinuxDatagramSockets(), self.source, store)
+        sockets = open_datagram_sockets("auto")
+        self.daemon = Daemon(self.paths, open_relay(), sockets, self.source, store)
         self._running = asyncio.get_running_loop().create_task(self.daemon.run(), name="daemon")
         if self._is_on:
             await self.daemon.set_enabled(True)

@@ -14,18 +14,20 @@ import contextlib
 import itertools
 import socket
 import time
+from typing import Final
 
+from desktop.datagrams.select import open_datagram_sockets
 from desktop.errors import MachineUnreachableError, UsageError
 from desktop.machines.found.model import Found, Sighting
 from desktop.machines.machine import AgentHandle, Machine, Progress, WindowsContainersError
 from desktop.machines.process import Process
 from desktop.transports.memory import MemoryTransport
+from link.acceptor import listen_tcp
 from link.control import ControlConnection
 from link.datagrams.back import Back
 from link.datagrams.flow import UNWATCHED
 from link.datagrams.flows import Limits
 from link.datagrams.front import Front
-from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import Role
 from link.listener import Container, Listener
 from link.messages import (
@@ -48,14 +50,17 @@ from link.messages import (
 from link.opening import Forwarder, OpenReader, answer
 from link.pool import StreamPool
 from link.relay.relay import Flow
-from link.relay.splice import SpliceRelay
+from link.relay.select import open_relay
 from link.stream import Stream
 from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.door import Door
 from vmagent.trials import Trials
 
-__all__ = ["FakeMachine", "FakeRegistry"]
+__all__ = ["FILES", "FakeMachine", "FakeRegistry"]
+
+FILES: Final = 1024
+"""Files that such an agent may open, on any system."""
 
 
 class FakeMachine(Machine):
@@ -187,14 +192,14 @@ class _Agent(Process):
         self.stream, self._far = socket.socketpair()
         self.errors = asyncio.StreamReader()
         self._machine = machine
-        self._door = Door(secret, self._enter)
-        self._relay = SpliceRelay()
+        self._door = Door(secret, self._enter, files=FILES)
+        self._relay = open_relay()
         self._readers: set[OpenReader] = set()
         self._pool = StreamPool(lambda: None, self._relay.readiness)
         self._forwarder = Forwarder(self._pool, self._relay)
-        self._sockets = LinuxDatagramSockets()
+        self._sockets = open_datagram_sockets("auto")
         self._backs: set[Back] = set()
-        self._trials = Trials(self._client_of_stub, self._front_of_stub)
+        self._trials = Trials(self._client_of_stub, self._front_of_stub, listen_tcp)
         self._control: ControlConnection | None = None
         self._starts: set[asyncio.Task[None]] = set()
         self._sequence = 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from desktop.machines.found.tools import Tools
+from tests.capabilities import POSIX_PROCESSES, require
 
 __all__ = ["BROKEN", "FakeTools"]
 
@@ -40,9 +41,10 @@ BROKEN: Final[Mapping[str, str]] = {
 
 
 class FakeTools:
-    """A folder for programs, a home, and the `Tools` that know only them."""
+    """A folder for programs, a home, and the `Tools` that know only them. Skips without a shell."""
 
     def __init__(self, folder: Path, *, ask_seconds: float = 10.0) -> None:
+        require(POSIX_PROCESSES)
         self.home = folder / "home"
         self.folder = folder / "bin"
         self.log = folder / "calls"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import functools
 import os
 import socket
@@ -18,6 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, ParamSpec
 
 import pytest
+
+from tests.capabilities import LINUX_KERNEL, require
 
 __all__ = ["private_network"]
 
@@ -45,6 +46,9 @@ def private_network(test: Callable[_Arguments, None]) -> Callable[_Arguments, No
 @contextlib.contextmanager
 def _elsewhere() -> Iterator[None]:
     """This thread is in a network of its own."""
+    require(LINUX_KERNEL)
+    import fcntl
+
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -63,7 +63,7 @@ from link.version import VERSION
 from link.wire import OpenRequest
 from vmagent.condition import condition
 from vmagent.counts import Counts
-from vmagent.desktop_ports.by_loopback import by_loopback
+from vmagent.desktop_ports.by_loopback import by_loopback, listen_by_loopback
 from vmagent.desktop_ports.redirect import Redirect
 from vmagent.desktop_ports.stubs import Stubs as OpenStubs
 from vmagent.door import Door
@@ -114,7 +114,9 @@ class Agent:
             self._client_of_stub, lambda key: self._front_of_stub(key, self._sockets)
         )
         self._trials = Trials(
-            self._client_of_stub, lambda key, port: self._front_of_stub(key, self._sockets, port)
+            self._client_of_stub,
+            lambda key, port: self._front_of_stub(key, self._sockets, port),
+            listen_by_loopback,
         )
         self._door = Door(config.secret, self._stream)
         self._engine = EngineWatcher(

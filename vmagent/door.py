@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -39,16 +38,15 @@ OnStream = Callable[[socket.socket, Role], None]
 
 
 class Door:
-    """Authenticates streams."""
+    """Authenticates streams. `files` may be open here, by default as many as the kernel says."""
 
-    def __init__(self, secret: bytes, on_stream: OnStream) -> None:
+    def __init__(self, secret: bytes, on_stream: OnStream, files: int = 0) -> None:
         self._secret = secret
         self._on_stream = on_stream
         self._loop = asyncio.get_running_loop()
         self._strangers: dict[_Newcomer, None] = {}
         self._greeted: dict[_Newcomer, None] = {}
-        files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most_greeted = min(MAX_GREETED, files // SHARE_OF_FILES)
+        self._most_greeted = min(MAX_GREETED, (files or _files()) // SHARE_OF_FILES)
         self._quiet_until = 0.0
         self.refused = 0
 
@@ -140,3 +138,10 @@ class _Newcomer:
             self._door.enter(self._stream, role)
         elif role is not None and not has_greeted:
             self._door.greeted(self)
+
+
+def _files() -> int:
+    """How many may be open in this process (getrlimit(2))."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

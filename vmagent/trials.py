@@ -22,7 +22,6 @@ from link.acceptor import Acceptor
 from link.datagrams.front import Front
 from link.messages import MAX_TEXT, Message, StubKey, Trial, TrialOpened, TrialResults
 from link.one_byte import HERE, Answerer, ask_byte, free_port
-from vmagent.desktop_ports.by_loopback import listen_by_loopback
 
 __all__ = ["TRIAL_SECONDS", "Trials"]
 
@@ -41,9 +40,11 @@ class Trials:
         self,
         on_client: Callable[[StubKey, socket.socket], None],
         make_front: Callable[[StubKey, int], Front],
+        listen: Callable[[str, int], socket.socket],
     ) -> None:
         self._on_client = on_client
         self._make_front = make_front
+        self._listen = listen
         self._answerer: Answerer | None = None
         self._stubs: dict[str, Acceptor | Front] = {}
         self._task: asyncio.Task[None] | None = None
@@ -114,9 +115,7 @@ class Trials:
         if protocol == "udp":
             stub = self._make_front(key, place)
         else:
-            stub = Acceptor(
-                listen_by_loopback(HERE, place), lambda client: self._on_client(key, client)
-            )
+            stub = Acceptor(self._listen(HERE, place), lambda client: self._on_client(key, client))
         self._stubs[protocol] = stub
         try:
             yield place

@@ -15,6 +15,7 @@ from desktop.api.local import (
     socket_path,
     verb_command,
 )
+from desktop.api.stream import address_of
 from desktop.cli.output import print_error
 from desktop.errors import ConflictError, MachineUnreachableError, SamehostError, UsageError
 from desktop.paths import HOME_VARIABLE, Paths
@@ -22,8 +23,8 @@ from desktop.paths import HOME_VARIABLE, Paths
 
 def test_paths_are_those_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, "/tmp/some")
-    assert socket_path() == str(Paths.find().api_socket)
-    assert Path(socket_path()).parent == Path(runtime_folder())
+    assert socket_path() == address_of(Paths.find().api_socket)
+    assert Path(runtime_folder()) == Paths.find().api_socket.parent
 
 
 def test_a_home_that_is_too_deep_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:

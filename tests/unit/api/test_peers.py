@@ -9,6 +9,7 @@ import struct
 import pytest
 
 from desktop.api.peers import Peer, peer_of, peer_on_linux
+from tests.capabilities import UNIX_SOCKETS, needs
 
 
 class MacSocket:
@@ -27,6 +28,7 @@ class MacSocket:
         return answer
 
 
+@needs(UNIX_SOCKETS)
 def test_the_kernel_here_tells_who_connected() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:

@@ -17,6 +17,7 @@ from desktop.api.place import open_place
 from desktop.api.place_pipe import SDDL, PipePlace
 from desktop.api.stream import address_of, connect, is_answered, listener_of
 from desktop.errors import ConflictError
+from tests.capabilities import UNIX_SOCKETS, needs
 
 PATH = Path("/home/ada/run/api.sock")
 SQOS_PRESENT = 0x0010_0000
@@ -234,6 +235,10 @@ def test_an_engine_elsewhere_is_not_looked_for() -> None:
     assert is_answered("tcp://192.0.2.1:2375", 0.5)
     assert is_answered("npipe:////./pipe/docker_engine", 0.5, "posix")
     assert is_answered("unix:///nowhere", 0.5, "nt")
+
+
+@needs(UNIX_SOCKETS)
+def test_an_engine_on_a_socket_is_looked_for() -> None:
     assert not is_answered("unix:///nowhere", 0.5, "posix")
 
 
@@ -285,7 +290,8 @@ def test_one_instance_waits_always_and_only_the_first_must_be_the_first(winapi: 
         assert not place.is_in_place
         assert [is_first for _, is_first in winapi.said] == [True, False, False]
 
-    asyncio.run(story())
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(story())
 
 
 def test_a_pipe_that_is_there_already_is_anothers(winapi: WinApi) -> None:

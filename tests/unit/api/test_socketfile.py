@@ -14,10 +14,12 @@ import pytest
 from desktop.api.peers import peer_of
 from desktop.api.socketfile import bind, private_folder
 from desktop.errors import ConflictError, PermissionDeniedError, UsageError
+from tests.capabilities import AS_ROOT, UNIX_SOCKETS, USER_IDS, needs
 
 NOBODY = 65534
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to somebody else")
+as_root = needs(AS_ROOT)
+pytestmark = needs(UNIX_SOCKETS, USER_IDS)
 
 
 @pytest.fixture

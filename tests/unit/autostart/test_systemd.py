@@ -19,6 +19,7 @@ from desktop.autostart.systemd import SystemdAutostart, unit_text
 from desktop.autostart.windows import TaskAutostart
 from desktop.errors import SamehostError
 from desktop.paths import HOME_VARIABLE
+from tests.capabilities import USER_IDS, needs
 
 
 class Systemctl:
@@ -120,14 +121,14 @@ def test_systemd_itself_understands_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_command_is_this_installation_with_its_folders(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir("/usr")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     assert Service.of_samehost().environment == {}
     monkeypatch.setenv(HOME_VARIABLE, "share")
     service = Service.of_samehost()
-    assert service.environment == {HOME_VARIABLE: "/usr/share"}
+    assert service.environment == {HOME_VARIABLE: str(tmp_path / "share")}
     assert list(service.command)[:2] == [sys.executable, "-P"]
     assert list(service.command)[-2:] == ["up", "--foreground"]
 
@@ -150,7 +151,9 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [SystemdAutostart, LaunchdAutostart])
+@pytest.mark.parametrize(
+    "kind", [SystemdAutostart, pytest.param(LaunchdAutostart, marks=needs(USER_IDS))]
+)
 def test_without_a_home_in_the_environment_it_is_the_users(
     kind: type[SystemdAutostart | LaunchdAutostart],
     tmp_path: Path,
@@ -162,12 +165,17 @@ def test_without_a_home_in_the_environment_it_is_the_users(
 
 
 def test_what_a_program_says_on_either_output_is_heard() -> None:
-    assert run_program(["sh", "-c", "echo a; echo b >&2; exit 3"]) == Done(3, "a\nb")
+    program = "import os; os.write(1, b'a\\n'); os.write(2, b'b\\n'); os._exit(3)"
+    assert run_program([sys.executable, "-c", program]) == Done(3, "a\nb")
 
 
 @pytest.mark.parametrize(
     ("platform", "kind"),
-    [("linux", SystemdAutostart), ("darwin", LaunchdAutostart), ("win32", TaskAutostart)],
+    [
+        ("linux", SystemdAutostart),
+        pytest.param("darwin", LaunchdAutostart, marks=needs(USER_IDS)),
+        ("win32", TaskAutostart),
+    ],
 )
 def test_each_platform_has_its_way(platform: str, kind: type[object]) -> None:
     assert type(open_autostart(platform)) is kind

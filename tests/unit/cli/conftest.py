@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import pytest
 
@@ -15,13 +16,17 @@ from desktop.findings import Finding
 from desktop.machines.found.model import Found, Sighting
 from desktop.machines.machine import AgentHandle, Machine, Progress
 from desktop.paths import HOME_VARIABLE, Paths
+from tests.capabilities import POSIX_FILES
 from tests.served_backend import ServedBackend
+
+ARE_BUSY: Final = not POSIX_FILES.is_there
+"""Files that another process has open cannot be removed, and a daemon may be about to end."""
 
 
 @pytest.fixture
 def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     """Folders with names short enough for sockets; the command finds them."""
-    with tempfile.TemporaryDirectory(prefix="sh-") as home:
+    with tempfile.TemporaryDirectory(prefix="sh-", ignore_cleanup_errors=ARE_BUSY) as home:
         monkeypatch.setenv(HOME_VARIABLE, home)
         monkeypatch.delenv("NO_COLOR", raising=False)
         yield Paths.find()

@@ -13,6 +13,7 @@ import pytest
 
 from desktop.cli.docker import wants_host_network
 from desktop.paths import Paths
+from tests.capabilities import UNIX_SOCKETS, require
 from tests.served_backend import ServedBackend
 from tests.unit.cli.conftest import Command
 
@@ -27,6 +28,7 @@ exit 42
 def engine(served: ServedBackend, paths: Paths) -> Iterator[str]:
     """Something that takes connections where the engine should be."""
     place = str(paths.config / "docker.sock")
+    require(UNIX_SOCKETS)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(place)
         sock.listen()
@@ -37,9 +39,10 @@ def engine(served: ServedBackend, paths: Paths) -> Iterator[str]:
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A docker command that says how it was called."""
-    (tmp_path / "docker").write_text(DOCKER)
-    (tmp_path / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("docker", "docker.bat"):  # of POSIX, and to be found by Windows
+        (tmp_path / name).write_text(DOCKER)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
 
 
@@ -105,6 +108,7 @@ def test_a_missing_docker_command_has_a_remedy(
     assert "docker.io" in result.err
 
 
+@pytest.mark.usefixtures("docker")
 @pytest.mark.parametrize("docker_host", ["unix:///nonexistent/docker.sock", ""])
 def test_a_machine_that_does_not_run_is_unreachable(
     samehost: Command, served: ServedBackend, docker_host: str
@@ -115,7 +119,7 @@ def test_a_machine_that_does_not_run_is_unreachable(
     assert "samehost up" in result.err
 
 
-@pytest.mark.usefixtures("registry")
+@pytest.mark.usefixtures("registry", "docker")
 def test_without_a_daemon_the_machine_is_unreachable(samehost: Command) -> None:
     result = samehost("docker", "ps")
     assert result.code == 4

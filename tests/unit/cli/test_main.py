@@ -19,6 +19,7 @@ from desktop.errors import (
 )
 from desktop.paths import HOME_VARIABLE, Paths
 from link.version import PROTOCOL, VERSION
+from tests.capabilities import POSIX_PROCESSES, needs
 from tests.ended import ended
 from tests.unit.cli.conftest import Command
 
@@ -150,6 +151,7 @@ def test_main_reads_the_arguments_of_the_process(
     assert VERSION in capsys.readouterr().out
 
 
+@needs(POSIX_PROCESSES)
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_without_standard_streams_it_does_the_same_and_says_nothing(closed: str) -> None:
     code = "import os, sys; from desktop.cli.main import main; code = main(['version']); "

@@ -21,6 +21,7 @@ from desktop.cli.main import main
 from desktop.cli.ports import PortTable
 from desktop.errors import ExitCode
 from desktop.paths import Paths
+from tests.capabilities import MOVABLE_FILES, needs
 from tests.served_backend import PATIENCE, ServedBackend
 from tests.unit.cli.conftest import Command
 
@@ -551,6 +552,7 @@ def test_logs_shows_the_log(samehost: Command, paths: Paths) -> None:
     assert (result.code, result.out) == (0, "one\n\ufffdtwo\n")
 
 
+@needs(MOVABLE_FILES)
 def test_following_shows_what_is_added_also_after_rotation(
     samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

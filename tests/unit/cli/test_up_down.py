@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
+from tests.capabilities import LINUX_KERNEL, POSIX_FILES, UNIX_SOCKETS, needs
 from tests.ended import ended
 from tests.served_backend import PATIENCE, ServedBackend
 from tests.unit.cli.conftest import Command, WordRegistry
@@ -152,6 +152,7 @@ def test_a_daemon_that_dies_is_explained_by_its_log(
     assert "an old line" not in result.err
 
 
+@needs(LINUX_KERNEL)
 def test_a_daemon_that_hangs_is_ended(
     samehost: Command, stub: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_an_up_that_cannot_attach_stops_what_it_started(
     assert os.listdir(paths.config) == ["logs"]
 
 
+@needs(LINUX_KERNEL)
 @pytest.mark.parametrize(("mode", "word"), [("slow", "starting sandbox"), ("hang", "")])
 @pytest.mark.usefixtures("registry")
 def test_ctrl_c_during_up_stops_what_was_started(paths: Paths, mode: str, word: str) -> None:
@@ -278,6 +280,7 @@ def test_down_without_anything_says_so(
     assert os.listdir(paths.config) == []
 
 
+@needs(UNIX_SOCKETS)
 def test_down_removes_what_a_killed_daemon_left(
     samehost: Command, registry: WordRegistry, paths: Paths
 ) -> None:
@@ -329,6 +332,7 @@ def test_down_gives_up_on_a_daemon_that_does_not_end(
     assert "has not ended" in result.err
 
 
+@needs(UNIX_SOCKETS)
 def test_a_daemon_that_answers_nothing_is_not_waited_for_without_end(
     samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,9 +364,12 @@ def test_a_second_lock_is_refused_and_names_the_holder(paths: Paths) -> None:
     assert str(os.getpid()) in caught.value.message
 
 
+@needs(POSIX_FILES)
 def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import fcntl
+
     flock = fcntl.flock
     removals = [paths.lock_file.unlink]
 

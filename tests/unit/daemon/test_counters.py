@@ -16,7 +16,7 @@ from link.shortages import shortages
 from link.wire import OpenRequest
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import quiet_ports
+from tests.quiet_ports import quiet_ports
 
 __all__ = ["machines"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.capabilities import AS_ROOT, needs
+
+pytestmark = needs(AS_ROOT)
 
 PROGRAM = """
 import os, resource, sys
@@ -31,12 +34,6 @@ def raised(soft: int, hard: int, enough: int, uid: int = NOBODY) -> tuple[str, i
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     words, limit = done.stdout.splitlines()
     return words, int(limit)
-
-
-@pytest.fixture(autouse=True)
-def as_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("becoming an ordinary user needs root")
 
 
 def test_an_ordinary_user_gets_the_hard_limit_and_is_told_that_it_is_low() -> None:

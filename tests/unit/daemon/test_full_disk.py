@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from desktop.errors import SamehostError
 from desktop.paths import Paths
+from tests.capabilities import POSIX_FILES, needs
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import quiet_ports
+from tests.loops import new_other_loop
+from tests.quiet_ports import quiet_ports
 
 __all__ = ["machines"]
 
@@ -40,7 +41,7 @@ def tell(tmp_path: Path, machines: FakeRegistry) -> Callable[[Story], None]:
             assert world.rows(port)["sandbox"].since == since
 
     def run(story: Story) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_other_loop) as runner:
             runner.run(told(story))
 
     return run
@@ -106,6 +107,7 @@ logging.warning("after")
 """As a daemon's log, whose standard error leads into the same file, on a disk that fills up."""
 
 
+@needs(POSIX_FILES)
 def test_a_log_for_which_there_is_no_room_hinders_nobody_and_goes_on_once_there_is(
     tmp_path: Path,
 ) -> None:

@@ -21,9 +21,9 @@ from desktop.sockets.linux import LinuxSockets
 from link.datagrams.flows import Limits
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import quiet_ports
 from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
+from tests.quiet_ports import quiet_ports
 from tests.unit.datagrams.worlds import plain
 
 __all__ = ["machines"]

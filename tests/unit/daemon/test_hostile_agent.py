@@ -7,6 +7,7 @@ says opens what the rules do not mirror, and what breaks the rules ends its link
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -24,17 +25,18 @@ from link.handshake import SECRET_SIZE, Role
 from link.listener import Listener
 from link.messages import Message
 from link.pool import StreamPool
-from link.relay.splice import SpliceRelay
+from link.relay.select import open_relay
 from link.wire import OpenRequest
 from tests.effort import EFFORT
+from tests.fake_machine import FILES
+from tests.fuzz.of_link import OF_LINK
 from tests.fuzz.parser import inputs
-from tests.fuzz.table import PARSERS
 from tests.unit.daemon.test_mirroring import link_up, mirroring_of, run, until_states
 from vmagent.door import Door
 
 SECRET = bytes(range(SECRET_SIZE))
 PATIENCE = 30.0
-CONTROL = next(each for each in PARSERS if each.name.startswith("link.session"))
+CONTROL = next(each for each in OF_LINK if each.name.startswith("link.session"))
 
 
 class HostileAgent:
@@ -43,11 +45,12 @@ class HostileAgent:
     def __init__(self, words: dict[Role, bytes]) -> None:
         self.words = words
         self.streams: list[socket.socket] = []
-        self.door = Door(SECRET, self.enter)
+        self.door = Door(SECRET, self.enter, files=FILES)
 
     def enter(self, stream: socket.socket, role: Role) -> None:
         self.streams.append(stream)
-        stream.send(self.words.get(role, b""))
+        with contextlib.suppress(ConnectionResetError):  # the desktop may have left meanwhile
+            stream.send(self.words.get(role, b""))
         if role is Role.CONTROL:
             stream.shutdown(socket.SHUT_WR)
 
@@ -77,7 +80,7 @@ def story_of(words: dict[Role, bytes]) -> str:
 
     async def story() -> str:
         asyncio.get_running_loop().set_exception_handler(lambda _, what: troubles.append(what))
-        relay, owner = SpliceRelay(), Owner()
+        relay, owner = open_relay(), Owner()
         agent = HostileAgent(words)
         pool = StreamPool(lambda: None, relay.readiness)
         try:
@@ -171,8 +174,8 @@ def test_an_opening_after_the_link_is_lost_reaches_nothing() -> None:
 
 def test_a_secret_of_another_session_opens_no_link() -> None:
     async def story() -> None:
-        door = Door(os.urandom(SECRET_SIZE), lambda *_: pytest.fail("it got in"))
-        relay = SpliceRelay()
+        door = Door(os.urandom(SECRET_SIZE), lambda *_: pytest.fail("it got in"), files=FILES)
+        relay = open_relay()
         pool = StreamPool(lambda: None, relay.readiness)
         link = AgentLink(MemoryTransport(door.admit), SECRET, pool, Owner())
         with pytest.raises(Exception, match=r"hung up|closed the stream"):

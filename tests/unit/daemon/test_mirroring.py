@@ -9,24 +9,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-import uvloop
 
 from desktop.daemon import mirroring as mirroring_module
 from desktop.daemon.link import AgentLink
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
+from desktop.datagrams.select import open_datagram_sockets
 from desktop.listeners.fake import FakeListenerSource
 from desktop.mirror.rules import Rules
 from desktop.transports.memory import MemoryTransport, tcp_pair
 from link.datagrams.frames import Kind, header
-from link.datagrams.linux import LinuxDatagramSockets
 from link.handshake import SECRET_SIZE
 from link.listener import Container, Listener
 from link.messages import Snapshot, Watching, Welcome
 from link.polling import AdaptiveInterval
-from link.relay.splice import SpliceRelay
+from link.relay.select import open_relay
 from link.socket_counts import SocketCounts
 from link.wire import OpenRequest
+from tests.loops import new_other_loop
 
 PATIENCE = 30.0
 SHORT = 0.1
@@ -35,12 +35,12 @@ WEB = Container("ab" * 32, "web", "docker")
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
-    """In the event loop that the daemon uses, whose handles are not asyncio's."""
+    """In an event loop whose handles are not asyncio's."""
 
     async def bounded() -> None:
         await story()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_other_loop) as runner:
         runner.run(bounded())
 
 
@@ -50,8 +50,8 @@ async def not_running(*here: Listener) -> AsyncIterator[Mirroring]:
     source = FakeListenerSource()
     for listener in here:
         source.add(listener)
-    relay = SpliceRelay()
-    mirroring = Mirroring(relay, LinuxDatagramSockets(), source, lambda *_changes: None)
+    relay = open_relay()
+    mirroring = Mirroring(relay, open_datagram_sockets("auto"), source, lambda *_: None)
     mirroring.configure(Rules())
     try:
         yield mirroring

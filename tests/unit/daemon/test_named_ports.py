@@ -9,6 +9,7 @@ import pytest
 
 from desktop.daemon.named_ports import COUNT_PERIOD, COUNTS, LOOK_PERIOD, LOOKS, NamedPorts
 from link.socket_counts import SocketCounts
+from tests.capabilities import LINUX_KERNEL, needs
 
 NOW = 1000.0
 
@@ -26,6 +27,7 @@ class Counted:
         return (b"%d" % self.asked if self.changes else b"the same",)
 
 
+@needs(LINUX_KERNEL)
 def test_sockets_that_came_since_the_last_look_are_a_reason_for_another() -> None:
     with contextlib.closing(NamedPorts()) as named:
         named.looked()

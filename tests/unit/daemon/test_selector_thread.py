@@ -17,8 +17,9 @@ import pytest
 from desktop.daemon import selector_thread as module
 from desktop.daemon.selector_thread import SelectorThreads
 from desktop.daemon.windows_loop import Readiness
-from tests.contract.datagram_ends import until
+from tests.capabilities import POSIX_FILES, needs
 from tests.threaded_loop import ThreadedLoop
+from tests.unit.datagrams.worlds import until
 
 PATIENCE: Final = 30.0
 
@@ -89,6 +90,7 @@ def test_nothing_is_called_after_its_removal_though_it_is_ready() -> None:
     run(story)
 
 
+@needs(POSIX_FILES)
 def test_a_number_that_is_another_sockets_by_the_time_it_is_told_calls_nobody() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
@@ -238,7 +240,7 @@ def test_a_socket_that_is_closed_while_watched_is_said_and_harms_no_other(
             loop.add_reader(one, int)
             loop.add_reader(two, told.set)
             number = one.detach()
-            os.close(number)
+            socket.close(number)
             other.close()
             peer.send(b"x")
             await told.wait()

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from desktop.errors import PermissionDeniedError
 from link.listener import Listener
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.daemon_world import PATIENCE, DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import free_port, quiet_ports
+from tests.loops import new_other_loop
+from tests.quiet_ports import quiet_ports
 
 __all__ = ["machines"]
 
@@ -33,7 +34,7 @@ def run(story: Story) -> None:
         async with asyncio.timeout(STORY_SECONDS):
             await story()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_other_loop) as runner:
         runner.run(bounded())
 
 
@@ -92,7 +93,7 @@ def test_a_port_that_both_machines_want_is_the_firsts_until_that_goes(
     tmp_path: Path, machines: FakeRegistry
 ) -> None:
     async def story() -> None:
-        port = free_port()
+        port = quiet_ports(1)
         first, second = machines.machines["sandbox-b"], machines.machines["sandbox"]
         async with serving(machines), two_machines(tmp_path, machines) as world:
             first.appear(port, container="shop")
@@ -201,7 +202,7 @@ def test_this_computers_port_is_open_in_each_machine_and_each_row_has_its_own_st
     tmp_path: Path, machines: FakeRegistry
 ) -> None:
     async def story() -> None:
-        port = free_port()
+        port = quiet_ports(1)
         async with two_machines(tmp_path, machines) as world:
             world.source.add(Listener(1, "tcp", "127.0.0.1", port, process="nginx"))
             machines.machines["sandbox-b"].appear(port)
@@ -221,7 +222,7 @@ def test_a_machine_that_takes_anothers_place_takes_its_ports_without_a_conflict(
     tmp_path: Path, machines: FakeRegistry
 ) -> None:
     async def story() -> None:
-        port = free_port()
+        port = quiet_ports(1)
         for name in ("sandbox", "sandbox-b", "sandbox-c"):
             machines.machines[name].appear(port)
         async with serving(machines), DaemonWorld(tmp_path, machines) as world:
@@ -256,11 +257,12 @@ def test_the_next_daemon_attaches_the_same_machines(tmp_path: Path, machines: Fa
     run(story)
 
 
+@needs(LINUX_KERNEL)
 def test_machines_that_come_and_go_leave_nothing_open(
     tmp_path: Path, machines: FakeRegistry
 ) -> None:
     async def story() -> None:
-        port = free_port()
+        port = quiet_ports(1)
         machines.machines["sandbox-b"].appear(port)
         async with serving(machines), DaemonWorld(tmp_path, machines) as world:
             before = held()

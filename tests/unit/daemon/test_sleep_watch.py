@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from desktop.daemon import wall_clock
 from desktop.daemon.attachments import Attachments, _Known
 from desktop.daemon.link import AgentLink
 from desktop.daemon.sleep_watch import GAP_SECONDS, LOOK_SECONDS, watch_sleep
+from tests.capabilities import BOOT_CLOCK, needs
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
 
@@ -70,6 +72,7 @@ def test_the_clock_is_one_that_goes_on_during_sleep(
     assert wall_clock._clock_of(SimpleNamespace(**system)) == clock
 
 
+@needs(BOOT_CLOCK)
 def test_the_clock_of_this_computer_is_that_since_its_boot() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= wall_clock.since_boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -126,10 +129,8 @@ def test_a_daemon_that_slept_links_anew_with_the_agent_that_does_not_answer(
     tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept = 0.0
-    clock = time.clock_gettime
-    monkeypatch.setattr(
-        time, "clock_gettime", lambda which: clock(which) + slept * (which == time.CLOCK_BOOTTIME)
-    )
+    watch = partial(watch_sleep, clock=lambda: wall_clock.since_boot() + slept)
+    monkeypatch.setattr("desktop.daemon.daemon.watch_sleep", watch)
     monkeypatch.setattr("desktop.daemon.sleep_watch.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("desktop.daemon.inquiries.ANSWER_SECONDS", 0.1)
 

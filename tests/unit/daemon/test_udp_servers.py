@@ -12,11 +12,11 @@ import pytest
 
 from desktop.daemon.traffic import Traffic
 from desktop.daemon.udp_servers import UdpServers
+from desktop.datagrams.select import open_datagram_sockets
 from desktop.mirror.model import Binding, Origin, Target
 from desktop.transports.memory import tcp_pair
 from link.datagrams.flows import Limits
 from link.datagrams.frames import Frame, Kind, cut, header
-from link.datagrams.linux import LinuxDatagramSockets
 
 PATIENCE = 30.0
 STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5300, "vm")
@@ -31,9 +31,10 @@ class Scene:
     def __init__(self) -> None:
         self.traffic = Traffic()
         self.limits = Limits()
-        self.sockets = LinuxDatagramSockets()
+        self.sockets = open_datagram_sockets("auto")
         self.servers = UdpServers(self.sockets, self.limits, self.traffic)
-        self.real = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.real = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.real.setblocking(False)
         self.real.bind(("127.0.0.1", 0))
         self._streams = contextlib.ExitStack()
 

@@ -15,6 +15,7 @@ from desktop.datagrams import endpoint as module
 from desktop.datagrams.endpoint import Endpoint, EndpointGroup
 from desktop.datagrams.queue import MOST_DATAGRAMS, Datagram
 from desktop.sockets.linux import LinuxSockets
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.unit.datagrams.worlds import LOOPS, plain, run, until
 
 HIGHEST_QUEUE = 64
@@ -68,6 +69,7 @@ def test_a_flood_that_nobody_takes_costs_bounded_memory_and_the_newest_survive(l
     run(loop, story())
 
 
+@needs(LINUX_KERNEL)
 @on_every_loop
 def test_a_flood_does_not_gather_in_asyncio_dgram_whose_queue_has_no_bound(loop: str) -> None:
     async def story() -> None:
@@ -139,6 +141,7 @@ def test_a_stream_that_breaks_is_said_and_frees_the_port(
     run(loop, story())
 
 
+@needs(LINUX_KERNEL)
 @on_every_loop
 def test_an_error_that_is_read_late_is_told_without_another_sending(loop: str) -> None:
     async def story() -> None:
@@ -221,6 +224,7 @@ def test_closing_the_group_closes_what_is_left(loop: str) -> None:
     run(loop, story())
 
 
+@needs(LINUX_KERNEL)
 @on_every_loop
 def test_a_loop_that_ends_first_leaves_no_noise(
     loop: str, caplog: pytest.LogCaptureFixture
@@ -239,6 +243,7 @@ def test_a_loop_that_ends_first_leaves_no_noise(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@needs(LINUX_KERNEL)
 def test_without_a_descriptor_to_exchange_asyncio_frees_the_port_at_once_too() -> None:
     """As on Windows, which has no dup2 for sockets."""
 

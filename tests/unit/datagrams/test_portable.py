@@ -13,6 +13,7 @@ import pytest
 from desktop.datagrams import portable
 from desktop.datagrams.portable import EARLY_TRAINS, PortableDatagramSockets
 from link.datagrams.sockets import Listening, Train
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.loopback_addresses import add_addresses, remove_address
 from tests.private_network import private_network
 from tests.unit.datagrams.worlds import LOOPS, plain, run, until
@@ -180,6 +181,7 @@ def test_addresses_that_cannot_be_read_change_nothing(
     run(loop, story())
 
 
+@needs(LINUX_KERNEL)
 @on_every_loop
 def test_datagrams_wait_for_a_new_socket_but_not_without_bound(loop: str) -> None:
     async def story() -> None:
@@ -199,6 +201,7 @@ def test_datagrams_wait_for_a_new_socket_but_not_without_bound(loop: str) -> Non
     run(loop, story())
 
 
+@needs(LINUX_KERNEL)
 @on_every_loop
 def test_what_a_stranger_says_before_the_socket_is_connected_is_not_heard(loop: str) -> None:
     async def story() -> None:

@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from desktop.datagrams.select import open_datagram_sockets
+from tests.capabilities import LINUX_KERNEL, needs
 
 
 @pytest.mark.parametrize(
     ("path", "platform", "name"),
     [
-        ("auto", "linux", "linux"),
+        pytest.param("auto", "linux", "linux", marks=needs(LINUX_KERNEL)),
         ("portable", "linux", "portable"),
         ("auto", "darwin", "portable"),
         ("auto", "win32", "portable"),

@@ -8,15 +8,13 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import uvloop
-
+from tests import loops
 from tests.threaded_loop import ThreadedLoop
 
 __all__ = ["LOOPS", "PATIENCE", "plain", "run", "until"]
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
+    **loops.LOOPS,
     "threads": ThreadedLoop,
 }
 PATIENCE: Final = 30.0

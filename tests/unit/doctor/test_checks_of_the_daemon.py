@@ -13,15 +13,15 @@ import pytest
 
 from desktop.api.client import NoAnswerError
 from desktop.disk import FULL_BYTES
-from desktop.doctor import limits_linux
 from desktop.doctor.daemon import check_daemon, check_protocol, process_state
 from desktop.doctor.folders import SHORT_BYTES, check_disk, check_runtime_folder
-from desktop.doctor.limits import Port, check_privileged_ports
+from desktop.doctor.limits import Port, check_privileged_ports, limits
 from desktop.doctor.limits_linux import judge_files, judge_ports
 from desktop.doctor.settings import check_switch
 from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from link.version import VERSION
+from tests.capabilities import POSIX_PROCESSES, USER_IDS, needs
 from tests.ended import ended
 from tests.unit.doctor.worlds import Words, row, status, verdict
 
@@ -46,6 +46,7 @@ def test_a_daemon_that_hangs_is_an_error_with_the_way_out() -> None:
     assert found.remedy.splitlines()[0] == "look"
 
 
+@needs(POSIX_PROCESSES)
 def test_a_stopped_process_is_told_from_one_that_sleeps() -> None:
     with ended(subprocess.Popen([sys.executable, "-c", SLEEPER])) as process:
         os.kill(process.pid, signal.SIGSTOP)
@@ -149,7 +150,7 @@ def test_a_port_that_is_denied_in_the_machine_is_not_this_computers(
         wanted.extend(denied)
         return ok("")
 
-    monkeypatch.setattr(limits_linux, "judge_ports", judge)
+    monkeypatch.setattr(limits(), "judge_ports", judge)
     patient = Words()
     patient.table = [row(80, origin=origin, state="denied")]
     verdict(check_privileged_ports, patient)
@@ -178,6 +179,7 @@ def runtime(home: Path, mode: int) -> Words:
     return patient
 
 
+@needs(USER_IDS)
 def test_a_folder_of_our_own_is_well(tmp_path: Path) -> None:
     found = verdict(check_runtime_folder, runtime(tmp_path, 0o700))
     assert (found.state, "0700" in found.evidence) == ("ok", True)
@@ -187,7 +189,7 @@ def test_on_windows_where_modes_say_nothing_a_folder_is_not_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = runtime(tmp_path, 0o777)
-    monkeypatch.delattr(os, "geteuid")
+    monkeypatch.delattr(os, "geteuid", raising=False)
     found = verdict(check_runtime_folder, patient)
     assert (found.state, "access lists" in found.evidence) == ("skipped", True)
 
@@ -196,12 +198,14 @@ def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     assert verdict(check_runtime_folder, Words(tmp_path)).state == "skipped"
 
 
+@needs(USER_IDS)
 def test_a_folder_in_which_others_may_write_is_an_error_with_the_command(tmp_path: Path) -> None:
     patient = runtime(tmp_path, 0o770)
     found = verdict(check_runtime_folder, patient)
     assert (found.state, found.remedy) == ("error", f"chmod 700 {patient.paths.runtime}")
 
 
+@needs(USER_IDS)
 def test_a_log_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path) -> None:
     patient = runtime(tmp_path, 0o700)
     patient.paths.logs.mkdir()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
-from desktop.daemon import files_posix
 from desktop.doctor import limits_linux, limits_macos, limits_windows
 from desktop.doctor.limits import Port, limits
+from tests.capabilities import POSIX_FILES, needs
 
-UNLIMITED = resource.RLIM_INFINITY
+UNLIMITED = 2**63 - 1
+"""RLIM_INFINITY of macOS (sys/resource.h)."""
 
 
 class GoneError(Exception):
@@ -68,7 +68,10 @@ def test_the_files_of_macos_are_those_that_its_kernel_gives(
 def test_the_hard_limit_of_macos_counts_where_it_is_lower(
     monkeypatch: pytest.MonkeyPatch, hard: int, expected: int
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (256, hard))
+    kernel = SimpleNamespace(
+        RLIMIT_NOFILE=8, RLIM_INFINITY=UNLIMITED, getrlimit=lambda _kind: (256, hard)
+    )
+    monkeypatch.setitem(sys.modules, "resource", kernel)
     told = {"kern.maxfilesperproc": (61440).to_bytes(4, "little")}
     assert limits_macos.most_files(told.__getitem__) == expected
 
@@ -85,7 +88,7 @@ def test_the_hard_limit_of_macos_counts_where_it_is_lower(
 def test_low_ports_of_macos_are_judged_by_user_and_wish(
     monkeypatch: pytest.MonkeyPatch, uid: int, denied: list[Port], state: str, words: str
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "geteuid", lambda: uid, raising=False)
     found = limits_macos.judge_ports(7, denied)
     assert (found.state, words in found.evidence) == (state, True)
     assert ("remap" in found.remedy) == (state != "ok")
@@ -104,9 +107,14 @@ def macos(most: int) -> Callable[[int, tuple[int, int]], None]:
     return setrlimit
 
 
+@needs(POSIX_FILES)
 def test_on_macos_a_daemon_gets_files_though_the_hard_limit_is_more_than_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import resource
+
+    from desktop.daemon import files_posix
+
     setrlimit = macos(61440)
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (256, 2**63 - 1))
     monkeypatch.setattr(resource, "setrlimit", setrlimit)

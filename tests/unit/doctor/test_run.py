@@ -22,6 +22,7 @@ from desktop.doctor.verdict import NotSeenError, Verdict, note, ok, skipped, war
 from desktop.errors import ExitCode, MachineUnreachableError, SamehostError, UsageError
 from desktop.machines.examination import Finding, State
 from desktop.paths import Paths
+from tests.capabilities import UNIX_SOCKETS, needs
 from tests.fake_machine import FakeRegistry
 from tests.served_backend import ServedBackend
 from tests.unit.doctor.worlds import Words
@@ -150,6 +151,7 @@ def test_without_a_daemon_the_way_to_the_machine_is_gone_and_the_rest_is_left_ou
         assert found[name].evidence == "Samehost is not running: see the check daemon"
 
 
+@needs(UNIX_SOCKETS)
 def test_a_daemon_that_hangs_is_waited_for_once(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

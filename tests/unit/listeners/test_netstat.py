@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from queue import Queue
 from typing import Any, Final
@@ -127,6 +128,6 @@ def test_the_program_is_asked_for_both_protocols_in_english(
 
 
 def test_a_program_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "COMMANDS", (("/bin/false",),))
-    with pytest.raises(OSError, match="/bin/false failed"):
+    monkeypatch.setattr(module, "COMMANDS", ((sys.executable, "-c", "raise SystemExit(1)"),))
+    with pytest.raises(OSError, match="failed"):
         run_netstat()

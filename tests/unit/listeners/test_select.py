@@ -13,9 +13,11 @@ from desktop.listeners.linux import LinuxListenerSource
 from desktop.listeners.select import open_listener_source
 from link import sockdiag_wire
 from link.sockdiag import SockDiagError
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.private_network import private_network
 
 
+@needs(LINUX_KERNEL)
 def test_linux_has_a_source() -> None:
     source = open_listener_source("linux")
     assert isinstance(source, LinuxListenerSource)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import shlex
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from desktop.machines.bootstrap import START_SCRIPT, agent_feed, own_agent
 from desktop.machines.local_shell import LocalShell
 from desktop.machines.shell import Completed
 from link.outcome import Outcome
+from tests.capabilities import AS_ROOT, needs
 
 STAND_IN = """
 import json, os, sys
@@ -45,7 +45,7 @@ def as_user(number: int) -> str:
     return f"id() {{ echo {number}; }}; {WITHOUT_SYSTEMD}"
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="others need sudo here")
+needs_root = needs(AS_ROOT)
 
 
 @needs_root

@@ -13,8 +13,8 @@ from desktop.machines.doors import OpenDoor, StdioDoor, StdioOrder, TcpDoor, Tcp
 from desktop.machines.launch import AgentStartError, Order, launch
 from desktop.machines.process import ChildProcess
 from link.outcome import Outcome
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.unit.machines.received import received
-from vmagent.agent import AgentConfig
 
 ORDER = Order("00ff", TcpOrder("10.213.0.2", peer="10.213.0.1"), ["/run/docker.sock"])
 DOOR = '{"ready": true, "door": {"kind": "tcp", "ports": [4711]}}'
@@ -152,4 +152,10 @@ def test_doors_of_an_answer_are_one_type() -> None:
 def test_neither_end_shows_the_secret_where_it_shows_itself() -> None:
     assert "00ff" not in repr(ORDER)
     assert "TcpOrder" in repr(ORDER)
+
+
+@needs(LINUX_KERNEL)
+def test_neither_does_what_the_agent_makes_of_the_order() -> None:
+    from vmagent.agent import AgentConfig
+
     assert "sesame" not in repr(AgentConfig(b"sesame", ("/run/docker.sock",)))

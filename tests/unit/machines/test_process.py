@@ -10,14 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from desktop.machines import process as module
 from desktop.machines.joint import make_joint
 from desktop.machines.process import ChildProcess
+from tests.loops import LOOPS
 from tests.unit.machines.received import received
-
-LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 
 @pytest.fixture(params=["posix", "nt"], autouse=True)
@@ -26,7 +24,7 @@ def joint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module, "make_joint", lambda: make_joint(request.param))
 
 
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
+@pytest.fixture(params=LOOPS.values(), ids=list(LOOPS))
 def tell(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
     """Runs a story on every event loop."""
 

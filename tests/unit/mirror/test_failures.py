@@ -10,8 +10,11 @@ from desktop.mirror.failures import explain
 from desktop.mirror.model import Binding, Origin, State
 from desktop.mirror.systems import LINUX, MACOS, WINDOWS, ExcludedRange, System, Why, parse_excluded
 from link.listener import Container, Listener
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.unit.mirror.make import here, machine_binding
 
+IN_USE, NOT_AVAILABLE, NO_FAMILY = 98, 99, 97
+"""EADDRINUSE, EADDRNOTAVAIL and EAFNOSUPPORT of Linux (asm-generic/errno.h)."""
 DUAL = "dual-stack"
 """Stands for `::` with IPV6_V6ONLY off."""
 
@@ -21,21 +24,21 @@ THERE = Binding(Origin.HOST, "tcp", "127.0.0.1", 80, "vm")
 
 def test_a_port_in_use_names_program_and_process() -> None:
     other = Listener(1, "tcp", "0.0.0.0", 80, process="nginx", pid=12)
-    failure = explain(HERE, errno.EADDRINUSE, [other])
+    failure = explain(HERE, IN_USE, [other])
     assert failure.state is State.CONFLICT
     assert failure.reason == "nginx (pid 12) on this computer has tcp port 80"
 
 
 def test_a_port_in_use_in_the_machine_names_the_container() -> None:
     other = Listener(1, "tcp", "0.0.0.0", 80, container=Container("ab", "web", ""), process="nc")
-    reason = explain(THERE, errno.EADDRINUSE, [other]).reason
+    reason = explain(THERE, IN_USE, [other]).reason
     assert "web" in reason
     assert "the machine" in reason
 
 
 def test_a_port_in_use_by_nobody_who_may_be_seen_says_so() -> None:
     others = [Listener(1, "tcp", "0.0.0.0", 81, process="x"), Listener(2, "tcp", "0.0.0.0", 80)]
-    assert "another program on this computer" in explain(HERE, errno.EADDRINUSE, others).reason
+    assert "another program on this computer" in explain(HERE, IN_USE, others).reason
 
 
 @pytest.mark.parametrize(
@@ -54,15 +57,15 @@ def test_a_program_with_the_same_port_on_an_address_that_is_not_in_the_way_is_no
 ) -> None:
     binding = machine_binding(address, 80)
     others = [here(each, 80, process="innocent") for each in beside]
-    assert "another program" in explain(binding, errno.EADDRINUSE, others).reason
+    assert "another program" in explain(binding, IN_USE, others).reason
     is_dual = in_the_way == DUAL
     others.append(here("::" if is_dual else in_the_way, 80, dual=is_dual, process="culprit"))
-    assert explain(binding, errno.EADDRINUSE, others).reason.startswith("culprit (pid 77)")
+    assert explain(binding, IN_USE, others).reason.startswith("culprit (pid 77)")
 
 
 def test_a_container_whose_process_is_not_known_is_named_all_the_same() -> None:
     other = Listener(1, "tcp", "127.0.0.1", 80, container=Container("ab", "web", ""))
-    assert explain(THERE, errno.EADDRINUSE, [other]).reason.startswith("container web")
+    assert explain(THERE, IN_USE, [other]).reason.startswith("container web")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +73,8 @@ def test_a_container_whose_process_is_not_known_is_named_all_the_same() -> None:
     [
         (errno.EACCES, "ip_unprivileged_port_start=80"),
         (errno.EPERM, "remap"),
-        (errno.EADDRNOTAVAIL, "has no address 0.0.0.0"),
-        (errno.EAFNOSUPPORT, "has no address"),
+        (NOT_AVAILABLE, "has no address 0.0.0.0"),
+        (NO_FAMILY, "has no address"),
         (errno.EMFILE, "ulimit"),
         (errno.EIO, "EIO"),
     ],
@@ -99,6 +102,7 @@ def test_every_system_has_a_number_for_everything_that_may_be_wrong(
     assert "{" not in failure.reason
 
 
+@needs(LINUX_KERNEL)
 def test_the_numbers_of_linux_are_those_of_this_computer() -> None:
     assert LINUX.numbers[errno.EADDRINUSE] is Why.IN_USE
     assert {LINUX.numbers[each] for each in (errno.EACCES, errno.EPERM)} == {Why.DENIED}
@@ -109,7 +113,7 @@ def test_the_numbers_of_linux_are_those_of_this_computer() -> None:
 
 def test_a_number_of_the_machine_is_linuxs_whatever_this_computer_is() -> None:
     for system in (MACOS, WINDOWS):
-        assert explain(THERE, errno.EADDRINUSE, [], system).state is State.CONFLICT
+        assert explain(THERE, IN_USE, [], system).state is State.CONFLICT
         assert "sysctl" in explain(THERE, errno.EACCES, [], system).reason
         assert explain(THERE, 48, [], system).reason.endswith("(48)")
 

@@ -14,10 +14,12 @@ from desktop.errors import PermissionDeniedError
 from desktop.paths import HOME_VARIABLE, Paths, admin_directory
 from desktop.settings.keys import SWITCH
 from desktop.settings.store import SettingsStore
+from tests.capabilities import AS_ROOT, USER_IDS, needs
 
 SOMEBODY = 12345
 IGNORED = {"ignore": {"locked": True, "value": ["tcp:1"]}}
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+as_root = needs(AS_ROOT)
+pytestmark = needs(USER_IDS)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from desktop.paths import Paths
 from desktop.settings.keys import KEYS
 from desktop.settings.store import SettingsStore
 from desktop.settings.values import Settings
+from tests.capabilities import SYMLINKS, USER_IDS, needs
 
 # A folder that the examples share is emptied by each of them.
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -63,7 +64,8 @@ def test_the_file_is_readable_by_its_owner_only(paths: Paths) -> None:
     write(paths, "{}")
     paths.settings_file.chmod(0o666)
     SettingsStore(paths).set("reachHost", False)
-    assert stat.S_IMODE(paths.settings_file.stat().st_mode) == 0o600
+    if USER_IDS.is_there:
+        assert stat.S_IMODE(paths.settings_file.stat().st_mode) == 0o600
     assert os.listdir(paths.config) == ["settings.json"]
 
 
@@ -89,6 +91,7 @@ def test_an_edit_by_hand_is_not_lost(paths: Paths) -> None:
     assert not store.has_changed_on_disk()
 
 
+@needs(SYMLINKS)
 def test_a_link_to_the_file_stays_a_link(paths: Paths, tmp_path: Path) -> None:
     (tmp_path / "dotfiles").mkdir()
     paths.settings_file.symlink_to(tmp_path / "dotfiles" / "settings.json")

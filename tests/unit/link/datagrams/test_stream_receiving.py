@@ -16,7 +16,6 @@ import weakref
 from collections.abc import Callable
 
 import pytest
-import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from link.datagrams.sockets import LARGEST_DATAGRAM
 from link.datagrams.stream import DatagramStream
 from link.relay.relay import reset_socket
 from link.stream import Stream
+from tests.loops import LOOPS
 from tests.unit.link.datagrams.stream_world import SMALL_BUFFER, frame, run, world
 from tests.unit.machines.until import until
 
@@ -171,7 +171,7 @@ def test_a_reset_is_an_end_and_writing_into_it_is_no_error() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("new_loop", LOOPS.values(), ids=list(LOOPS))
 def test_a_reset_behind_more_than_one_look_takes_is_noticed(
     monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
