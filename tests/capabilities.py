@@ -4,9 +4,9 @@
     def test_…
 
 Rules: the system is asked for the thing itself, never for its name. A test that can do without is
-written so that it does. Modules that cannot be imported where something is missing are listed in
-`WHOLE`: they are skipped when they are collected, and pytest reports that as any other skip. Linux
-has everything, but for what a test says of its own.
+written so that it does. Modules that cannot be imported where something is missing, or have nothing
+to test there, are listed in `WHOLE`: they are skipped when they are collected, and pytest reports
+that as any other skip. Linux has everything, but for what a test says of its own.
 
 Counterparts: `conftest.py`, which skips modules; `windows/wine.py`, of what Wine alone lacks.
 """
@@ -124,8 +124,11 @@ WHOLE: Final = {
     "unit/link/datagrams/test_unreachable.py": LINUX_KERNEL,
     "unit/link/datagrams/test_work.py": LINUX_KERNEL,
     "unit/link/mux/test_pump.py": LINUX_KERNEL,
+    "unit/link/test_connected_servers.py": LINUX_KERNEL,
     "unit/link/test_loop.py": LINUX_KERNEL,
     "unit/link/test_opening.py": LINUX_KERNEL,
+    "unit/link/test_processes.py": LINUX_KERNEL,
+    "unit/link/test_sockdiag.py": LINUX_KERNEL,
     "unit/listeners/test_linux.py": LINUX_KERNEL,
     "unit/scripts/test_bytecode.py": LINUX_KERNEL,
     "unit/scripts/test_elf.py": LINUX_KERNEL,
@@ -133,7 +136,7 @@ WHOLE: Final = {
     "unit/test_guest.py": LINUX_KERNEL,
     "unit/vmagent": LINUX_KERNEL,
 }
-"""Modules and folders, in `tests`, that are not even imported without."""
+"""Modules and folders, in `tests`, that are not imported without."""
 
 
 def needs(*wanted: Capability) -> pytest.MarkDecorator:

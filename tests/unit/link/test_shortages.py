@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from link.shortages import FLOWS_PER_LOOK, Shortages
+from tests.capabilities import LINUX_KERNEL, needs
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ print(refused())
 """
 
 
+@needs(LINUX_KERNEL)
 def test_flows_are_refused_while_less_memory_is_left_than_the_rest_may_need() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False

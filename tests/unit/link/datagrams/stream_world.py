@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
@@ -71,6 +72,14 @@ class Peer:
             return False
         self.data += data
         return bool(data)
+
+    def await_more(self) -> None:
+        """Read what comes next: the stream has been written to, and no turn of the loop is needed.
+
+        On Windows a socket pair is a connection, whose bytes take their time.
+        """
+        select.select([self.sock], [], [], STORY_SECONDS)
+        self.take()
 
     def take_all(self) -> None:
         while self.take():

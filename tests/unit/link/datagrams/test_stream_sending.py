@@ -64,7 +64,7 @@ def test_a_frame_goes_out_at_once() -> None:
             peer = one.attach()
             for flow in range(3):
                 one.stream.send(Kind.DATA, flow, (b"a",), 1, 1)
-                peer.take()
+                peer.await_more()
                 assert peer.flows == list(range(flow + 1))
 
     run(story())
@@ -80,10 +80,10 @@ def test_what_was_held_goes_out_together_and_later_frames_at_once_again() -> Non
             peer.take()
             assert peer.data == b""
             one.stream.flush()
-            peer.take()
+            peer.await_more()
             assert peer.flows == [0, 1, 2]
             one.stream.send(Kind.END, 3)
-            peer.take()
+            peer.await_more()
             assert peer.flows == [0, 1, 2, 3]
 
     run(story())
