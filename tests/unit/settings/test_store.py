@@ -33,7 +33,7 @@ def write(paths: Paths, text: str) -> None:
 
 
 def stored(paths: Paths) -> Any:
-    return json.loads(paths.settings_file.read_text())
+    return json.loads(paths.settings_file.read_text(encoding="utf-8"))
 
 
 def test_without_a_file_everything_is_default(paths: Paths) -> None:
