@@ -29,7 +29,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def write(paths: Paths, text: str) -> None:
-    paths.settings_file.write_text(text)
+    paths.settings_file.write_text(text, encoding="utf-8")
 
 
 def stored(paths: Paths) -> Any:
