@@ -360,7 +360,7 @@ class Daemon:
         """Mirror by the settings as they are now."""
         settings = self._store.settings
         for finding in self._store.findings:
-            log.warning("%s", finding)
+            log.warning("%s (%s)", finding.message, finding.remedy)
         self._mirroring.limit_udp(settings.udp_idle_seconds, settings.max_udp_flows)
         if not self._store.switch.enabled:
             self._mirroring.configure(None)
