@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final
 
+from desktop.cli.become import become
 from desktop.cli.current import check_answers, current_engine
 from desktop.cli.output import warn
 from desktop.errors import SamehostError
@@ -20,6 +20,10 @@ PROGRAM: Final = "docker"
 OTHER_VARIABLES: Final = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 """Variables by which docker would go elsewhere than DOCKER_HOST says, or otherwise."""
 
+INSTALL: Final = (
+    "on Debian: apt-get install docker.io; elsewhere: docs.docker.com/engine/install, where the"
+    " command is had without an engine, too"
+)
 NETWORK_OPTIONS: Final = ("--net", "--network")
 
 
@@ -32,24 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """Only for the help; see `run_docker`."""
-    run_docker(arguments.arguments, paths)
+    return run_docker(arguments.arguments, paths)
 
 
-def run_docker(arguments: Sequence[str], paths: Paths) -> NoReturn:
-    """Become the docker command. Raises MachineUnreachableError, SamehostError."""
+def run_docker(arguments: Sequence[str], paths: Paths) -> int:
+    """Become the docker command; its exit code. Raises MachineUnreachableError, SamehostError."""
     engine = current_engine(paths)
     check_answers(engine)
     if not engine.enabled and wants_host_network(arguments):
         warn("host networking is off, so localhost will not be shared; turn it on: samehost enable")
     environment = {name: text for name, text in os.environ.items() if name not in OTHER_VARIABLES}
     environment["DOCKER_HOST"] = engine.docker_host
-    sys.stdout.flush()
     try:
-        os.execvpe(PROGRAM, [PROGRAM, *arguments], environment)
+        return become(PROGRAM, arguments, environment)
     except FileNotFoundError as error:
-        raise SamehostError(
-            "the docker command is not installed", "on Debian: apt-get install docker.io"
-        ) from error
+        raise SamehostError("the docker command is not installed", INSTALL) from error
 
 
 def wants_host_network(arguments: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """`samehost gui`: the window. It is a program of its own, in the extra `samehost[gui]`.
 
 Rules: Qt is looked for and never imported, so that the command line needs none. This process
-becomes the window's. Counterpart: `gui/__main__.py`, which reads the same two options.
+becomes the window's (`become.py`). Counterpart: `gui/__main__.py`, which reads the same options.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import argparse
 import os
 import sys
 from importlib.util import find_spec
-from typing import Final, NoReturn
+from typing import Final
 
+from desktop.cli.become import become
 from desktop.errors import SamehostError
 from desktop.paths import Paths
 
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, paths: Paths) -> NoReturn:  # noqa: ARG001 - as all verbs
-    """Become the window. Raises SamehostError if that cannot be."""
+def run(arguments: argparse.Namespace, paths: Paths) -> int:  # noqa: ARG001 - as all verbs
+    """Become the window; its exit code. Raises SamehostError if that cannot be."""
     if find_spec(TOOLKIT) is None:
         raise SamehostError(
             f"the window needs {TOOLKIT}, which is not installed",
@@ -47,9 +48,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> NoReturn:  # noqa: ARG00
         )
     options = ["--hidden"] * arguments.hidden
     options += ["--page", arguments.page] if arguments.page else []
-    sys.stdout.flush()
     # With -P, so that no folder called `gui` in the working directory is taken for ours.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "gui", *options])
+    return become(sys.executable, ["-P", "-m", "gui", *options])
 
 
 def _has_display() -> bool:

@@ -84,7 +84,7 @@ def _dispatch(argv: list[str]) -> int:
     if argv[:1] == ["docker"]:
         from desktop.cli.docker import run_docker
 
-        run_docker(argv[1:], Paths.find())
+        return run_docker(argv[1:], Paths.find())
     if argv[:1] in (["-V"], ["--version"]):
         argv[:1] = ["version"]
     chosen = next((word for word in argv if not word.startswith("-")), "")

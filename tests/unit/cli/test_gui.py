@@ -20,11 +20,11 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Replaced:
     """What this process would have become, on a computer with a display and Qt."""
     calls: Replaced = []
 
-    def execv(path: str, arguments: list[str]) -> None:
-        calls.append((path, arguments))
-        raise KeyboardInterrupt
+    def become(program: str, arguments: list[str]) -> int:
+        calls.append((program, arguments))
+        return 9
 
-    monkeypatch.setattr("os.execv", execv)
+    monkeypatch.setattr("desktop.cli.gui.become", become)
     monkeypatch.setattr("desktop.cli.gui.find_spec", lambda _: object())
     monkeypatch.setattr("sys.platform", "linux")
     for name in (*gui.DISPLAY_VARIABLES, gui.PLATFORM_VARIABLE):
@@ -45,8 +45,8 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Replaced:
 def test_the_command_becomes_the_window(
     samehost: Command, replaced: Replaced, arguments: list[str], options: list[str]
 ) -> None:
-    samehost("gui", *arguments)
-    assert replaced == [(sys.executable, [sys.executable, "-P", "-m", "gui", *options])]
+    assert samehost("gui", *arguments).code == 9
+    assert replaced == [(sys.executable, ["-P", "-m", "gui", *options])]
 
 
 def test_without_qt_it_says_which_extra_or_package_to_install(
