@@ -34,7 +34,7 @@ class MachineStatus(msgspec.Struct, frozen=True):
     """A machine in use, and how the link with it is."""
 
     name: str
-    """Its name, as in `samehost machine list`."""
+    """Its name, as in `samehost machine list`; empty: none is attached, chosen, or there to be."""
     kind: str
     """Which tool's it is, such as `sandbox`, `lima` or `ssh`; empty: none yet."""
     state: str

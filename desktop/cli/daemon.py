@@ -6,7 +6,8 @@ Rules: without a daemon, settings are written under its lock, so there is only o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from desktop.api.client import ApiClient
 from desktop.cli.output import warn
@@ -16,6 +17,7 @@ from desktop.settings.store import SettingsStore
 
 __all__ = [
     "connect_if_running",
+    "hint_if_no_machine",
     "hint_if_off",
     "offline_store",
     "remove_empty_folders",
@@ -53,6 +55,15 @@ def hint_if_off(enabled: bool, reason: str) -> None:
     """Say how to turn host networking on, if it is off and that is possible."""
     if not enabled:
         warn(f"host networking is off; {reason or 'turn it on: samehost enable'}")
+
+
+def hint_if_no_machine(status: Mapping[str, Any]) -> None:
+    """Say how to attach one, if none is and the daemon knows of none to name."""
+    if not status["machine"]["name"]:
+        warn(
+            "no machine is attached; start one that `samehost machine list` shows, then:"
+            " samehost machine attach NAME"
+        )
 
 
 def remove_empty_folders(paths: Paths) -> None:

@@ -172,16 +172,16 @@ def _machine(paths: Paths, name: str, *, to_attach: bool = False) -> Machine:
 
 
 def _choose_offline(paths: Paths, action: str, name: str) -> None:
-    from desktop.machines.registry import DEFAULT_MACHINE
+    from desktop.machines.registry import default_machine
 
     if action != "detach":
         _machine(paths, name, to_attach=True)
     with offline_store(paths) as store:
         settings = store.settings
-        before = MachineChoice.of(settings.machine or DEFAULT_MACHINE, settings.also_attach)
+        before = MachineChoice.of(settings.machine or default_machine(), settings.also_attach)
         changes = {"use": before.using, "attach": before.adding, "detach": before.removing}
         choice = changes[action](name)
         if action == "detach" and choice == before:
-            there = ", ".join(before.names)
+            there = ", ".join(before.names) or "no machine"
             raise UsageError(f"not attached beside another: {name}", f"chosen: {there}")
-        store.set_differing({"machine": choice.current, "alsoAttach": list(choice.others)})
+        store.set_differing({"machine": choice.current or None, "alsoAttach": list(choice.others)})

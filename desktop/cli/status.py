@@ -8,7 +8,12 @@ from typing import Any
 
 from desktop.api.client import ApiClient
 from desktop.api.counters import all_counters, machine_counters
-from desktop.cli.daemon import connect_if_running, hint_if_off, report_findings
+from desktop.cli.daemon import (
+    connect_if_running,
+    hint_if_no_machine,
+    hint_if_off,
+    report_findings,
+)
 from desktop.cli.output import clean, mapping_lines, paint, print_json, size, warn
 from desktop.errors import ExitCode
 from desktop.paths import Paths
@@ -44,6 +49,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     if client is None:
         warn("the daemon does not run; start it: samehost up")
         return ExitCode.NOT_RUNNING
+    hint_if_no_machine(status)
     hint_if_off(status["enabled"], status["enabled_reason"])
     return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
 
@@ -112,7 +118,9 @@ def _text(status: dict[str, Any]) -> str:
 
 
 def _machine(machine: dict[str, Any]) -> str:
-    kind = f" ({clean(machine['kind'])})" if machine["kind"] != machine["name"] else ""
+    if not machine["name"]:
+        return "none"
+    kind = f" ({clean(machine['kind'])})" if machine["kind"] not in ("", machine["name"]) else ""
     name = clean(machine["name"]) + kind
     limits = machine["transport_limits"]
     transport = machine["transport"] + (f" ({limits})" if limits else "")

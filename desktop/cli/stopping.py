@@ -21,7 +21,7 @@ from desktop.errors import ConflictError, NotRunningError, SamehostError, Versio
 from desktop.paths import Paths
 from desktop.processes import TERMINATE
 
-__all__ = ["clean_up", "stop_daemon"]
+__all__ = ["clean_up", "remove_leftovers", "stop_daemon"]
 
 STOP_SECONDS: Final = 60.0
 """The engine gives containers 10 s, and several stop at once."""
@@ -79,6 +79,20 @@ def clean_up(paths: Paths, progress: Progress) -> list[str]:
         names = asyncio.run(stop_all())
     remove_empty_folders(paths)
     return names
+
+
+def remove_leftovers(paths: Paths) -> None:
+    """Remove what a daemon has left that ended as it started: its machines are not touched.
+
+    Nothing is, if there is a daemon.
+    """
+    from desktop.api.socketfile import remove_stale
+
+    if paths.lock_file.exists():
+        with contextlib.suppress(SamehostError):  # why it did not start is said already
+            with DaemonLock(paths.lock_file):
+                remove_stale(paths.api_socket)
+    remove_empty_folders(paths)
 
 
 def _ask_to_stop(paths: Paths, progress: Progress) -> bool:

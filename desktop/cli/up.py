@@ -15,10 +15,15 @@ from typing import Any
 
 from desktop.api.client import ApiClient
 from desktop.cli.asking import asking
-from desktop.cli.daemon import connect_if_running, remove_empty_folders, report_findings
+from desktop.cli.daemon import (
+    connect_if_running,
+    hint_if_no_machine,
+    remove_empty_folders,
+    report_findings,
+)
 from desktop.cli.launch import start_daemon
 from desktop.cli.output import Progress, clean, paint, print_error, warn
-from desktop.cli.stopping import stop_daemon
+from desktop.cli.stopping import remove_leftovers, stop_daemon
 from desktop.errors import ConflictError, ExitCode, SamehostError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
@@ -52,6 +57,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     else:
         status = _start(paths, attach)
     print(_summary(status))
+    hint_if_no_machine(status)
     return ExitCode.DONE
 
 
@@ -72,7 +78,7 @@ def _start(paths: Paths, attach: Callable[[ApiClient], dict[str, Any]]) -> dict[
     try:
         start_daemon(paths)
     except BaseException:
-        remove_empty_folders(paths)
+        remove_leftovers(paths)
         raise
     try:
         with ApiClient.connect(paths.api_socket) as client:
@@ -112,7 +118,9 @@ def _summary(status: dict[str, Any]) -> str:
     first = ", ".join(
         f"{clean(machine['name'])} is {paint(machine['state'], sys.stdout)}"
         for machine in status["machines"]
+        if machine["name"]
     )
+    first = first or "no machine is attached"
     if status["enabled"]:
         return f"{first}; host networking is {paint('on', sys.stdout)}"
     way = clean(status["enabled_reason"]) or "turn it on: samehost enable"

@@ -130,7 +130,7 @@ class Attachments:
     def statuses(self, default: str) -> list[MachineStatus]:
         """The current one, which may be stopped, then the others that are attached.
 
-        `default` is the current one's name as long as there was none.
+        `default` is the current one's name as long as there was none, "" if nobody can say.
         """
         current = self.current or default
         others = [name for name in self.names() if name != current]
@@ -177,7 +177,7 @@ class Attachments:
         """See `Backend.self_test`."""
         if name not in self.names():
             attached = ", ".join(self.names()) or "no machine"
-            raise UsageError(f"not attached: {name}", f"attached: {attached}")
+            raise UsageError(f"not attached: {name or 'a machine'}", f"attached: {attached}")
         return await self._known[name].ports.self_test(both_ways=both_ways)
 
     async def _condition(self, name: str) -> MachineCondition:

@@ -44,7 +44,7 @@ from desktop.disk import full_disks
 from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import WindowsContainersError
-from desktop.machines.registry import DEFAULT_MACHINE, Registry, windows_engine
+from desktop.machines.registry import Registry, default_machine, windows_engine
 from desktop.mirror.model import Row
 from desktop.mirror.rules import Rules
 from desktop.paths import Paths
@@ -285,7 +285,7 @@ class Daemon:
         return Registry(self._paths, self._store.settings)
 
     def _default(self) -> str:
-        return self._store.settings.machine or DEFAULT_MACHINE
+        return self._store.settings.machine or default_machine()
 
     async def _found(self) -> str:
         """The machine that is meant where none was named: the current one, or the one that runs."""
@@ -389,4 +389,4 @@ class Daemon:
 
 def _wanted(choice: MachineChoice) -> dict[str, object]:
     """What the settings say if these machines are chosen."""
-    return {"machine": choice.current, "alsoAttach": list(choice.others)}
+    return {"machine": choice.current or None, "alsoAttach": list(choice.others)}

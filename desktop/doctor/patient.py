@@ -174,9 +174,10 @@ class Patient:
 
     async def _find_machines(self) -> list[MachineView]:
         try:
-            machines = (await self.status())["machines"]
+            machines = [each for each in (await self.status())["machines"] if each["name"]]
         except NotSeenError:
-            machines = [{"name": name, "state": ""} for name in await self._chosen()]
+            machines = []
+        machines = machines or [{"name": name, "state": ""} for name in await self._chosen()]
         views = []
         for status in machines:
             if status["state"] == "connected":

@@ -37,13 +37,18 @@ from desktop.machines.wsl_shell import WslShell
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
-__all__ = ["DEFAULT_MACHINE", "Registry", "meant", "windows_engine"]
+__all__ = ["DEFAULT_MACHINE", "Registry", "default_machine", "meant", "windows_engine"]
 
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
 
 INSTALL: Final = (
     "install Lima, Colima, Podman, Rancher Desktop or WSL 2 and start its machine, or name a"
     " computer that you reach by SSH: samehost up --machine ssh:USER@HOST"
+)
+
+NO_SANDBOX: Final = (
+    "a sandbox is made of Linux namespaces; attach another machine: samehost machine attach NAME"
+    " (samehost machine list shows which there are)"
 )
 
 log = logging.getLogger(__name__)
@@ -93,6 +98,8 @@ class Registry:
         if is_ssh_name(name):
             return ssh_machine(name, self._paths, may_use_ebpf=self._may_use_ebpf)
         if Sandbox.is_name(name):
+            if not has_namespaces():
+                raise UsageError(f"there is no machine {name} on this computer", NO_SANDBOX)
             return self._sandbox(name)
         found, finder = await self._found(name)
         return ManagedMachine(found, finder, self._connect)
@@ -192,6 +199,12 @@ class Registry:
         )
         lines = (f"{finding.message} ({finding.remedy})" for finding in sighting.findings)
         return UsageError(f"unknown machine: {name}", "\n".join([remedy, *lines]))
+
+
+def default_machine() -> str:
+    """The machine that is shown where none was ever chosen or found: the sandbox, "" if this
+    computer can have none."""
+    return DEFAULT_MACHINE if has_namespaces() else ""
 
 
 def meant(sighting: Sighting) -> list[str]:

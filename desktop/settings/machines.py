@@ -13,7 +13,8 @@ __all__ = ["MachineChoice"]
 
 @dataclass(frozen=True, slots=True)
 class MachineChoice:
-    """The current machine, and those beside it in the order in which they were added."""
+    """The current machine, "" if there is none yet, and those beside it in the order in which they
+    were added."""
 
     current: str
     others: tuple[str, ...] = ()
@@ -26,15 +27,17 @@ class MachineChoice:
     @property
     def names(self) -> tuple[str, ...]:
         """All, the current one first."""
-        return (self.current, *self.others)
+        return (self.current, *self.others) if self.current else self.others
 
     def using(self, name: str) -> MachineChoice:
         """`name` takes the place of the current one; if it was beside it, they change places."""
         others = (self.current if other == name else other for other in self.others)
-        return MachineChoice(name, tuple(others))
+        return MachineChoice(name, tuple(filter(None, others)))
 
     def adding(self, name: str) -> MachineChoice:
-        """`name` is attached, too."""
+        """`name` is attached, too; the first one there is is the current one."""
+        if not self.current:
+            return self.using(name)
         return self if name in self.names else MachineChoice(self.current, (*self.others, name))
 
     def removing(self, name: str) -> MachineChoice:

@@ -20,7 +20,7 @@ NAMESPACES: Final = "/proc/self/ns/net"
 
 def has_namespaces(proof: str = NAMESPACES) -> bool:
     """True if this computer can have sandboxes: it has Linux namespaces (namespaces(7))."""
-    return Path(proof).exists()
+    return os.name == "posix" and Path(proof).exists()
 
 
 class SandboxFinder(Finder):

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from desktop.api.fake import FakeMachine
 from desktop.cli.main import main
 from desktop.errors import UsageError
 from desktop.findings import Finding
@@ -37,6 +38,14 @@ def served(paths: Paths) -> Iterator[ServedBackend]:
     """A fake daemon that runs."""
     with ServedBackend(paths.config) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def without_machine(served: ServedBackend) -> ServedBackend:
+    """The daemon of a computer that can have no sandbox, before a machine was attached."""
+    nothing = FakeMachine("", "stopped", "stopped", kind="", kernel="", transport="", watcher="")
+    served.backend.machine_states, served.backend.current = {"": nothing}, ""
+    return served
 
 
 @dataclass

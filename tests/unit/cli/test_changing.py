@@ -239,6 +239,15 @@ def test_a_machine_is_attached_beside_another_and_detached_by_the_daemon(
     assert "not attached: sandbox-b" in result.err
 
 
+def test_the_first_machine_attached_where_there_is_no_sandbox_is_the_current_one(
+    samehost: Command, registry: WordRegistry, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.machines.registry.has_namespaces", lambda: False)
+    assert registry.names()
+    assert samehost("machine", "attach", "sandbox-b").code == 0
+    assert json.loads(paths.settings_file.read_text()) == {"machine": "sandbox-b"}
+
+
 def test_machines_are_attached_and_detached_without_a_daemon_for_the_next_one(
     samehost: Command, registry: WordRegistry, paths: Paths
 ) -> None:

@@ -171,6 +171,14 @@ def test_status_has_a_line_for_each_machine_that_is_attached(
     assert [list(machine) for machine in status["machines"]] == [STATUS["machine"]] * 2
 
 
+@pytest.mark.usefixtures("without_machine")
+def test_status_without_any_machine_says_how_to_attach_one(samehost: Command) -> None:
+    result = samehost("status")
+    assert "Machine          none\n" in result.out
+    assert "samehost machine attach NAME" in result.err
+    assert assert_is_status(samehost("status", "--json").out)["machine"]["name"] == ""
+
+
 def test_status_for_prometheus_is_the_daemons_text_and_needs_no_switch(
     samehost: Command, served: ServedBackend
 ) -> None:

@@ -56,6 +56,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 # Starting
 
 
+@pytest.mark.usefixtures("without_machine")
+def test_up_of_a_daemon_that_knows_no_machine_says_how_to_attach_one(samehost: Command) -> None:
+    result = samehost("up", "--no-machine")
+    assert result.out.startswith("no machine is attached; host networking is off")
+    assert "samehost machine attach NAME" in result.err
+
+
 def test_up_starts_and_down_ends_and_nothing_is_left(
     samehost: Command, stub: Callable[[str], None], paths: Paths
 ) -> None:

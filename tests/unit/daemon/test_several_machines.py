@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from desktop.errors import PermissionDeniedError
+from desktop.errors import PermissionDeniedError, UsageError
 from link.listener import Listener
 from tests.capabilities import LINUX_KERNEL, needs
 from tests.daemon_world import PATIENCE, DaemonWorld, machines, say_nothing
@@ -350,5 +350,25 @@ def test_an_attach_that_is_given_up_leaves_no_trace(tmp_path: Path, machines: Fa
             await asyncio.gather(attaching, return_exceptions=True)
             assert list(world.attached()) == ["sandbox"]
             assert world.chosen()[1] == []
+
+    run(story)
+
+
+def test_a_computer_without_a_sandbox_has_no_machine_until_one_is_attached(
+    tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.machines.registry.has_namespaces", lambda: False)
+
+    async def story() -> None:
+        async with DaemonWorld(tmp_path, machines) as world:
+            assert world.attached() == {"": "stopped"}
+            assert await world.daemon.current_machine() is None
+            with pytest.raises(UsageError, match="not attached: a machine"):
+                await world.daemon.self_test(None)
+            await world.daemon.attach_also("sandbox-b", say_nothing)
+            assert world.attached() == {"sandbox-b": "connected"}
+            assert world.chosen() == ("sandbox-b", [])
+            await world.daemon.detach("sandbox-b", say_nothing)
+            assert world.attached() == {"sandbox-b": "stopped"}
 
     run(story)

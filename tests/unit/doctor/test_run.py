@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import pytest
 
+from desktop.api.fake import FakeMachine
 from desktop.doctor import patient as patients
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.checks import CHECKS, Check, chosen
@@ -198,6 +199,21 @@ def test_a_machine_that_cannot_be_told_is_a_finding_too(
             "skipped",
             "no machine runs: see the check machine",
         )
+
+
+def test_where_the_daemon_knows_of_no_machine_it_is_said_what_there_could_be(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoMachine(FakeRegistry):
+        async def choose(self) -> str:
+            raise MachineUnreachableError("no machine runs", "start one")
+
+    monkeypatch.setattr("desktop.machines.registry.Registry", NoMachine())
+    nothing = FakeMachine("", "stopped", "stopped", kind="")
+    with ServedBackend(home) as served:
+        served.backend.machine_states, served.backend.current = {"": nothing}, ""
+        found = look(home, "machine")
+    assert (found["machine"].evidence, found["machine"].remedy) == ("no machine runs", "start one")
 
 
 def test_a_call_that_hangs_is_left_alone() -> None:

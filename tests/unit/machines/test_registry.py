@@ -14,7 +14,13 @@ from desktop.machines.found.tools import Tools
 from desktop.machines.machine import WindowsContainersError
 from desktop.machines.managed import ManagedMachine
 from desktop.machines.openssh import OpenSshShell
-from desktop.machines.registry import DEFAULT_MACHINE, Registry, meant, windows_engine
+from desktop.machines.registry import (
+    DEFAULT_MACHINE,
+    Registry,
+    default_machine,
+    meant,
+    windows_engine,
+)
 from desktop.machines.remote import RemoteMachine
 from desktop.machines.ssh_destination import SshDestination
 from desktop.machines.wsl_shell import WslShell
@@ -92,6 +98,19 @@ def test_sandboxes_with_a_state_folder_are_found_and_other_folders_are_none(
 
 def test_where_there_are_no_namespaces_there_is_no_sandbox(registry: Registry, who: str) -> None:
     assert names(registry) == ([] if who == "a Mac" else [DEFAULT_MACHINE])
+
+
+def test_where_there_are_no_namespaces_a_sandbox_cannot_be_had_by_its_name(
+    registry: Registry, who: str
+) -> None:
+    if who != "a Mac":
+        assert default_machine() == asyncio.run(registry.get("sandbox")).name == "sandbox"
+        return
+    assert default_machine() == ""
+    for ask in (registry.get, registry.to_attach):
+        with pytest.raises(UsageError, match="no machine sandbox on this computer") as caught:
+            asyncio.run(ask("sandbox"))
+        assert "samehost machine attach NAME" in caught.value.remedy
 
 
 def test_machines_of_all_tools_are_found_at_once_and_sorted(

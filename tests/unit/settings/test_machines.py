@@ -32,3 +32,12 @@ def test_no_machine_is_chosen_twice_and_none_is_lost(choice: MachineChoice, name
     assert set(choice.adding(name).names) == {*choice.names, name}
     assert choice.adding(name).current == choice.current
     assert set(choice.removing(name).names) == ({*choice.names} - {name} or {name})
+
+
+def test_where_there_is_no_machine_yet_the_first_one_is_the_current_one() -> None:
+    nothing = MachineChoice("")
+    assert nothing.names == ()
+    assert nothing.adding("a") == nothing.using("a") == MachineChoice("a")
+    assert nothing.removing("a") == nothing
+    assert MachineChoice("", ("a", "b")).using("a") == MachineChoice("a", ("b",))
+    assert MachineChoice("", ("a", "b")).removing("b") == MachineChoice("a")
