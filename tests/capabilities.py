@@ -115,6 +115,13 @@ POSIX_PROCESSES: Final = Capability(
 """For shells, too, and for files that are programs by their first line."""
 
 WHOLE: Final = {
+    "contract/test_costs.py": LINUX_KERNEL,
+    "contract/test_desktop_ports.py": LINUX_KERNEL,
+    "contract/test_engines.py": LINUX_KERNEL,
+    "contract/test_relay_pipes.py": LINUX_KERNEL,
+    "contract/test_relay_streams.py": LINUX_KERNEL,
+    "contract/test_shells.py": POSIX_PROCESSES,
+    "contract/test_sudden_end.py": LINUX_KERNEL,
     "unit/bench": LINUX_KERNEL,
     "unit/daemon/test_parked_streams.py": LINUX_KERNEL,
     "unit/link/datagrams/test_clients.py": LINUX_KERNEL,

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from desktop.api.client import ApiClient
 from desktop.api.connection import Limits
 from link.version import PROTOCOL
+from tests.loops import LOOPS
+from tests.raw_client import raw_client
 from tests.served_backend import PATIENCE, ServedBackend
 
 __all__ = [
@@ -49,7 +50,7 @@ def home() -> Iterator[Path]:
 Serve = Callable[..., ServedBackend]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def serve(home: Path, request: pytest.FixtureRequest) -> Iterator[Serve]:
     """Starts a fake daemon, which ends with the test."""
     with contextlib.ExitStack() as stack:
@@ -99,10 +100,7 @@ def talk(served: ServedBackend, data: bytes, lines: int = 1 << 30) -> list[dict[
 
 def raw(served: ServedBackend) -> socket.socket:
     """A connection, on which nothing was said."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.connect(str(served.paths.api_socket))
-    sock.settimeout(PATIENCE)
-    return sock
+    return raw_client(served.paths.api_socket, PATIENCE)
 
 
 def requests(*messages: dict[str, Any]) -> bytes:

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import uvloop
 
 from desktop.api.backend import Backend
 from desktop.api.fake import FakeBackend, FakeMachine, fake_row
 from desktop.settings.keys import SWITCH
 from tests.daemon_world import DaemonWorld, say_nothing
 from tests.fake_machine import FakeRegistry
+from tests.loops import new_other_loop
 
 __all__ = ["MACHINES", "Kind", "World", "kinds", "tell"]
 
@@ -136,5 +136,5 @@ def tell(kind: Kind, story: Callable[[World], Awaitable[None]]) -> None:
         async with asyncio.timeout(TELL_SECONDS), kind() as world:
             await story(world)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_other_loop) as runner:
         runner.run(told())

@@ -15,10 +15,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import pytest
-import uvloop
 
-from link.loop import DirectLoop
 from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run, until
+from tests.contract.relay_stage import LOOPS as MOST_LOOPS
 from tests.contract.relay_stage import make_ends, run_on_loop
 from tests.contract.udp_world import Story, Tell, world
 from tests.threaded_loop import ThreadedLoop
@@ -28,9 +27,7 @@ __all__ = ["make_ends", "run_on_loop"]
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 LOOPS: Final = [
-    pytest.param(asyncio.new_event_loop, id="asyncio"),
-    pytest.param(uvloop.new_event_loop, id="uvloop"),
-    pytest.param(DirectLoop, id="direct"),
+    *(pytest.param(make, id=name) for name, make in MOST_LOOPS.items()),
     pytest.param(ThreadedLoop, id="threads"),
 ]
 """Every event loop that the project may meet; the last has the readiness of the one on Windows."""

@@ -22,7 +22,6 @@ from typing import Any, Final
 import pytest
 
 from desktop.datagrams.portable import PortableDatagramSockets
-from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import (
     Buffer,
     ClientKey,
@@ -31,6 +30,7 @@ from link.datagrams.sockets import (
     Listening,
     Train,
 )
+from tests.capabilities import LINUX_KERNEL
 
 __all__ = [
     "ADDRESSES",
@@ -65,12 +65,20 @@ MakeSockets = Callable[[], DatagramSockets]
 Run = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a story; see `conftest.py`."""
 
-SOCKETS: Final = [
-    pytest.param(LinuxDatagramSockets, id="linux"),
-    pytest.param(PortableDatagramSockets, id="portable"),
-]
+
+def _kinds() -> dict[str, MakeSockets]:
+    if not LINUX_KERNEL.is_there:
+        return {"portable": PortableDatagramSockets}
+    from link.datagrams.linux import LinuxDatagramSockets
+
+    return {"linux": LinuxDatagramSockets, "portable": PortableDatagramSockets}
+
+
+SOCKETS: Final = [pytest.param(kind, id=name) for name, kind in _kinds().items()]
 """Every implementation, made inside the running loop. What one may do less: `udp_world.World`."""
 
+LISTED: Final = "/proc/self/fd"
+"""This process's descriptors (proc(5))."""
 PATIENCE: Final = 30.0
 """Seconds that anything may take."""
 SILENCE: Final = 0.2
@@ -98,16 +106,16 @@ async def turn_the_loop() -> None:
 
 
 def descriptors() -> int:
-    """Descriptors that this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    """Descriptors that this process has open; 0 where nothing lists them."""
+    return len(os.listdir(LISTED)) if LINUX_KERNEL.is_there else 0
 
 
 def open_files() -> set[tuple[str, str]]:
     """Descriptors with what each is of. What a failed test has left may go at any time."""
     files = set()
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(LISTED) if LINUX_KERNEL.is_there else ():
         with contextlib.suppress(FileNotFoundError):  # that by which they were listed
-            files.add((name, os.readlink(f"/proc/self/fd/{name}")))
+            files.add((name, os.readlink(f"{LISTED}/{name}")))
     return files
 
 

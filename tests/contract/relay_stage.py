@@ -14,27 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
 import socket
-import struct
-import termios
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
 import pytest
-import uvloop
 
-from link.loop import DirectLoop
 from link.opening import OpenReader
-from link.relay.kernel import PIPE_SIZE, unsent_bytes
 from link.relay.portable import PortableRelay
 from link.relay.relay import Flow, Relay, linger_not
-from link.relay.splice import SpliceRelay
 from link.stream import Stream
 from link.wire import OpenRequest
+from tests.capabilities import LINUX_KERNEL
 from tests.contract.tunnel import Tunnels
+from tests.loops import LOOPS as USUAL_LOOPS
 
 __all__ = [
     "LOOPS",
@@ -64,22 +59,35 @@ PIECE: Final = 1 << 18
 """Most bytes that a test takes at once."""
 HELD_TURNS: Final = 100
 """Turns of the loop in which a relay leaves alone what it could read. Reading takes one or two."""
-RELAY_ROOM: Final = PIPE_SIZE + PIECE
-"""Most bytes that one relay may hold of one direction: a pipe, and what was copied before it."""
+RELAY_ROOM: Final = (1 << 20) + PIECE
+"""Most bytes that one relay may hold of one direction: a pipe (`link.relay.kernel.PIPE_SIZE`), and
+what was copied before it."""
 OPENING: Final = OpenRequest("127.0.0.1", 80).encode()
 
 MakeRelay = Callable[[], Relay]
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
-RELAYS: Final[dict[str, MakeRelay]] = {
-    "splice": SpliceRelay,
-    "portable": lambda: PortableRelay(unsent_bytes),
-}
-LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-    "direct": DirectLoop,
-}
+
+def _relays() -> dict[str, MakeRelay]:
+    if not LINUX_KERNEL.is_there:
+        return {"portable": PortableRelay}
+    from link.relay.kernel import unsent_bytes
+    from link.relay.splice import SpliceRelay
+
+    return {"splice": SpliceRelay, "portable": lambda: PortableRelay(unsent_bytes)}
+
+
+def _loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if not LINUX_KERNEL.is_there:
+        return USUAL_LOOPS
+    from link.loop import DirectLoop
+
+    return {**USUAL_LOOPS, "direct": DirectLoop}
+
+
+RELAYS: Final = _relays()
+LOOPS: Final = _loops()
+"""Every event loop that a relay may meet here."""
 
 
 class Ends:
@@ -246,7 +254,7 @@ class Joined:
             now = (self.flow.from_first, self.served.from_first if self.served else -1)
             under_way = now[0] - taken
             assert under_way <= self.ends.most, "a relay reads on for a reader that is asleep"
-            is_held = now == before and _unread(self.first) > 0 and _unread(self.far) > 0
+            is_held = now == before and _has_unread(self.first) and _has_unread(self.far)
             before, turns = now, turns + 1 if is_held else 0
 
     async def wait_home(self) -> None:
@@ -279,10 +287,15 @@ def streams(*, may_be_raw: bool = True) -> tuple[Stream, Stream]:
     return Stream.of(near, may_be_raw=may_be_raw), Stream.of(far, may_be_raw=may_be_raw)
 
 
-def _unread(sock: socket.socket) -> int:
-    """Bytes that a socket has for its reader (tcp(7), SIOCINQ)."""
-    answer = fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4)
-    return int(struct.unpack("i", answer)[0])
+def _has_unread(sock: socket.socket | Stream) -> bool:
+    """True if a socket has bytes for its reader."""
+    same = socket.socket(fileno=sock.fileno())
+    try:
+        return bool(same.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        same.detach()
 
 
 def _ignore(_: object) -> None:

@@ -6,26 +6,25 @@ import asyncio
 import contextlib
 import errno
 import os
-import resource
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-import uvloop
 
 from link import acceptor
 from link.acceptor import Acceptor, listen_tcp
 from link.dial import LOCAL_CONGESTION_CONTROL, dial, is_near
-from link.loop import DirectLoop
 from link.shortages import shortages
+from tests.capabilities import POSIX_FILES, needs
+from tests.contract.relay_stage import LOOPS
 
 PATIENCE = 30.0
 
 
 @pytest.fixture(
-    params=[asyncio.new_event_loop, uvloop.new_event_loop, DirectLoop],
-    ids=["asyncio", "uvloop", "direct"],
+    params=list(LOOPS.values()),
+    ids=list(LOOPS),
 )
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
     def runner(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -165,6 +164,8 @@ def test_who_comes_alone_is_seldom_followed_by_a_look_for_another(run: Any) -> N
 @contextlib.contextmanager
 def without_descriptors() -> Iterator[None]:
     """No descriptor can be had by this process."""
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     last = os.dup(0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, before[1]))
@@ -180,6 +181,7 @@ def without_descriptors() -> Iterator[None]:
             os.close(descriptor)
 
 
+@needs(POSIX_FILES)
 def test_a_lasting_shortage_of_descriptors_refuses_clients_and_heals(run: Any) -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()

@@ -27,6 +27,7 @@ from desktop.errors import (
     VersionMismatchError,
 )
 from link.version import PROTOCOL, VERSION
+from tests.capabilities import AS_ROOT, needs
 from tests.contract.api_clients import (
     HELLO,
     Serve,
@@ -251,7 +252,7 @@ def test_a_bug_in_one_request_ends_one_connection(
     assert_still_serves(served)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@needs(AS_ROOT)
 def test_another_user_is_refused(served: ServedBackend, home: Path) -> None:
     home.chmod(0o755)
     served.paths.runtime.chmod(0o755)

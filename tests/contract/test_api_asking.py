@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from desktop.errors import PermissionDeniedError
 from desktop.prompter import NobodyToAskError, ask, prompter
 from link.version import PROTOCOL
 from tests.integration.samehost import until
+from tests.raw_client import raw_client
 from tests.served_backend import ServedBackend
 
 QUESTION, ANSWER = "Password of me@box:", "correct horse"
@@ -37,9 +37,7 @@ def served() -> Iterator[ServedBackend]:
 @contextlib.contextmanager
 def conversation(served: ServedBackend) -> Iterator[tuple[Callable[[Any], None], Any]]:
     """How to send a line, and the file to read lines from."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(20)
-        sock.connect(str(served.paths.api_socket))
+    with raw_client(served.paths.api_socket, 20) as sock:
         with sock.makefile("rb") as lines:
 
             def send(message: Any) -> None:

@@ -10,7 +10,7 @@ from desktop.api.types import ContainerDetails, PortRow, row_key, row_order
 from desktop.errors import PermissionDeniedError, UsageError
 from tests.contract.api_worlds import Kind, World, kinds, tell
 from tests.daemon_world import say_nothing
-from tests.integration.samehost import quiet_ports
+from tests.quiet_ports import quiet_ports
 from tests.served_backend import PATIENCE
 
 pytestmark = kinds

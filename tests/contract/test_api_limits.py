@@ -7,7 +7,6 @@ import contextlib
 import errno
 import json
 import os
-import resource
 import selectors
 import socket
 import threading
@@ -15,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from desktop.api.client import ApiClient, NoAnswerError
 from desktop.api.messages import MAX_LINE
 from desktop.errors import PermissionDeniedError, SamehostError
+from tests.capabilities import AS_ROOT, POSIX_FILES, POSIX_PROCESSES, UNIX_SOCKETS, needs
 from tests.contract.api_clients import (
     HELLO,
     Serve,
@@ -43,7 +44,7 @@ MANY: Final = 10_000
 SLOW: Final = 0.2
 """Seconds that stand for the usual ten."""
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
+as_root = needs(AS_ROOT, POSIX_PROCESSES)
 
 
 # Who
@@ -143,6 +144,8 @@ def test_who_cannot_be_told_is_refused(
 @contextlib.contextmanager
 def files(wanted: int) -> Iterator[None]:
     """This process may open so many."""
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     if before[1] < wanted:
         pytest.skip(f"only {before[1]} files may be open")
@@ -155,8 +158,7 @@ def files(wanted: int) -> Iterator[None]:
 
 def resident() -> int:
     """Bytes of this process in memory: those of the fake daemon are among them."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    return int(psutil.Process().memory_info().rss)
 
 
 def await_room(served: ServedBackend) -> None:
@@ -173,6 +175,7 @@ def await_room(served: ServedBackend) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", HELLO], ids=["silent", "greeting"])
+@needs(POSIX_FILES)
 def test_ten_thousand_connections_cost_little_and_the_owner_gets_in(
     serve: Serve, said: bytes
 ) -> None:
@@ -189,6 +192,7 @@ def test_ten_thousand_connections_cost_little_and_the_owner_gets_in(
         assert resident() - before < 64 << 20
 
 
+@needs(UNIX_SOCKETS)
 def test_a_client_waits_for_room_among_those_who_wait(serve: Serve) -> None:
     """Which is what a flood takes: the daemon's thread does nothing, and the queue is full."""
     served = serve(clients=1000)

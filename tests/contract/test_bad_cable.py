@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import uvloop
 
 from desktop.daemon.link import BASE_STREAMS
 from desktop.transports.transport import TransportError
@@ -20,7 +19,8 @@ from tests.bad_cable import FILES_OF_STREAM, TASKS_OF_STREAM, Cable, CabledMachi
 from tests.daemon_world import PATIENCE, DaemonWorld, say_nothing
 from tests.effort import EFFORT
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import quiet_ports
+from tests.loops import new_other_loop
+from tests.quiet_ports import quiet_ports
 
 CALM_SECONDS: Final = 0.3
 MANY_TRIES: Final = 40
@@ -138,7 +138,7 @@ def tell(
         await machine.cable.cut()
 
     def run(story: Callable[[Scene], Awaitable[None]]) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_other_loop) as runner:
             runner.run(told(story))
 
     return run

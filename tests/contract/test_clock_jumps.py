@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import uvloop
 
 from tests.daemon_world import DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
-from tests.integration.samehost import quiet_ports
+from tests.loops import new_other_loop
+from tests.quiet_ports import quiet_ports
 
 __all__ = ["machines"]
 
@@ -64,4 +64,5 @@ def test_a_clock_that_jumps_both_ways_costs_no_link_no_mirror_and_no_time(
             assert world.daemon.status().uptime_s < time.monotonic() - begin + 60
         assert busy < BUSY
 
-    uvloop.run(story())
+    with asyncio.Runner(loop_factory=new_other_loop) as runner:
+        runner.run(story())

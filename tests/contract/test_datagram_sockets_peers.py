@@ -13,7 +13,6 @@ import socket
 
 import pytest
 
-from link.datagrams.linux import LinuxDatagramSockets
 from tests.contract.datagram_ends import (
     ADDRESSES,
     FURTHER,
@@ -162,6 +161,8 @@ def test_a_client_that_is_refused_hears_so_from_its_next_call(
 ) -> None:
     if not may_use_raw_sockets():
         pytest.skip("raw sockets are not allowed here")
+    from link.datagrams.linux import LinuxDatagramSockets
+
     add_addresses(*FURTHER)
     everywhere = "::" if ":" in address else "0.0.0.0"
 

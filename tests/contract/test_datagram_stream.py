@@ -8,19 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
-import uvloop
 
 from link.datagrams.frames import Kind, header
 from link.datagrams.sockets import datagrams_in
 from link.datagrams.stream import DatagramStream
-from link.loop import DirectLoop
 from link.relay.relay import reset_socket
+from tests.contract.relay_stage import LOOPS
 
-LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-    "direct": DirectLoop,
-}
 PATIENCE: Final = 30.0
 FRAME: Final = header(Kind.DATA, 1, 1000, 1000) + bytes(1000)
 ENDS: Final[dict[str, Callable[[socket.socket], None]]] = {

@@ -64,9 +64,12 @@ def bind(sockets: HostSockets, protocol: str, address: str, port: int) -> Door:
 
 
 both_protocols = pytest.mark.parametrize("protocol", ["tcp", "udp"])
-sharing = pytest.mark.parametrize(
-    "options", [(), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,)], ids=["none", "address", "port"]
-)
+SHARING = {
+    "none": (),
+    "address": (socket.SO_REUSEADDR,),
+    **({"port": (socket.SO_REUSEPORT,)} if hasattr(socket, "SO_REUSEPORT") else {}),
+}
+sharing = pytest.mark.parametrize("options", list(SHARING.values()), ids=list(SHARING))
 """What others set to share a port."""
 
 

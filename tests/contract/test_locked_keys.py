@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import uvloop
 
 from desktop.api.client import ApiClient
 from desktop.api.server import ApiServer
@@ -31,6 +29,8 @@ from desktop.settings.store import SettingsStore
 from link.version import PROTOCOL
 from tests.daemon_world import PATIENCE, DaemonWorld
 from tests.fake_machine import FakeRegistry
+from tests.loops import new_other_loop
+from tests.raw_client import raw_client
 
 VALUES: Final[dict[str, tuple[Any, Any]]] = {
     "hostNetworkingEnabled": (False, True),
@@ -95,7 +95,7 @@ class Served:
         assert not thread.is_alive()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_other_loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
@@ -155,9 +155,10 @@ def unchanged(served: Served) -> Iterator[None]:
 def raw(served: Served, *messages: dict[str, Any]) -> dict[str, Any]:
     """What a program that keeps to no rules is answered last."""
     hello = {"hello": {"protocol": PROTOCOL, "version": "modified"}}
-    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as lines:
-        sock.settimeout(PATIENCE)
-        sock.connect(str(served.paths.api_socket))
+    with (
+        raw_client(served.paths.api_socket, PATIENCE) as sock,
+        sock.makefile("rb") as lines,
+    ):
         for message in (hello, *messages):
             sock.sendall(json.dumps(message).encode() + b"\n")
         answers = [json.loads(lines.readline()) for _ in range(len(messages) + 1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from desktop.errors import MachineUnreachableError
 from desktop.machines.machine import Machine
 from desktop.machines.sandbox import Sandbox
 from desktop.paths import Paths
+from tests.capabilities import AS_ROOT
 
 KINDS: dict[str, Callable[[Paths], Machine]] = {
     "sandbox": lambda paths: Sandbox("sandbox-kind", paths),
@@ -29,7 +29,7 @@ def quiet(_line: str) -> None:
 @pytest.fixture(params=sorted(KINDS))
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine that is stopped, and is again afterwards."""
-    if os.geteuid() != 0:
+    if not AS_ROOT.is_there:
         pytest.skip("a sandbox needs root")
     home = Path(tempfile.mkdtemp(prefix="samehost-"))
     made = KINDS[request.param](Paths.under(home))

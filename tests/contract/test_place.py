@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from desktop.api.client import ApiClient
 from desktop.api.fake import FakeBackend
@@ -21,6 +20,7 @@ from desktop.daemon.lock import DaemonLock
 from desktop.daemon.place import keep_place
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
+from tests.loops import LOOPS
 
 PATIENCE = 30.0
 
@@ -71,7 +71,7 @@ class Place:
             return True
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def run(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Callable[[Place], Awaitable[None]]], None]]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import resource
 import socket
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from link.relay.framed import RAW_AFTER
-from link.relay.halves import COPY_SIZE, TURN_BYTES
-from link.relay.kernel import PIPE_SIZE
+from link.relay.portable import HIGH_WATER
+from tests.capabilities import LINUX_KERNEL, POSIX_FILES
 from tests.contract.relay_stage import (
     Ends,
     Joined,
@@ -24,10 +22,20 @@ from tests.contract.relay_stage import (
     send,
 )
 
-EDGES: Final = (1 << 12, COPY_SIZE, 2 * COPY_SIZE, TURN_BYTES, RAW_AFTER, PIPE_SIZE, 1 << 21)
-"""Sizes of buffers, pipes and turns, and twice and half of some."""
+
+def _edges() -> tuple[int, ...]:
+    """Sizes of buffers, pipes and turns, and twice and half of some."""
+    if not LINUX_KERNEL.is_there:
+        return (1 << 12, HIGH_WATER // 2, HIGH_WATER, 2 * HIGH_WATER, 1 << 21)
+    from link.relay.framed import RAW_AFTER
+    from link.relay.halves import COPY_SIZE, TURN_BYTES
+    from link.relay.kernel import PIPE_SIZE
+
+    return (1 << 12, COPY_SIZE, 2 * COPY_SIZE, TURN_BYTES, RAW_AFTER, PIPE_SIZE, 1 << 21)
+
+
 SIZES: Final = sorted(
-    {0, 1, 2, *(edge + more for edge in EDGES for more in (-65, -5, -4, -1, 0, 1, 4, 5))} - {0}
+    {0, 1, 2, *(edge + more for edge in _edges() for more in (-65, -5, -4, -1, 0, 1, 4, 5))} - {0}
 )
 NOISE: Final = os.urandom(max(SIZES))
 MANY: Final = 500
@@ -38,6 +46,11 @@ DESCRIPTORS: Final = 16 * MANY
 @pytest.fixture
 def descriptors() -> Iterator[None]:
     """There may be enough of them."""
+    if not POSIX_FILES.is_there:
+        yield
+        return
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(DESCRIPTORS, before[0]), before[1]))
     yield

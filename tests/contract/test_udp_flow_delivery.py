@@ -13,8 +13,8 @@ import socket
 
 import pytest
 
-from link.datagrams.kernel import segment_option
 from link.wire import OpenRequest
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.contract.datagram_ends import until
 from tests.contract.udp_world import LARGEST, Tell, World
 
@@ -140,9 +140,12 @@ def test_bursts_of_small_datagrams_keep_boundaries_and_order_both_ways(tell: Tel
     tell(story)
 
 
+@needs(LINUX_KERNEL)
 @pytest.mark.parametrize("count", [64, 128])
 def test_a_train_that_a_client_makes_arrives_as_its_datagrams(tell: Tell, count: int) -> None:
     async def story(one: World) -> None:
+        from link.datagrams.kernel import segment_option
+
         client = one.client()
         data = b"".join(b"%09d " % i for i in range(count))
         try:
@@ -155,8 +158,11 @@ def test_a_train_that_a_client_makes_arrives_as_its_datagrams(tell: Tell, count:
     tell(story)
 
 
+@needs(LINUX_KERNEL)
 def test_small_datagrams_after_a_large_one_are_not_stuck_together(tell: Tell) -> None:
     async def story(one: World) -> None:
+        from link.datagrams.kernel import segment_option
+
         client = one.client()
         client.say(bytes(1000))
         client.sock.sendmsg((b"one two three",), [segment_option(4)])
