@@ -25,6 +25,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QDialog, QTableView, QWidget
 
 from desktop.api.fake import FakeBackend, FakeMachine
+from desktop.api.stream import address_of
 from desktop.api.types import FindingInfo, MachineList
 from desktop.daemon.host_mirrors import GUARDED
 from desktop.settings.keys import SWITCH
@@ -123,7 +124,7 @@ def shown(case: Case) -> Iterator[Look]:
         served.do(lambda: furnish(served.backend))
         served.do(lambda: case.prepare(served.backend))
         path = served.paths.api_socket if case.has_daemon else home / "nobody"
-        session = Session(str(path), Starter(["false"]))
+        session = Session(address_of(path), Starter(["false"]))
         stack.callback(session.close)
         preferences = PreferencesFile(home / "window.json")
         window = Window(session, preferences, all_pages(preferences), lambda: False)

@@ -20,6 +20,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from desktop.api.stream import address_of
 from gui.session import Link, Session, Starter
 from tests.gui.dress import ARGUMENTS, dress, prepare
 from tests.gui.leftovers import Leftovers
@@ -124,7 +125,7 @@ def served() -> Iterator[ServedBackend]:
 @pytest.fixture
 def session(served: ServedBackend, qtbot: QtBot) -> Iterator[Session]:
     """What the window knows of that daemon: all of it."""
-    session = Session(str(served.paths.api_socket), Starter(["false"]))
+    session = Session(address_of(served.paths.api_socket), Starter(["false"]))
     session.set_watching(True)
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.READY and bool(session.rows))

@@ -33,10 +33,18 @@ LEFT_OUT: Final = ("QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE")
 
 def prepare() -> None:
     """Set the environment that Qt reads when the application is made."""
-    os.environ["QT_QPA_PLATFORM"] = f"offscreen:configfile={SCREEN}"
+    os.environ["QT_QPA_PLATFORM"] = f"offscreen:configfile={_place(str(SCREEN))}"
     os.environ["LC_ALL"] = "C.UTF-8"
+    fonts = Path(os.environ.get("SYSTEMROOT", os.devnull), "Fonts")
+    if fonts.is_dir():  # Windows', of which Qt knows nothing where it draws on no screen
+        os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
     for name in LEFT_OUT:
         os.environ.pop(name, None)
+
+
+def _place(path: str) -> str:
+    """As Qt takes it, for which a colon, as of a drive, ends an argument: from this folder."""
+    return os.path.relpath(path) if ":" in path else path
 
 
 def dress(application: QApplication) -> None:

@@ -22,6 +22,7 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from desktop.api.fake import FakeBackend
 from desktop.api.messages import hello
+from desktop.api.stream import address_of
 
 __all__ = ["Answer", "Impostor", "greeting_only", "result_of", "rightly", "silence", "table"]
 
@@ -98,7 +99,7 @@ class Impostor:
     def start(self) -> None:
         """Listen."""
         self._path.parent.mkdir(exist_ok=True)
-        assert self._server.listen(str(self._path)), self._server.errorString()
+        assert self._server.listen(address_of(self._path)), self._server.errorString()
 
     def stop(self) -> None:
         """End, as one that is killed: the connections break off."""

@@ -16,9 +16,11 @@ from pytestqt.qtbot import QtBot
 
 from desktop.api.fake import fake_row
 from desktop.api.messages import MAX_LINE, hello
+from desktop.api.stream import address_of
 from desktop.api.types import PortRow, row_key
 from gui.session import Limits, Link, Problem, Session, Starter
 from link.version import PROTOCOL
+from tests.capabilities import UNIX_SOCKETS, USER_IDS, needs
 from tests.gui.impostor import Impostor, greeting_only, rightly, silence, table
 from tests.served_backend import ServedBackend
 
@@ -44,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(path: Path) -> Iterator[Session]:
     """Not open yet."""
-    session = Session(str(path), Starter(["false"]), limits=Limits(hello=1.0, extra=0.0))
+    session = Session(address_of(path), Starter(["false"]), limits=Limits(hello=1.0, extra=0.0))
     session.set_watching(True)
     yield session
     session.close()
@@ -83,6 +85,7 @@ def test_where_nothing_is_it_is_absent_and_stays_so_quietly(qtbot: QtBot, sessio
     assert session.problem is None
 
 
+@needs(UNIX_SOCKETS)
 def test_a_socket_that_a_killed_daemon_left_is_no_daemon(
     qtbot: QtBot, session: Session, path: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_a_daemon_that_comes_is_found(qtbot: QtBot, session: Session, path: Path
 # Not ours
 
 
+@needs(USER_IDS)
 def test_a_socket_that_we_may_not_open_is_refused(
     qtbot: QtBot, session: Session, path: Path
 ) -> None:
@@ -226,7 +230,7 @@ def test_one_that_does_not_answer_hangs_and_may_come_back(
 def test_a_greeting_that_never_comes_is_awaited_anew_again_and_again(
     qtbot: QtBot, path: Path
 ) -> None:
-    session = Session(str(path), Starter(["false"]), limits=Limits(hello=0.3))
+    session = Session(address_of(path), Starter(["false"]), limits=Limits(hello=0.3))
     with Impostor(path, silence) as daemon:
         session.open()
         qtbot.waitUntil(lambda: session.link is Link.HUNG)
@@ -255,7 +259,7 @@ def test_a_request_that_takes_longer_than_the_daemon_allows_itself_fails(
 ) -> None:
     requests = dict.fromkeys(("status", "settings", "subscribe", "ports", "attach"), 0.1)
     limits = Limits(hello=1.0, extra=0.1, requests=requests)
-    session = Session(str(path), Starter(["false"]), limits=limits)
+    session = Session(address_of(path), Starter(["false"]), limits=limits)
     with Impostor(path, greeting_only):
         session.open()
         problems: list[Problem] = []
@@ -338,7 +342,7 @@ def test_a_daemon_that_is_killed_in_the_middle_of_a_line_is_lost_and_found(
 
 def test_a_folder_may_have_any_name(qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "ü b\u2603" / "api.sock"
-    session = Session(str(path), Starter(["false"]))
+    session = Session(address_of(path), Starter(["false"]))
     with Impostor(path):
         assert path.exists()
         session.open()

@@ -12,6 +12,7 @@ from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
 from desktop.api.fake import FakeMachine, fake_row
+from desktop.api.stream import address_of
 from desktop.api.types import PortDelta, PortRow, row_key
 from gui.session import Link, Problem, Question, Session, Starter
 from gui.state_view import perform
@@ -35,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(path: Path) -> Iterator[Session]:
     """Watching, but not open yet."""
-    session = Session(str(path), Starter(["false"]))
+    session = Session(address_of(path), Starter(["false"]))
     session.set_watching(True)
     yield session
     session.close()
@@ -216,7 +217,7 @@ def with_conflicts(count: int, revision: int) -> Callable[[dict[str, Any]], list
 
 @pytest.mark.usefixtures("haste")
 def test_while_nobody_looks_only_the_status_is_asked_for(qtbot: QtBot, path: Path) -> None:
-    session = Session(str(path), Starter(["false"]))
+    session = Session(address_of(path), Starter(["false"]))
     with Impostor(path) as daemon:
         session.open()
         qtbot.waitUntil(lambda: session.link is Link.READY)
@@ -230,7 +231,7 @@ def test_while_nobody_looks_only_the_status_is_asked_for(qtbot: QtBot, path: Pat
 
 @pytest.mark.usefixtures("haste")
 def test_a_conflict_is_seen_while_nobody_looks(qtbot: QtBot, path: Path) -> None:
-    session = Session(str(path), Starter(["false"]))
+    session = Session(address_of(path), Starter(["false"]))
     with Impostor(path) as daemon:
         session.open()
         qtbot.waitUntil(lambda: session.link is Link.READY)

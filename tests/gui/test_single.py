@@ -20,7 +20,9 @@ from pytestqt.qtbot import QtBot
 from desktop.api.local import SamehostError
 from gui import single as module
 from gui.single import LOCK_NAME, SOCKET_NAME, Request, Single, SingleError
+from tests.capabilities import USER_IDS, needs
 from tests.ended import ended
+from tests.raw_client import raw_client
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -78,9 +80,7 @@ def first(folder: Path) -> Iterator[Single]:
 
 def say(folder: Path, words: bytes) -> socket.socket:
     """Connect as anybody of this user can, and say it."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(PATIENCE_MS / 1000)
-    connection.connect(str(folder / SOCKET_NAME))
+    connection = raw_client(folder / SOCKET_NAME, PATIENCE_MS / 1000)
     connection.sendall(words)
     return connection
 
@@ -218,6 +218,7 @@ def test_a_first_window_that_does_not_answer_is_an_error(
     assert caught.value.remedy == f"end it: kill {os.getpid()}"
 
 
+@needs(USER_IDS)
 def test_a_folder_that_others_may_write_is_refused(folder: Path) -> None:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)

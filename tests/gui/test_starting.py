@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import tempfile
@@ -18,9 +17,12 @@ from pytestqt.qtbot import QtBot
 
 from desktop.api.client import ApiClient
 from desktop.api.local import daemon_command, socket_path
+from desktop.api.stream import address_of
 from desktop.errors import NotRunningError
 from desktop.paths import HOME_VARIABLE, Paths
+from desktop.processes import KILL
 from gui.session import Link, Problem, Question, Session, Starter
+from tests.capabilities import POSIX_PROCESSES
 from tests.served_backend import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -63,13 +65,11 @@ def pid_of(paths: Paths) -> int:
 def end(paths: Paths, how: signal.Signals = signal.SIGTERM) -> None:
     """End the daemon, if there is one, and see that it has ended."""
     try:
-        process = os.pidfd_open(pid_of(paths))
-    except (FileNotFoundError, ProcessLookupError):
+        process = psutil.Process(pid_of(paths))
+    except (FileNotFoundError, psutil.NoSuchProcess):
         return
-    signal.pidfd_send_signal(process, how)
-    ended, _, _ = select.select([process], [], [], PATIENCE)
-    os.close(process)
-    assert ended
+    process.send_signal(how)
+    process.wait(PATIENCE)
 
 
 def is_running(paths: Paths) -> bool:
@@ -225,7 +225,7 @@ def test_a_daemon_is_started_attaches_dies_and_is_started_again(
         assert session.attaching is None
         assert session.settings["machine"].value == "lima-nowhere"
         pids.add(pid_of(paths))
-        end(paths, signal.SIGKILL)
+        end(paths, KILL)
         qtbot.waitUntil(lambda: session.link is Link.ABSENT)
         assert session.problem is None
     assert len(pids) == 2
@@ -239,7 +239,8 @@ def test_a_daemon_outlives_the_window(qtbot: QtBot, session: Session, paths: Pat
     pid = pid_of(paths)
     session.close()
     assert is_running(paths)
-    assert os.getpgid(pid) != os.getpgid(0)
+    if POSIX_PROCESSES.is_there:
+        assert os.getpgid(pid) != os.getpgid(0)
     assert psutil.Process(pid).ppid() != os.getpid()
 
 
@@ -264,7 +265,7 @@ def test_a_daemon_that_is_stopped_by_a_signal_hangs_until_it_goes_on(
 def test_a_start_that_fails_says_why_until_the_next(
     qtbot: QtBot, paths: Paths, stub: Callable[[str], Starter]
 ) -> None:
-    session = Session(str(paths.api_socket), stub("refuse"))
+    session = Session(address_of(paths.api_socket), stub("refuse"))
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.ABSENT)
     told: list[tuple[Link, Problem | None]] = []
@@ -283,7 +284,7 @@ def test_a_start_that_fails_says_why_until_the_next(
 def test_a_window_that_is_closed_while_it_starts_leaves_no_daemon(
     qtbot: QtBot, paths: Paths, stub: Callable[[str], Starter]
 ) -> None:
-    session = Session(str(paths.api_socket), stub("hang"))
+    session = Session(address_of(paths.api_socket), stub("hang"))
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.ABSENT)
     session.start_daemon()
@@ -298,7 +299,7 @@ def test_a_window_that_is_closed_while_it_starts_leaves_no_daemon(
 def test_what_is_asked_while_it_attaches_is_asked_of_the_questioner(
     qtbot: QtBot, paths: Paths, stub: Callable[[str], Starter], somebody: bool
 ) -> None:
-    session = Session(str(paths.api_socket), stub("curious"))
+    session = Session(address_of(paths.api_socket), stub("curious"))
     questions: list[str] = []
 
     def answer(question: Question) -> None:

@@ -211,7 +211,7 @@ def examine():
         application.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
     process = examination._process
     examination.stop()
-    os.kill(process.processId(), signal.SIGKILL)
+    os.kill(process.processId(), getattr(signal, "SIGKILL", signal.SIGTERM))
     assert process.waitForFinished()
 
 application = QCoreApplication(sys.argv)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from desktop.api.fake import FakeMachine
+from desktop.api.stream import address_of
 from desktop.api.types import MachineList
 from gui import parts
 from gui.machine.cards import MachineCard, MachineCards
@@ -195,7 +196,7 @@ def test_without_a_daemon_nothing_is_claimed(stage: Stage) -> None:
 def test_machines_are_looked_for_as_soon_as_there_is_a_daemon(
     qtbot: QtBot, machines: ServedBackend
 ) -> None:
-    session = Session(str(machines.paths.api_socket), Starter(["false"]))
+    session = Session(address_of(machines.paths.api_socket), Starter(["false"]))
     page = MachinePage(session)
     qtbot.addWidget(page)
     page.show()
@@ -218,7 +219,7 @@ def test_a_page_that_nobody_sees_looks_for_nothing(
 
 
 def test_a_page_that_is_gone_waits_for_nothing(qtbot: QtBot, machines: ServedBackend) -> None:
-    session = Session(str(machines.paths.api_socket), Starter(["false"]))
+    session = Session(address_of(machines.paths.api_socket), Starter(["false"]))
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.READY)
     machines.do(machines.backend.sight.clear)

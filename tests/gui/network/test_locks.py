@@ -14,6 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QRadioButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from desktop.api.stream import address_of
 from desktop.cli.launch import start_daemon
 from desktop.cli.stopping import stop_daemon
 from desktop.paths import HOME_VARIABLE, Paths
@@ -184,7 +185,7 @@ def under_policy(
     """Opens the page before a daemon's process that finds this file of the administrator."""
     paths = Paths.under(home)
     monkeypatch.setenv(HOME_VARIABLE, str(home))
-    session = Session(str(paths.api_socket), Starter(["false"]))
+    session = Session(address_of(paths.api_socket), Starter(["false"]))
 
     def open_page(policy: str) -> NetworkPage:
         paths.policy_file.parent.mkdir()

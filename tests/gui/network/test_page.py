@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QRadioButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop.api.fake import FakeBackend
+from desktop.api.stream import address_of
 from desktop.errors import PermissionDeniedError
 from gui.network.draft import SWITCH
 from gui.network.page import NetworkPage
@@ -25,7 +26,7 @@ IDLE = "udpIdleSeconds"
 
 def test_the_switch_is_off_where_nobody_turned_it_on(qtbot: QtBot) -> None:
     with tempfile.TemporaryDirectory(prefix="samehost-") as home, ServedBackend(Path(home)) as new:
-        session = Session(str(new.paths.api_socket), Starter(["false"]))
+        session = Session(address_of(new.paths.api_socket), Starter(["false"]))
         session.open()
         page = NetworkPage(session)
         qtbot.addWidget(page)
