@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop.api.client import ApiClient
@@ -32,6 +35,14 @@ sys.exit(5)
 """
 
 
+@pytest.fixture(autouse=True)
+def no_daemon_stays(paths: Paths) -> Iterator[None]:
+    """Whatever becomes of the test."""
+    yield
+    with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+        psutil.Process(int(paths.lock_file.read_text())).kill()
+
+
 def assert_nothing_is_left(paths: Paths) -> None:
     with pytest.raises(NotRunningError):
         ApiClient.connect(paths.api_socket)
@@ -49,7 +60,7 @@ def test_during_up_it_ends_a_daemon_that_has_its_lock_and_nothing_is_left(paths:
 def test_while_a_machine_is_attached_it_ends_what_was_started(paths: Paths) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
         port = silent.getsockname()[1]
-        ending = on_console([*UP, "--machine", f"ssh:nobody@127.0.0.1:{port}"], word="connecting")
+        ending = on_console([*UP, "--machine", f"ssh:nobody@127.0.0.1:{port}"], word="logging in")
     assert ending.was_pressed, ending.said
     assert ending.code == ExitCode.INTERRUPTED, ending.said
     assert "interrupted; stopping what was started" in ending.said
