@@ -24,6 +24,7 @@ from desktop.autostart.launchd import LABEL, LaunchdAutostart
 from desktop.autostart.systemd import SystemdAutostart
 from desktop.autostart.windows import SCHEMA, TaskAutostart
 from desktop.errors import ConflictError, SamehostError
+from tests.capabilities import POSIX_FILES, require
 
 COMMAND: Final = ("/opt/a b/python", "-P", "-m", "desktop.cli.main", "up", "--foreground")
 SERVICE: Final = Service(COMMAND, {})
@@ -225,6 +226,8 @@ WORLDS: Final[dict[str, type[World]]] = {
 @pytest.fixture(params=list(WORLDS))
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     kind = WORLDS[request.param]
+    if kind is Systemd:
+        require(POSIX_FILES)  # where there are none there is no systemd
     if kind.needs and shutil.which(kind.needs) is None:
         pytest.skip(f"there is no {kind.needs}")
     return kind(tmp_path)
