@@ -58,7 +58,7 @@ def test_they_need_no_secret_and_may_only_read(path: Path) -> None:
 
 def test_each_system_has_its_tests_and_linux_the_integration() -> None:
     text = (FOLDER / "tests.yml").read_text()
-    assert "os: [ubuntu-24.04, macos-14, windows-2022]" in text
+    assert "os: [ubuntu-24.04, macos-15, windows-2022]" in text
     for folder in ("unit", "contract", "gui", "windows", "integration"):
         assert f"tests/{folder}" in text
 
