@@ -41,8 +41,8 @@ LOCAL_CONGESTION_CONTROL: Final = b"reno"
 the way far more often and costs a third of the throughput where there is no network to spare."""
 
 
-_SO_SNDBUFFORCE: Final = 32
-"""asm-generic/socket.h; only where it is missing is it an error, or for others than root."""
+_SO_SNDBUFFORCE: Final = 32 if sys.platform == "linux" else socket.SO_SNDBUF
+"""asm-generic/socket.h; an error for others than root. Elsewhere 32 is SO_BROADCAST."""
 
 CONNECTING: Final = frozenset(
     {errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
