@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QLocale
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication
 
 from gui import language
@@ -24,8 +24,10 @@ ARGUMENTS: Final = ("samehost", "-style", "Fusion")
 """Of the application."""
 
 SCREEN: Final = Path(__file__).with_name("offscreen.json")
-FONT: Final = ("DejaVu Sans", 10)
-"""Family and size in points: `scripts/setup gui` sees to it that it is there."""
+FAMILIES: Final = ("DejaVu Sans", "Helvetica", "Arial")
+"""The first that is here is taken: `scripts/setup gui` sees to it that DejaVu is, macOS has the
+second and Windows the third. On macOS Qt warns of a family that there is not."""
+POINTS: Final = 10
 
 LEFT_OUT: Final = ("QT_STYLE_OVERRIDE", "QT_QPA_PLATFORMTHEME", "LANGUAGE")
 """Variables by which this computer's look would get in."""
@@ -51,6 +53,8 @@ def dress(application: QApplication) -> None:
     """One font, one language, and no cursor that blinks."""
     QLocale.setDefault(QLocale.c())
     language.install(application, QLocale.c())
-    application.setFont(QFont(*FONT))
+    here = QFontDatabase.families()
+    family = next((each for each in FAMILIES if each in here), QFont().family())
+    application.setFont(QFont(family, POINTS))
     application.setCursorFlashTime(0)
     application.setQuitOnLastWindowClosed(False)
