@@ -18,9 +18,10 @@ an event loop closes the descriptor only in its next turn; the call-backs come n
 belong to the `EndpointGroup`, which forgets each when it has ended.
 
 Limits: one datagram per system call. A socket connected before its stream is made is more than
-asyncio-dgram can take on uvloop: connect it in `on_start`. On Windows the proactor loop may stop
-receiving after an ICMP error (CPython's gh-127057, mended in the newest releases only), and takes
-no empty datagrams: `desktop/daemon/windows_loop.py` serves UDP there.
+asyncio-dgram can take on uvloop: connect it in `on_start`. A loop of uvloop that ends in the very
+turn in which a stream is made closes that itself, with a ResourceWarning. On Windows the proactor
+loop may stop receiving after an ICMP error (CPython's gh-127057, mended in the newest releases
+only), and takes no empty datagrams: `desktop/daemon/windows_loop.py` serves UDP there.
 
 Counterparts: `portable.py` uses it; `queue.py` is the bound.
 """
