@@ -117,9 +117,9 @@ POSIX_PROCESSES: Final = Capability(
 WHOLE: Final = {
     "contract/test_costs.py": LINUX_KERNEL,
     "contract/test_desktop_ports.py": LINUX_KERNEL,
-    "contract/test_engines.py": LINUX_KERNEL,
+    "contract/test_engines.py": POSIX_PROCESSES,
     "contract/test_relay_pipes.py": LINUX_KERNEL,
-    "contract/test_relay_streams.py": LINUX_KERNEL,
+    "contract/test_relay_streams.py": POSIX_PROCESSES,
     "contract/test_shells.py": POSIX_PROCESSES,
     "contract/test_sudden_end.py": LINUX_KERNEL,
     "unit/bench": LINUX_KERNEL,

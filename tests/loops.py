@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from desktop.daemon.loops import new_event_loop
-from tests.capabilities import UVLOOP
+from tests.capabilities import LINUX_KERNEL, UVLOOP
 
-__all__ = ["LOOPS", "new_other_loop", "watch_sockets"]
+__all__ = ["EVERY_LOOP", "LOOPS", "new_other_loop", "watch_sockets"]
 
 
 def new_other_loop() -> asyncio.AbstractEventLoop:
@@ -26,11 +26,23 @@ def new_other_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _direct() -> asyncio.AbstractEventLoop:
+    from link.loop import DirectLoop
+
+    return DirectLoop()
+
+
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
     **({"uvloop": new_other_loop} if UVLOOP.is_there else {}),
 }
 """The loops that flows may run on here, by name."""
+
+EVERY_LOOP: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
+    **LOOPS,
+    **({"direct": _direct} if LINUX_KERNEL.is_there else {}),
+}
+"""The same, with the daemon's own of Linux."""
 
 
 def watch_sockets() -> None:

@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 
 from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run, until
-from tests.contract.relay_stage import LOOPS as MOST_LOOPS
 from tests.contract.relay_stage import make_ends, run_on_loop
 from tests.contract.udp_world import Story, Tell, world
+from tests.loops import EVERY_LOOP
 from tests.threaded_loop import ThreadedLoop
 
 __all__ = ["make_ends", "run_on_loop"]
@@ -27,7 +27,7 @@ __all__ = ["make_ends", "run_on_loop"]
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 LOOPS: Final = [
-    *(pytest.param(make, id=name) for name, make in MOST_LOOPS.items()),
+    *(pytest.param(make, id=name) for name, make in EVERY_LOOP.items()),
     pytest.param(ThreadedLoop, id="threads"),
 ]
 """Every event loop that the project may meet; the last has the readiness of the one on Windows."""

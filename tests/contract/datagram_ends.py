@@ -30,12 +30,13 @@ from link.datagrams.sockets import (
     Listening,
     Train,
 )
-from tests.capabilities import LINUX_KERNEL
+from tests.capabilities import LINUX_KERNEL, POSIX_FILES
 
 __all__ = [
     "ADDRESSES",
     "FURTHER",
     "LOOPBACK",
+    "OPEN_FILES",
     "PATIENCE",
     "SILENCE",
     "SOCKETS",
@@ -50,6 +51,7 @@ __all__ = [
     "family_of",
     "free_port",
     "hears",
+    "linux_sockets",
     "may_use_raw_sockets",
     "mirror",
     "numbered",
@@ -66,19 +68,19 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a story; see `conftest.py`."""
 
 
-def _kinds() -> dict[str, MakeSockets]:
-    if not LINUX_KERNEL.is_there:
-        return {"portable": PortableDatagramSockets}
+def linux_sockets() -> DatagramSockets:
+    """Those of Linux. Make them inside the running loop."""
     from link.datagrams.linux import LinuxDatagramSockets
 
-    return {"linux": LinuxDatagramSockets, "portable": PortableDatagramSockets}
+    return LinuxDatagramSockets()
 
 
-SOCKETS: Final = [pytest.param(kind, id=name) for name, kind in _kinds().items()]
+SOCKETS: Final = [
+    *([pytest.param(linux_sockets, id="linux")] if LINUX_KERNEL.is_there else []),
+    pytest.param(PortableDatagramSockets, id="portable"),
+]
 """Every implementation, made inside the running loop. What one may do less: `udp_world.World`."""
 
-LISTED: Final = "/proc/self/fd"
-"""This process's descriptors (proc(5))."""
 PATIENCE: Final = 30.0
 """Seconds that anything may take."""
 SILENCE: Final = 0.2
@@ -88,6 +90,8 @@ ADDRESSES: Final = ("10.99.0.1", "127.0.0.1", "127.0.0.2", "::1", "fd99::1")
 """Those of a private network: listed ones, each of which a wildcard mirror serves."""
 FURTHER: Final = ("10.99.0.1/32", "127.0.0.2/8", "fd99::1/128")
 """Those that a private network does not have by itself."""
+OPEN_FILES: Final = "/dev/fd"
+"""A folder with the numbers of this process's descriptors, on Linux and macOS."""
 ROOM: Final = 4 << 20
 """Bytes of socket buffer that a test's own sockets ask for."""
 
@@ -107,15 +111,16 @@ async def turn_the_loop() -> None:
 
 def descriptors() -> int:
     """Descriptors that this process has open; 0 where nothing lists them."""
-    return len(os.listdir(LISTED)) if LINUX_KERNEL.is_there else 0
+    return len(os.listdir(OPEN_FILES)) if POSIX_FILES.is_there else 0
 
 
 def open_files() -> set[tuple[str, str]]:
     """Descriptors with what each is of. What a failed test has left may go at any time."""
     files = set()
-    for name in os.listdir(LISTED) if LINUX_KERNEL.is_there else ():
-        with contextlib.suppress(FileNotFoundError):  # that by which they were listed
-            files.add((name, os.readlink(f"{LISTED}/{name}")))
+    for name in os.listdir(OPEN_FILES) if POSIX_FILES.is_there else ():
+        with contextlib.suppress(OSError):  # that by which they were listed
+            status = os.fstat(int(name))
+            files.add((name, f"{status.st_mode:o} {status.st_dev:x}:{status.st_ino}"))
     return files
 
 

@@ -3,7 +3,8 @@
     client ─▶ Ends.opener ─ forward ══ stream ══▶ OpenReader ─ serve ─ Ends.listener ─▶ server
 
 Both relays run in the test's loop; every pair of relays is a variant, on every loop that a relay
-may meet, and once more with streams that go through a tunnel, which carries no reset.
+may meet, and once more with streams that go through a tunnel, which carries no reset. A pair that
+cannot be here, asked for by name, skips the test.
 
 Rules: whoever counts the bytes under way fixes the room of all sockets. Otherwise the kernel lets
 each hold what it finds fit at the moment, which may be net.ipv4.tcp_rmem's most: 32 MiB, say.
@@ -28,11 +29,11 @@ from link.relay.relay import Flow, Relay, linger_not
 from link.stream import Stream
 from link.wire import OpenRequest
 from tests.capabilities import LINUX_KERNEL
+from tests.contract.relay_sizes import PIPE_SIZE
 from tests.contract.tunnel import Tunnels
-from tests.loops import LOOPS as USUAL_LOOPS
+from tests.loops import EVERY_LOOP
 
 __all__ = [
-    "LOOPS",
     "OPENING",
     "PAIRS",
     "PATIENCE",
@@ -59,9 +60,8 @@ PIECE: Final = 1 << 18
 """Most bytes that a test takes at once."""
 HELD_TURNS: Final = 100
 """Turns of the loop in which a relay leaves alone what it could read. Reading takes one or two."""
-RELAY_ROOM: Final = (1 << 20) + PIECE
-"""Most bytes that one relay may hold of one direction: a pipe (`link.relay.kernel.PIPE_SIZE`), and
-what was copied before it."""
+RELAY_ROOM: Final = PIPE_SIZE + PIECE
+"""Most bytes that one relay may hold of one direction: a pipe, and what was copied before it."""
 OPENING: Final = OpenRequest("127.0.0.1", 80).encode()
 
 MakeRelay = Callable[[], Relay]
@@ -77,17 +77,7 @@ def _relays() -> dict[str, MakeRelay]:
     return {"splice": SpliceRelay, "portable": lambda: PortableRelay(unsent_bytes)}
 
 
-def _loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    if not LINUX_KERNEL.is_there:
-        return USUAL_LOOPS
-    from link.loop import DirectLoop
-
-    return {**USUAL_LOOPS, "direct": DirectLoop}
-
-
 RELAYS: Final = _relays()
-LOOPS: Final = _loops()
-"""Every event loop that a relay may meet here."""
 
 
 class Ends:
@@ -149,10 +139,17 @@ def _pair(opener: str, listener: str, *, is_tunnelled: bool) -> MakeEnds:
     return lambda: Ends(RELAYS[opener](), RELAYS[listener](), is_tunnelled=is_tunnelled)
 
 
-PAIRS: Final[dict[str, MakeEnds]] = {
-    f"{first}-{second}{how}": _pair(first, second, is_tunnelled=bool(how))
-    for how, first, second in itertools.product(("", "-tunnelled"), RELAYS, RELAYS)
-}
+class _Pairs(dict[str, MakeEnds]):
+    def __missing__(self, name: str) -> MakeEnds:
+        return lambda: pytest.skip(f"there are no relays {name} here: {LINUX_KERNEL.reason}")
+
+
+PAIRS: Final = _Pairs(
+    {
+        f"{first}-{second}{how}": _pair(first, second, is_tunnelled=bool(how))
+        for how, first, second in itertools.product(("", "-tunnelled"), RELAYS, RELAYS)
+    }
+)
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -171,7 +168,7 @@ def make_ends(request: pytest.FixtureRequest) -> MakeEnds:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
+@pytest.fixture(params=list(EVERY_LOOP.values()), ids=list(EVERY_LOOP))
 def run_on_loop(request: pytest.FixtureRequest) -> Run:
     """Runs a story on each loop, for a bounded time."""
     loop_factory: Callable[[], asyncio.AbstractEventLoop] = request.param

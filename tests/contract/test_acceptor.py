@@ -16,16 +16,18 @@ from link import acceptor
 from link.acceptor import Acceptor, listen_tcp
 from link.dial import LOCAL_CONGESTION_CONTROL, dial, is_near
 from link.shortages import shortages
-from tests.capabilities import POSIX_FILES, needs
-from tests.contract.relay_stage import LOOPS
+from tests.capabilities import POSIX_FILES, Capability, needs
+from tests.loops import EVERY_LOOP
 
 PATIENCE = 30.0
 
 
-@pytest.fixture(
-    params=list(LOOPS.values()),
-    ids=list(LOOPS),
+CONGESTION_CONTROL = Capability(
+    hasattr(socket, "TCP_CONGESTION"), "congestion control cannot be chosen here"
 )
+
+
+@pytest.fixture(params=list(EVERY_LOOP.values()), ids=list(EVERY_LOOP))
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
     def runner(coroutine: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as one:
@@ -49,6 +51,7 @@ def congestion_control(sock: socket.socket) -> bytes:
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
 
 
+@needs(CONGESTION_CONTROL)
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
 def test_near_clients_are_not_paced_on_loopback_and_wildcard(address: str, run: Any) -> None:
     async def body() -> None:
@@ -62,6 +65,7 @@ def test_near_clients_are_not_paced_on_loopback_and_wildcard(address: str, run: 
     run(body())
 
 
+@needs(CONGESTION_CONTROL)
 def test_a_wildcard_itself_keeps_the_systems_congestion_control_for_far_clients() -> None:
     with listen_tcp("0.0.0.0", 0) as sock, socket.socket() as plain:
         assert congestion_control(sock) == congestion_control(plain)

@@ -105,7 +105,7 @@ class Scene:
     def used(self) -> tuple[int, int]:
         """Files and tasks, but for those of streams: how many of them are ready is as it may be."""
         streams = self.cable.streams
-        files = len(os.listdir("/proc/self/fd")) - FILES_OF_STREAM * streams
+        files = len(os.listdir("/dev/fd")) - FILES_OF_STREAM * streams
         return files, len(asyncio.all_tasks()) - TASKS_OF_STREAM * streams
 
 

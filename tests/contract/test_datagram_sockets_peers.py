@@ -24,6 +24,7 @@ from tests.contract.datagram_ends import (
     dialled,
     free_port,
     hears,
+    linux_sockets,
     may_use_raw_sockets,
     mirror,
     numbered,
@@ -161,14 +162,12 @@ def test_a_client_that_is_refused_hears_so_from_its_next_call(
 ) -> None:
     if not may_use_raw_sockets():
         pytest.skip("raw sockets are not allowed here")
-    from link.datagrams.linux import LinuxDatagramSockets
-
     add_addresses(*FURTHER)
     everywhere = "::" if ":" in address else "0.0.0.0"
 
     async def story() -> None:
         where = address if bound == "to the address" else everywhere
-        async with mirror(LinuxDatagramSockets, where, 4000, echoes=False) as one:
+        async with mirror(linux_sockets, where, 4000, echoes=False) as one:
             with client_of(address, 4000) as client, client_of(address, 4000) as other:
                 client.send(b"anybody?")
                 other.send(b"not me")

@@ -13,7 +13,7 @@ from link.datagrams.frames import Kind, header
 from link.datagrams.sockets import datagrams_in
 from link.datagrams.stream import DatagramStream
 from link.relay.relay import reset_socket
-from tests.contract.relay_stage import LOOPS
+from tests.loops import EVERY_LOOP
 
 PATIENCE: Final = 30.0
 FRAME: Final = header(Kind.DATA, 1, 1000, 1000) + bytes(1000)
@@ -25,7 +25,7 @@ ENDS: Final[dict[str, Callable[[socket.socket], None]]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("count", [0, 1, 40])
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", EVERY_LOOP)
 def test_an_end_right_behind_the_last_frames_is_noticed(loop: str, count: int, end: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         near = socket.create_connection(server.getsockname())
@@ -53,5 +53,5 @@ def test_an_end_right_behind_the_last_frames_is_noticed(loop: str, count: int, e
         finally:
             stream.close()
 
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+    with asyncio.Runner(loop_factory=EVERY_LOOP[loop]) as runner:
         runner.run(story())

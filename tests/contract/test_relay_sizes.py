@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from link.relay.portable import HIGH_WATER
-from tests.capabilities import LINUX_KERNEL, POSIX_FILES
+from tests.capabilities import POSIX_FILES
+from tests.contract.relay_sizes import COPY_SIZE, PIPE_SIZE, RAW_AFTER, TURN_BYTES
 from tests.contract.relay_stage import (
     Ends,
     Joined,
@@ -22,20 +22,10 @@ from tests.contract.relay_stage import (
     send,
 )
 
-
-def _edges() -> tuple[int, ...]:
-    """Sizes of buffers, pipes and turns, and twice and half of some."""
-    if not LINUX_KERNEL.is_there:
-        return (1 << 12, HIGH_WATER // 2, HIGH_WATER, 2 * HIGH_WATER, 1 << 21)
-    from link.relay.framed import RAW_AFTER
-    from link.relay.halves import COPY_SIZE, TURN_BYTES
-    from link.relay.kernel import PIPE_SIZE
-
-    return (1 << 12, COPY_SIZE, 2 * COPY_SIZE, TURN_BYTES, RAW_AFTER, PIPE_SIZE, 1 << 21)
-
-
+EDGES: Final = (1 << 12, COPY_SIZE, 2 * COPY_SIZE, TURN_BYTES, RAW_AFTER, PIPE_SIZE, 1 << 21)
+"""Sizes of buffers, pipes and turns, and twice and half of some."""
 SIZES: Final = sorted(
-    {0, 1, 2, *(edge + more for edge in _edges() for more in (-65, -5, -4, -1, 0, 1, 4, 5))} - {0}
+    {0, 1, 2, *(edge + more for edge in EDGES for more in (-65, -5, -4, -1, 0, 1, 4, 5))} - {0}
 )
 NOISE: Final = os.urandom(max(SIZES))
 MANY: Final = 500

@@ -10,11 +10,10 @@ from typing import Final
 
 import pytest
 
-from link.relay.framed import RAW_AFTER
 from link.relay.frames import END, HEADER, MAX_PAYLOAD, RAW, Unframer
-from link.relay.halves import COPY_SIZE
 from link.relay.relay import StreamGoneError, reset_socket
 from link.stream import Stream
+from tests.contract.relay_sizes import COPY_SIZE, RAW_AFTER
 from tests.contract.relay_stage import (
     OPENING,
     PAIRS,

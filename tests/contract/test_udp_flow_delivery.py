@@ -143,8 +143,9 @@ def test_bursts_of_small_datagrams_keep_boundaries_and_order_both_ways(tell: Tel
 @needs(LINUX_KERNEL)
 @pytest.mark.parametrize("count", [64, 128])
 def test_a_train_that_a_client_makes_arrives_as_its_datagrams(tell: Tell, count: int) -> None:
+    from link.datagrams.kernel import segment_option
+
     async def story(one: World) -> None:
-        from link.datagrams.kernel import segment_option
 
         client = one.client()
         data = b"".join(b"%09d " % i for i in range(count))
@@ -160,8 +161,9 @@ def test_a_train_that_a_client_makes_arrives_as_its_datagrams(tell: Tell, count:
 
 @needs(LINUX_KERNEL)
 def test_small_datagrams_after_a_large_one_are_not_stuck_together(tell: Tell) -> None:
+    from link.datagrams.kernel import segment_option
+
     async def story(one: World) -> None:
-        from link.datagrams.kernel import segment_option
 
         client = one.client()
         client.say(bytes(1000))

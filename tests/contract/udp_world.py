@@ -74,6 +74,14 @@ def stream_pair() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
+def _make_room(sock: socket.socket, option: int) -> None:
+    """Linux gives what it allows; macOS refuses more than that (kern.ipc.maxsockbuf)."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, option, ROOM_BYTES)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, option, ROOM_BYTES // 4)
+
+
 class Heard(NamedTuple):
     """A datagram, and where it came from."""
 
@@ -87,11 +95,11 @@ class Endpoint:
     def __init__(self, address: str, port: int = 0) -> None:
         self.sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
         self.sock.setblocking(False)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
+        _make_room(self.sock, socket.SO_SNDBUF)
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES)
-        except PermissionError:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BYTES)
+        except OSError:  # not root, or not Linux
+            _make_room(self.sock, socket.SO_RCVBUF)
         self.sock.bind((address, port))
         self.refusals = 0
         self.inbox: asyncio.Queue[Heard] = asyncio.Queue()
