@@ -1,16 +1,20 @@
 """For all tests: things that are made up may take their time on a busy computer.
 
-Modules that this system cannot import are skipped, with the reason (`capabilities.py`). What is
-there before the first test is no garbage, and is not looked at each time that some is collected:
-thousands of tests, and all their modules. Garbage of tests that have Qt's application is collected
-as `garbage.py` says; a run ends as `left_threads.py` says.
+Modules that this system cannot import are skipped, with the reason (`capabilities.py`). Folders of
+tests (`tmp_path`) lie in /tmp where the system's own place, as macOS's, is so deep that no Unix
+socket can be made below. What is there before the first test is no garbage, and is not looked at
+each time that some is collected: thousands of tests, and all their modules. Garbage of tests that
+have Qt's application is collected as `garbage.py` says; a run ends as `left_threads.py` says.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +27,12 @@ from tests.loops import watch_sockets
 settings.register_profile("samehost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("samehost")
 watch_sockets()
+
+DEEPEST: Final = 40
+"""Characters of the folder for temporary files: pytest and tests add 60, and 103 are allowed."""
+
+if os.name == "posix" and len(tempfile.gettempdir()) > DEEPEST:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 GARBAGE = Garbage()
 STATUS = pytest.StashKey[int]()

@@ -147,7 +147,8 @@ def plain(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # macOS sends no more at once than fits
+            sock.setsockopt(socket.SOL_SOCKET, option, ROOM)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))

@@ -146,7 +146,6 @@ def test_a_train_that_a_client_makes_arrives_as_its_datagrams(tell: Tell, count:
     from link.datagrams.kernel import segment_option
 
     async def story(one: World) -> None:
-
         client = one.client()
         data = b"".join(b"%09d " % i for i in range(count))
         try:
@@ -164,7 +163,6 @@ def test_small_datagrams_after_a_large_one_are_not_stuck_together(tell: Tell) ->
     from link.datagrams.kernel import segment_option
 
     async def story(one: World) -> None:
-
         client = one.client()
         client.say(bytes(1000))
         client.sock.sendmsg((b"one two three",), [segment_option(4)])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop.api.client import ApiClient
@@ -172,10 +173,9 @@ def test_a_daemon_that_hangs_is_ended(
     assert processes() == children
 
 
-def processes() -> set[str]:
+def processes() -> set[int]:
     """Our children."""
-    pid = os.getpid()
-    return set(Path(f"/proc/self/task/{pid}/children").read_text().split())
+    return {each.pid for each in psutil.Process().children()}
 
 
 def test_an_up_that_cannot_attach_stops_what_it_started(
@@ -226,10 +226,7 @@ def test_ctrl_c_during_up_stops_what_was_started(paths: Paths, mode: str, word: 
 
 def has_child(pid: int) -> bool:
     """True once the process has a child that runs another program."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if b"stub_daemon" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return True
-    return False
+    return any("stub_daemon" in " ".join(each.cmdline()) for each in psutil.Process(pid).children())
 
 
 def test_foreground_with_a_daemon_is_a_conflict(samehost: Command, served: ServedBackend) -> None:

@@ -21,7 +21,7 @@ from desktop.doctor.settings import check_switch
 from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from link.version import VERSION
-from tests.capabilities import POSIX_PROCESSES, USER_IDS, needs
+from tests.capabilities import LINUX_KERNEL, USER_IDS, needs
 from tests.ended import ended
 from tests.unit.doctor.worlds import Words, row, status, verdict
 
@@ -46,7 +46,7 @@ def test_a_daemon_that_hangs_is_an_error_with_the_way_out() -> None:
     assert found.remedy.splitlines()[0] == "look"
 
 
-@needs(POSIX_PROCESSES)
+@needs(LINUX_KERNEL)
 def test_a_stopped_process_is_told_from_one_that_sleeps() -> None:
     with ended(subprocess.Popen([sys.executable, "-c", SLEEPER])) as process:
         os.kill(process.pid, signal.SIGSTOP)

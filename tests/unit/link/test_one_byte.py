@@ -9,20 +9,20 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from desktop.daemon.loops import new_event_loop
 from link import one_byte
-from link.loop import DirectLoop
 from link.one_byte import HERE, MOST_CLIENTS, Answerer, ask_byte, free_port
 
 PROTOCOLS = ("tcp", "udp")
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
-    """On the event loop of agent and daemon."""
+    """On the event loop of the daemon."""
 
     async def told() -> None:
         await story()
 
-    with asyncio.Runner(loop_factory=DirectLoop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(told())
 
 
