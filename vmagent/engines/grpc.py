@@ -39,8 +39,9 @@ STREAM: Final = 1
 FRAME_BYTES: Final = 16_384
 """The longest frame, since we ask for no longer ones (RFC 9113, 6.5.2)."""
 
-MOST_UNREAD: Final = 1 << 18
-"""Bytes of answers to its frames that may wait for the other end."""
+MOST_UNREAD: Final = 1 << 15
+"""Bytes of answers to its frames that may wait here for the other end, besides what the kernel has.
+Asyncio looks at each piece that waits, with every write, since Python 3.12."""
 
 FRAME_HEAD: Final = struct.Struct(">BHBBI")
 """Length (in two parts, 24 bits), type, flags, stream (RFC 9113, 4.1)."""
@@ -71,7 +72,7 @@ async def call(
             while (message := _take_message(unread, limit)) is not None:
                 yield message
     finally:
-        writer.close()
+        writer.transport.abort()  # else what it does not read would keep the connection
 
 
 async def call_once(
