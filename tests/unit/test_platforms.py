@@ -111,7 +111,8 @@ for module, texts in missing.items():
 for module in absent:
     sys.modules[module] = None
 import pathlib
-pathlib.WindowsPath = pathlib.PosixPath
+for module in (pathlib, sys.modules[pathlib.Path.__module__]):  # from 3.13 on a package
+    module.WindowsPath = pathlib.PosixPath
 sys.platform = platform
 if platform == "win32":
     import os

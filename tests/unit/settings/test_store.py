@@ -151,11 +151,11 @@ def test_setting_true_mends_a_one(paths: Paths) -> None:
 
 
 def test_broken_json_is_reported_with_its_place(paths: Paths) -> None:
-    write(paths, '{\n  "reachHost": false,\n}\n')
+    write(paths, '{\n  "reachHost": false\n  "ignore": []\n}\n')
     store = SettingsStore(paths)
     (finding,) = store.findings
     assert str(paths.settings_file) in finding.message
-    assert "line 3 column 1" in finding.message
+    assert "line 3 column 3" in finding.message
     assert store.settings == Settings()
 
 
