@@ -23,6 +23,7 @@ from link.datagrams import sweep as sweep_module
 from link.datagrams.flows import Limits
 from link.datagrams.frames import Kind, cut, header
 from link.wire import OPEN_SIZE, OpenRequest
+from tests.capabilities import LINUX_KERNEL, needs
 from tests.contract.datagram_ends import descriptors, until
 from tests.contract.udp_world import Client, Tell, World
 
@@ -240,6 +241,7 @@ class Peer:
         return [(frame.kind, frame.flow) for frame in frames]
 
 
+@needs(LINUX_KERNEL)
 def test_a_flood_from_many_clients_costs_bounded_flows_and_descriptors(tell: Tell) -> None:
     total, most = 5000, 64
 

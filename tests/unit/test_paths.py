@@ -49,6 +49,7 @@ def test_sockets_never_go_where_somebody_else_could_be_first(
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr("sys.platform", "linux")  # macOS: below
     paths = Paths.find()
     expected = ROOT_RUNTIME if user == 0 else paths.state / "run"
     assert paths.runtime == expected

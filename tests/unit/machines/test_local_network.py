@@ -36,8 +36,8 @@ def test_it_is_told_where_there_is_such_a_permission(
     assert advice_on_no_route(platform, release) == (ADVICE if is_told else "")
 
 
-def test_here_there_is_none() -> None:
-    assert advice_on_no_route() == ""
+def test_on_linux_there_is_none() -> None:
+    assert advice_on_no_route("linux") == ""
 
 
 @pytest.mark.parametrize("advice", [ADVICE, ""])

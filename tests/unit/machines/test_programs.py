@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import psutil
 import pytest
 
 from desktop.errors import SamehostError
@@ -65,6 +66,5 @@ def test_a_cancelled_program_has_ended_when_the_cancellation_arrives() -> None:
     asyncio.run(body())
 
 
-def _children() -> set[str]:
-    with open("/proc/thread-self/children") as file:
-        return set(file.read().split())
+def _children() -> set[int]:
+    return {each.pid for each in psutil.Process().children()}

@@ -47,14 +47,24 @@ def registry(fake: FakeTools, paths: Paths) -> Registry:
     return Registry(paths, tools=fake.tools())
 
 
+@pytest.fixture(autouse=True)
+def root_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks, unless a test says otherwise."""
+    _ask_as("root on Linux", monkeypatch)
+
+
 @pytest.fixture(params=["root on Linux", "somebody on Linux", "a Mac"])
 def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who asks, on what computer."""
     where: str = request.param
+    _ask_as(where, monkeypatch)
+    return where
+
+
+def _ask_as(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0 if where == "root on Linux" else 1000)
     for module in ("registry", "found.sandboxes"):
         monkeypatch.setattr(f"desktop.machines.{module}.has_namespaces", lambda: where != "a Mac")
-    return where
 
 
 NOBODY_OR_MAC = pytest.mark.parametrize("who", ["somebody on Linux", "a Mac"], indirect=True)
