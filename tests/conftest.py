@@ -2,14 +2,16 @@
 
 Modules that this system cannot import are skipped, with the reason (`capabilities.py`). Folders of
 tests (`tmp_path`) lie in /tmp where the system's own place, as macOS's, is so deep that no Unix
-socket can be made below. What is there before the first test is no garbage, and is not looked at
-each time that some is collected: thousands of tests, and all their modules. Garbage of tests that
-have Qt's application is collected as `garbage.py` says; a run ends as `left_threads.py` says.
+socket can be made below. At least 1024 files may be open, as on Linux. What is there before the
+first test is no garbage, and is not looked at each time that some is collected: thousands of tests,
+and all their modules. Garbage of tests that have Qt's application is collected as `garbage.py`
+says; a run ends as `left_threads.py` says.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import tempfile
 from collections.abc import Generator, Iterable
@@ -33,6 +35,23 @@ DEEPEST: Final = 40
 
 if os.name == "posix" and len(tempfile.gettempdir()) > DEEPEST:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
+
+LEAST_FILES: Final = 1024
+"""macOS lets a process that says nothing have 256."""
+
+
+def allow_files() -> None:
+    """Where there is a limit of open files (setrlimit(2)), see that it is no lower than that."""
+    if importlib.util.find_spec("resource") is None:
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < LEAST_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (LEAST_FILES, hard))
+
+
+allow_files()
 
 GARBAGE = Garbage()
 STATUS = pytest.StashKey[int]()

@@ -149,7 +149,10 @@ def files(wanted: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     if before[1] < wanted:
         pytest.skip(f"only {before[1]} files may be open")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, before[1]))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, before[1]))
+    except ValueError:  # on macOS the kernel gives less than it says
+        pytest.skip(f"{wanted} files may not be open")
     try:
         yield
     finally:

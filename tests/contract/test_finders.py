@@ -134,7 +134,10 @@ def healthy(fake: FakeTools, paths: Paths) -> list[Finder]:
     return [*finders, DockerContextFinder(tools), SandboxFinder(tools, paths)]
 
 
-def test_names_are_each_one_finders_and_fit_to_be_typed(fake: FakeTools, tmp_path: Path) -> None:
+def test_names_are_each_one_finders_and_fit_to_be_typed(
+    fake: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.machines.found.sandboxes.has_namespaces", lambda: True)
     finders = healthy(fake, Paths.under(tmp_path / "samehost"))
     seen: set[str] = set()
     for finder in finders:
