@@ -1,7 +1,7 @@
 """For all tests: things that are made up may take their time on a busy computer.
 
 Modules that this system cannot import are skipped, with the reason (`capabilities.py`). Folders of
-tests (`tmp_path`) lie in /tmp where the system's own place, as macOS's, is so deep that no Unix
+tests lie in /tmp where the system's own place, as macOS's, is so deep that no Unix
 socket can be made below. At least 1024 files may be open, as on Linux. What is there before the
 first test is no garbage, and is not looked at each time that some is collected: thousands of tests,
 and all their modules. Garbage of tests that have Qt's application is collected as `garbage.py`
@@ -34,7 +34,7 @@ DEEPEST: Final = 40
 """Characters of the folder for temporary files: pytest and tests add 60, and 103 are allowed."""
 
 if os.name == "posix" and len(tempfile.gettempdir()) > DEEPEST:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
+    tempfile.tempdir = "/tmp"
 
 LEAST_FILES: Final = 1024
 """macOS lets a process that says nothing have 256."""
