@@ -59,6 +59,8 @@ class _Writer:
     def close(self) -> None:
         """Nothing is left."""
 
+    abort = close
+
 
 @contextmanager
 def _engine_that_says(data: bytes) -> Iterator[None]:
