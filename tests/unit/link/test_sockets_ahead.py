@@ -28,7 +28,6 @@ def test_a_socket_made_ahead_is_the_next_that_is_dialled_and_like_any_other(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = server.getsockname()
-        ahead.prepare(place[0])
         with monkeypatch.context() as patch:
             patch.setattr(dialling, "_make", lambda _family: pytest.fail("another was made"))
             ahead.prepare(place[0])
@@ -42,7 +41,6 @@ def test_a_socket_made_ahead_is_the_next_that_is_dialled_and_like_any_other(
 
 
 def test_each_family_has_its_own(ahead: SocketsAhead) -> None:
-    ahead.prepare("127.0.0.1")
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         with ahead.dial(*server.getsockname()[:2]), server.accept()[0]:
             pass
@@ -50,8 +48,6 @@ def test_each_family_has_its_own(ahead: SocketsAhead) -> None:
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "0.0.0.0", "::", "169.254.169.254"])
 def test_one_made_ahead_leads_to_loopback_only(ahead: SocketsAhead, address: str) -> None:
-    ahead.prepare("127.0.0.1")
-    ahead.prepare("::1")
     with pytest.raises(ForbiddenAddressError):
         ahead.dial(address, 80)
     with pytest.raises(ForbiddenAddressError):
@@ -74,6 +70,7 @@ def test_without_files_none_is_made_ahead(
         raise OSError(24, os.strerror(24))
 
     monkeypatch.setattr(dialling, "_make", short)
+    ahead.close()
     ahead.prepare("127.0.0.1")
     with pytest.raises(OSError, match="open files"):
         ahead.dial("127.0.0.1", 80)
