@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pytestqt.qtbot import QtBot
 from desktop.api.local import SamehostError
 from gui import single as module
 from gui.single import LOCK_NAME, SOCKET_NAME, Request, Single, SingleError
-from tests.capabilities import USER_IDS, needs
+from tests.capabilities import UNIX_SOCKETS, USER_IDS, needs
 from tests.ended import ended
 from tests.raw_client import raw_client
 
@@ -78,11 +79,36 @@ def first(folder: Path) -> Iterator[Single]:
     single.release()
 
 
-def say(folder: Path, words: bytes) -> socket.socket:
-    """Connect as anybody of this user can, and say it."""
-    connection = raw_client(folder / SOCKET_NAME, PATIENCE_MS / 1000)
-    connection.sendall(words)
-    return connection
+class Visitor(threading.Thread):
+    """Connects as anybody of this user can, says something, and listens until nobody is there.
+
+    In a thread of its own: a pipe of Windows takes words only while the window reads them.
+
+    Attributes:
+        heard: all that was said to it.
+    """
+
+    def __init__(self, folder: Path, words: bytes) -> None:
+        super().__init__(name="visitor", daemon=True)
+        self.heard = b""
+        self._place = folder / SOCKET_NAME
+        self._words = words
+        self.start()
+
+    def run(self) -> None:
+        """See the class."""
+        with (
+            raw_client(self._place, PATIENCE_MS / 1000) as connection,
+            contextlib.suppress(ConnectionError),
+        ):
+            connection.sendall(self._words)
+            while said := connection.recv(100):
+                self.heard += said
+
+    @property
+    def is_gone(self) -> bool:
+        """It was sent away."""
+        return not self.is_alive()
 
 
 def test_a_second_start_asks_the_first_for_its_window(
@@ -113,6 +139,7 @@ def test_of_several_that_start_at_once_one_is_the_first(folder: Path) -> None:
     assert sorted(said) == ["False\n"] * 3 + ["True\n"]
 
 
+@needs(USER_IDS)
 def test_its_place_is_for_this_user_only(first: Single, folder: Path) -> None:
     assert first is not None
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / LOCK_NAME)]
@@ -131,11 +158,12 @@ def test_nothing_is_left_when_it_ends(folder: Path) -> None:
 def test_what_a_window_left_that_crashed_is_taken_over(folder: Path, qtbot: QtBot) -> None:
     process = subprocess.run([sys.executable, "-c", CRASHING, str(folder)], check=False)
     assert process.returncode == 9
-    assert (folder / SOCKET_NAME).exists()
+    assert (folder / SOCKET_NAME).exists() is UNIX_SOCKETS.is_there  # a pipe is gone with it
     single = Single(folder)
     assert single.claim(Request())
     with qtbot.waitSignal(single.asked, timeout=PATIENCE_MS):
-        say(folder, Request().line()).close()
+        visitor = Visitor(folder, Request().line())
+    qtbot.waitUntil(lambda: visitor.is_gone)
     single.release()
 
 
@@ -159,22 +187,12 @@ def test_garbage_is_not_answered_and_raises_nobody(
     qtbot: QtBot, first: Single, folder: Path, words: bytes
 ) -> None:
     with qtbot.assertNotEmitted(first.asked):
-        connection = say(folder, words)
-        connection.setblocking(False)
-        qtbot.waitUntil(lambda: is_over(connection))
-    connection.close()
+        visitor = Visitor(folder, words)
+        qtbot.waitUntil(lambda: visitor.is_gone)
+        assert visitor.heard == b""
     with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS):
-        say(folder, Request().line()).close()
-
-
-def is_over(connection: socket.socket) -> bool:
-    """The other end has closed it, without a word."""
-    try:
-        return connection.recv(100) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionResetError:
-        return True
+        another = Visitor(folder, Request().line())
+    qtbot.waitUntil(lambda: another.is_gone)
 
 
 def test_one_that_says_nothing_is_forgotten_after_a_time(
@@ -183,10 +201,9 @@ def test_one_that_says_nothing_is_forgotten_after_a_time(
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
     single = Single(folder)
     assert single.claim(Request())
-    connection = say(folder, b'{"show"')
-    connection.setblocking(False)
-    qtbot.waitUntil(lambda: is_over(connection))
-    connection.close()
+    visitor = Visitor(folder, b'{"show"')
+    qtbot.waitUntil(lambda: visitor.is_gone)
+    assert visitor.heard == b""
     single.release()
 
 
@@ -196,14 +213,11 @@ def test_many_that_say_nothing_do_not_keep_a_second_start_waiting_for_long(
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
     single = Single(folder)
     assert single.claim(Request())
-    silent = [say(folder, b"") for _ in range(module.MOST_PEERS)]
-    for connection in silent:
-        connection.setblocking(False)
-    qtbot.waitUntil(lambda: all(is_over(connection) for connection in silent))
+    silent = [Visitor(folder, b"") for _ in range(module.MOST_PEERS)]
+    qtbot.waitUntil(lambda: all(visitor.is_gone for visitor in silent))
     with qtbot.waitSignal(single.asked, timeout=PATIENCE_MS):
-        say(folder, Request().line()).close()
-    for connection in silent:
-        connection.close()
+        visitor = Visitor(folder, Request().line())
+    qtbot.waitUntil(lambda: visitor.is_gone)
     single.release()
 
 
