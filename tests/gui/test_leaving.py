@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
@@ -16,7 +15,7 @@ def test_a_signal_that_asks_for_the_end_is_told_in_the_loop(qtbot: QtBot, number
     signals = Signals()
     try:
         with qtbot.waitSignal(signals.came) as caught:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         assert caught.args == [number]
     finally:
         signals.close()
