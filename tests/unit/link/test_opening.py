@@ -1,8 +1,9 @@
-"""Reading an opening, and no more of its stream than may be read there."""
+"""Reading an opening, and no more of its stream than may be read there; and what came with it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -11,9 +12,12 @@ import pytest
 from link.loop import open_epoll_readiness, run
 from link.opening import OpenReader
 from link.readiness import LoopReadiness, Readiness
+from link.relay.framed import say_early
+from link.relay.frames import HEADER
+from link.relay.relay import reset_socket
 from link.stream import READ_AHEAD, Stream, take_early
 from link.wire import OPEN_SIZE, OpenRequest
-from tests.contract.relay_stage import streams
+from tests.contract.relay_stage import streams, tcp_pair
 from tests.unit.machines.until import until
 
 REQUEST = OpenRequest("127.0.0.1", 80)
@@ -120,3 +124,28 @@ def _what_waits(sock: socket.socket) -> bytes:
         return sock.recv(1 << 16)
     except BlockingIOError:
         return b""
+
+
+@pytest.mark.parametrize(
+    "early", [b"", HEADER.pack(5), HEADER.pack(5) + b"half", 2 * (HEADER.pack(5) + b"whole")]
+)
+def test_nothing_is_said_early_but_one_whole_frame(early: bytes) -> None:
+    near, far = tcp_pair()
+    with near, far:
+        assert say_early(near, early) is None
+        with pytest.raises(BlockingIOError):
+            far.recv(1)
+
+
+def test_who_says_a_frame_early_is_told_what_became_of_it() -> None:
+    frame = HEADER.pack(5) + b"words"
+    near, far = tcp_pair()
+    with near:
+        assert say_early(near, frame) == 5
+        assert far.recv(9) == b"words"
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                near.send(bytes(1 << 16))
+        assert say_early(near, frame) == 0
+        reset_socket(far)
+        assert say_early(near, frame) == -1
