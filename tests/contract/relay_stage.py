@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import pytest
 
+from link.dial import dial
 from link.opening import OpenReader
 from link.relay.portable import PortableRelay
 from link.relay.relay import Flow, Relay, linger_not
@@ -47,6 +48,7 @@ __all__ = [
     "receive",
     "receive_all",
     "receive_exactly",
+    "refused",
     "run_on_loop",
     "send",
     "streams",
@@ -160,6 +162,15 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     near.setblocking(False)
     far.setblocking(False)
     return near, far
+
+
+def refused() -> tuple[socket.socket, socket.socket]:
+    """For `Joined`: a server's place at which nobody listens, being dialled, and nobody's end."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    unused, server = tcp_pair()
+    unused.close()
+    return dial("127.0.0.1", port), server
 
 
 @pytest.fixture(params=list(PAIRS.values()), ids=list(PAIRS))

@@ -9,7 +9,6 @@ import socket
 
 import pytest
 
-from link.dial import dial
 from link.relay.frames import HEADER
 from link.stream import READ_AHEAD
 from tests.contract.relay_stage import (
@@ -20,6 +19,7 @@ from tests.contract.relay_stage import (
     is_reset,
     receive,
     receive_exactly,
+    refused,
     send,
     tcp_pair,
 )
@@ -81,11 +81,7 @@ def test_first_words_for_a_server_that_refuses_end_in_a_reset(
 ) -> None:
     async def story() -> None:
         ends = make_ends()
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        unused, server = tcp_pair()
-        unused.close()
-        flow = Joined(ends, server=(dial("127.0.0.1", port), server), words=b"words")
+        flow = Joined(ends, server=refused(), words=b"words")
         assert await is_reset(flow.client)
         await flow.wait_end()
         flow.close()

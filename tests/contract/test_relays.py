@@ -22,8 +22,8 @@ from tests.contract.relay_stage import (
     joined,
     receive,
     receive_exactly,
+    refused,
     send,
-    tcp_pair,
 )
 from tests.private_network import private_network
 
@@ -177,11 +177,7 @@ def test_what_was_said_before_a_reset_is_delivered(make_ends: MakeEnds, run_on_l
 def test_a_dial_that_is_refused_is_a_reset(make_ends: MakeEnds, run_on_loop: Run) -> None:
     async def story() -> None:
         ends = make_ends()
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        unused, server = tcp_pair()
-        unused.close()
-        flow = Joined(ends, server=(dial("127.0.0.1", port), server))
+        flow = Joined(ends, server=refused())
         assert await is_reset(flow.client)
         await flow.wait_end()
         await ends.aclose()
