@@ -44,7 +44,7 @@ class Tier:
 
 
 TIERS: Final = (
-    Tier("eBPF", "", has_binds=True, has_ends=True),
+    Tier("eBPF", "", has_binds=True, has_ends=False),
     Tier("events", "bpf", has_binds=False, has_ends=True),
     Tier("polling", "bpf,events", has_binds=False, has_ends=False),
 )

@@ -42,7 +42,7 @@ class Binds:
     Args:
         on_begin: told the cookies of UDP sockets that were bound to a port their caller named,
             none for TCP; something began to listen, or events were lost.
-        on_end: something ceased to listen.
+        on_end: told the cookies of sockets that ceased to listen.
         find_cgroup: asked, at each try, below which cgroup of version 2 all containers are; None
             for the root of what this process sees.
 
@@ -55,7 +55,7 @@ class Binds:
     def __init__(
         self,
         on_begin: Callable[[list[int]], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[set[int]], None],
         find_cgroup: Callable[[], str | None],
     ) -> None:
         self._on_begin = on_begin
@@ -121,14 +121,13 @@ class Binds:
         self._watch()
         return self.is_on
 
-    def follow(self, sockets: Iterable[Seen]) -> None:
-        """Have the end of these told, too, which a dump has found: where nothing else tells it."""
-        if self._events is None:
-            return
+    def follow(self, sockets: Iterable[Seen]) -> bool:
+        """Have the end of these told, too, which a dump has found. False if it may not be."""
         try:
-            self._events.follow(sockets)
+            return self._events is not None and self._events.follow(sockets)
         except OSError as error:
             _log.warning("the end of some listeners will be seen late: %s", error)
+            return False
 
     def _try(self) -> None:
         try:
@@ -169,11 +168,12 @@ class Binds:
         drained = self._events.drain()
         self._pause_if_many(self._loop, self._events)
         self.lost += drained.lost
-        began = [each for each in drained.events if each.kind != GONE]
+        began = {each.cookie: each.protocol for each in drained.events if each.kind != GONE}
+        ended = {each.cookie for each in drained.events} - began.keys()
+        if ended:
+            self._on_end(ended)
         if began or drained.lost:
-            self._on_begin([each.cookie for each in began if each.protocol == "udp"])
-        elif drained.events:
-            self._on_end()
+            self._on_begin([cookie for cookie, protocol in began.items() if protocol == "udp"])
 
     def _pause_if_many(self, loop: asyncio.AbstractEventLoop, events: BindEvents) -> None:
         """Each look takes PAUSE_SECONDS of time, of which a quiet while saves up some."""

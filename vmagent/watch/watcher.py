@@ -7,8 +7,10 @@ listeners count: neither the machine's own daemons' nor the agent's, and UDP soc
 kernel's choice only once they are old enough: before that not even their owner is looked for. A
 scan that fails is logged once and tried again at the usual pace.
 
-Tiers, the best that can be had: eBPF events of binds (`binds.py`), events of destroyed sockets,
-the clock. The clock stays under each of them, slower where events come.
+Tiers, the best that can be had: eBPF events of binds and ends (`binds.py`), events of destroyed
+sockets, the clock. The clock stays under each of them, slower where events come. Events of
+destroyed sockets are had only where eBPF does not tell of ends: for them the kernel makes a message
+of each connection that ends in the machine, in a thread of its own, and then throws it away.
 
 Limits: polling sees a listener that lives for less than an interval only by chance. Runs in the
 machine's root network namespace, which is that of the thread that makes it.
@@ -116,8 +118,12 @@ class Watcher:
         self._on_scan = on_scan
         self._diag = SockDiag()
         self._may_use_ebpf = may_use_ebpf
-        self._binds = Binds(self._on_begin, lambda: self.kick(SETTLE), self._cgroup_of_binds)
+        self._binds = Binds(self._on_begin, self._on_end, self._cgroup_of_binds)
         self._events = _subscribe()
+        self._may_subscribe = self._events is not None
+        self._ends_are_told = True
+        self._are_followed = False
+        self._ending: set[int] = set()
         self._maturity = Maturity()
         self._connected = ConnectedServers()
         self._matures_at: float | None = None
@@ -152,7 +158,8 @@ class Watcher:
 
     @property
     def _ways(self) -> str:
-        dump = "sock_diag, destroy events" if self._events else "sock_diag polling"
+        dump = "sock_diag" if self._events or self._binds.is_on else "sock_diag polling"
+        dump += ", destroy events" if self._events else ""
         seen = dump if self._diag.sees_udp else f"{dump}, TCP only"
         if self._binds.is_on:
             return f"{self._binds.description}, {seen}"
@@ -190,8 +197,8 @@ class Watcher:
         self._skipped = 0
         self._counted = self._counts.read()
         if self._binds.heal(time.monotonic()):
+            self._are_followed = False
             self.kick()
-        self._interval.rely_on_kicks(rely=self._binds.is_on)
         changed = False
         try:
             changed = self._scan()
@@ -201,6 +208,9 @@ class Watcher:
             if str(error) != self._failure:
                 self._failure = str(error)
                 _log.warning("listeners cannot be read, trying again: %s", error)
+        # What was on its way out and is there yet is looked for at a quicker pace.
+        self._ending &= self._records.keys()
+        self._interval.rely_on_kicks(rely=self._binds.is_on and not self._ending)
         cost = time.thread_time() - started
         self._interval.scanned(time.monotonic(), cost=cost, changed=changed)
         self._interval.ceiling = self._ceiling()
@@ -295,6 +305,7 @@ class Watcher:
 
     def _scan(self) -> bool:
         present = self._mature()
+        self._choose_events(present.values())
         # The last step that may fail, before anything is changed.
         identified = self._identify(present)
         removed = [cookie for cookie, each in self._records.items() if present.get(cookie) != each]
@@ -305,8 +316,6 @@ class Watcher:
         again = self._described_anew()
         self.listeners.update((each.id, each) for each in again)
         added = identified if not again else self._once(identified + again)
-        if identified and self._events is None:
-            self._binds.follow(self._records[each.id] for each in identified)
         gone = [cookie for cookie in removed if cookie not in self.listeners]
         if added or gone:
             self._on_change(added, gone)
@@ -319,6 +328,8 @@ class Watcher:
             for cookie, each in present.items()
             if cookie not in self._machines_own and self._records.get(cookie) != each
         ]
+        if self._events is None:  # eBPF tells the end of all others whose beginning it has told
+            self._follow(each for each in undecided if each.protocol == "udp")
         owners = self._owners.find(undecided)
         self._owners.forget_others(owners)
         self._machines_own.intersection_update(present)
@@ -378,12 +389,35 @@ class Watcher:
         self._interval.kick(time.monotonic())
         self._tick()
 
+    def _on_end(self, cookies: set[int]) -> None:
+        """Look soon. They are told from within the close, which another core may have overtaken."""
+        self._ending |= cookies
+        self.kick(SETTLE)
+
+    def _choose_events(self, present: Iterable[ListeningSocket]) -> None:
+        """Be told of all destroyed sockets if eBPF does not tell of the ends of those `present`."""
+        if self._binds.is_on and not self._are_followed:
+            self._are_followed = True
+            self._follow(present)
+        if self._binds.is_on and self._ends_are_told:
+            if self._events is not None:
+                self._unsubscribe(asyncio.get_running_loop())
+        elif self._events is None and self._may_subscribe and self._running is not None:
+            self._events = _subscribe()
+            if self._events is not None:
+                self._running.get_loop().add_reader(self._events.fileno(), self._on_destroyed)
+
+    def _follow(self, sockets: Iterable[ListeningSocket]) -> None:
+        if self._binds.is_on and self._ends_are_told:
+            self._ends_are_told = self._binds.follow(sockets)
+
     def _on_destroyed(self) -> None:
         try:
             if self._events is not None and self._events.drain():
                 self.kick(SETTLE)
         except SockDiagError as error:
             _log.warning("no more events of closed listeners, polling only: %s", error)
+            self._may_subscribe = False
             self._unsubscribe(asyncio.get_running_loop())
             self.kick()
 

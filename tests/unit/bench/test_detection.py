@@ -15,7 +15,7 @@ from tests.bench.brief import missed, opened_ports
 from tests.bench.tiers import STARTER, TIERS, Refusals
 
 WORDS: Final = {
-    "eBPF": "eBPF, sock_diag, destroy events; detached and healed once",
+    "eBPF": "eBPF, sock_diag; detached and healed once",
     "events": "sock_diag, destroy events (no eBPF: not permitted)",
     "polling": "sock_diag polling (no eBPF: not permitted); the desktop's ports by eBPF",
 }

@@ -105,14 +105,14 @@ def test_of_several_machines_the_worst_counts_and_all_are_told() -> None:
     assert "sandbox: sandbox is connected" in found.evidence
 
 
-EBPF = "eBPF, sock_diag, destroy events; the desktop's ports by redirect"
+EBPF = "eBPF, sock_diag; the desktop's ports by redirect"
 
 
 @pytest.mark.parametrize(
     ("words", "state", "remedy"),
     [
         (EBPF, "ok", ""),
-        ("eBPF of all network namespaces, sock_diag, destroy events", "ok", ""),
+        ("eBPF of all network namespaces, sock_diag", "ok", ""),
         (f"{EBPF.replace('redirect', 'stubs (too old)')}", "note", "5.18"),
         (f"{EBPF}; detached and healed once", "note", "somebody else"),
         (f"{EBPF}; 3 events lost and made up for", "note", "storm"),

@@ -62,7 +62,7 @@ def test_what_tells_of_somebody_has_a_stand_in(text: str, expected: str) -> None
         "2026-11-27 13:22:28,932 INFO desktop.daemon.main: samehost 0.1.0 begins, process 19747",
         "listening on 127.0.0.1:80, 127.9.9.9, [::1]:80, :: and 0.0.0.0:8000",
         "kernel 6.18.44-fc-v669, Python 3.11.2, agent 0.1.0, over unix",
-        "eBPF, sock_diag, destroy events; the desktop's ports by redirect",
+        "eBPF, sock_diag; the desktop's ports by redirect",
         "samehost settings set remap '{\"tcp:8000\": 18000}'",
         "/run/docker.sock, /etc/samehost/admin-settings.json, /proc/17/root/run",
         "root, localhost, sandbox",

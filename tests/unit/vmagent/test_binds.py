@@ -72,7 +72,7 @@ class Told:
 
     def __init__(self) -> None:
         self.began: list[list[int]] = []
-        self.ends = 0
+        self.ended: list[set[int]] = []
         self._news = asyncio.Event()
         self.binds = Binds(self._begin, self._end, lambda: "/sys/fs/cgroup")
 
@@ -80,8 +80,8 @@ class Told:
         self.began.append(cookies)
         self._news.set()
 
-    def _end(self) -> None:
-        self.ends += 1
+    def _end(self, cookies: set[int]) -> None:
+        self.ended.append(cookies)
         self._news.set()
 
     async def wait(self) -> None:
@@ -114,7 +114,18 @@ async def test_a_bind_is_told_with_the_udp_sockets_whose_port_was_named() -> Non
     assert told.began == [[7]]
     one.tell(BindEvent(7, 53, "udp", GONE))
     await told.wait()
-    assert (told.began, told.ends) == ([[7]], 1)
+    assert (told.began, told.ended) == ([[7]], [{7}])
+    told.binds.stop()
+
+
+@story
+async def test_of_one_that_ended_and_began_again_the_end_is_not_told() -> None:
+    told = Told()
+    told.binds.start()
+    again, for_good = (BindEvent(cookie, 80, "tcp", GONE) for cookie in (8, 9))
+    Events.made[0].tell(again, for_good, again._replace(kind=LISTENING))
+    await told.wait()
+    assert (told.began, told.ended) == ([[]], [{9}])
     told.binds.stop()
 
 
@@ -219,12 +230,12 @@ async def test_what_a_dump_found_is_followed_as_far_as_that_goes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = Told()
-    told.binds.follow([UDP_SERVER])
+    assert not told.binds.follow([UDP_SERVER])
     told.binds.start()
-    told.binds.follow([UDP_SERVER])
+    assert told.binds.follow([UDP_SERVER])
     assert Events.made[0].followed == [UDP_SERVER.cookie]
     Events.refusal = OSError(errno.EPERM, "not any more")
-    told.binds.follow([UDP_SERVER])
+    assert not told.binds.follow([UDP_SERVER])
     assert "seen late" in caplog.text
     told.binds.stop()
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -23,6 +21,7 @@ from tests.unit.vmagent.watcher_setting import (
     Clock,
     Setting,
     listening,
+    run_until,
     young,
 )
 from vmagent.watch import watcher as watcher_module
@@ -165,41 +164,6 @@ def test_each_scan_is_said_also_one_that_fails_and_after_what_it_found(setting: 
     setting.kernel.failure = SockDiagError(16, "busy")
     setting.watcher.rescan()
     assert setting.scans == [[1], [1]]
-
-
-class Ends:
-    """Events of destroyed sockets that break down when they are first read."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.write(self._writer, b"x")
-
-    def fileno(self) -> int:
-        return self._reader
-
-    def leave_out(self, *_: object) -> None:
-        """All the same."""
-
-    def drain(self) -> bool:
-        raise SockDiagError(105, "no buffer space")
-
-    def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
-
-
-def test_that_events_broke_down_is_described_and_said_without_waiting_for_the_clock(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(polling, "SOON", 3600.0)
-    setting = Setting(monkeypatch, Ends)
-    setting.scan_every(3600.0)
-    assert setting.watcher.description == "sock_diag, destroy events"
-    said: list[str] = []
-    setting.watcher._on_scan = lambda: said.append(setting.watcher.description)
-    run_until(
-        setting.watcher, lambda: None, lambda: bool(said) and said[-1].startswith("sock_diag poll")
-    )
 
 
 def test_a_udp_server_is_told_at_once_beside_a_tcp_one(setting: Setting) -> None:
@@ -403,24 +367,6 @@ def test_a_fault_of_the_watchers_own_ends_its_run(
     monkeypatch.setattr(setting.watcher, "_ceiling", fail)
     with pytest.raises(ZeroDivisionError, match="a fault"):
         asyncio.run(asyncio.wait_for(setting.watcher.run(), 10))
-
-
-def run_until(watcher: Watcher, prepare: Callable[[], None], condition: Callable[[], bool]) -> None:
-    """Run the watcher; do `prepare` once it runs; cancel it when the condition holds."""
-
-    async def main() -> None:
-        task = asyncio.create_task(watcher.run())
-        await asyncio.sleep(0)
-        prepare()
-        deadline = asyncio.get_running_loop().time() + 10
-        while not condition():
-            assert asyncio.get_running_loop().time() < deadline, "it did not happen"
-            await asyncio.sleep(0.002)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert task.cancelled()
-
-    asyncio.run(main())
 
 
 def test_running_it_survives_failures_and_frees_all_at_the_end(setting: Setting) -> None:

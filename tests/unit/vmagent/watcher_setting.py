@@ -1,10 +1,11 @@
 """A watcher between a kernel and an engine that say what the test wants.
 
-Counterparts: `test_watcher.py`, `test_watcher_containers.py`.
+Counterparts: `test_watcher.py`, `test_watcher_containers.py`, `test_watchers_ends.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ __all__ = [
     "Setting",
     "Told",
     "listening",
+    "run_until",
     "young",
 ]
 
@@ -188,3 +190,21 @@ class Clock:
 
     def thread_time(self) -> float:
         return 0.0
+
+
+def run_until(watcher: Watcher, prepare: Callable[[], None], condition: Callable[[], bool]) -> None:
+    """Run the watcher; do `prepare` once it runs; cancel it when the condition holds."""
+
+    async def main() -> None:
+        task = asyncio.create_task(watcher.run())
+        await asyncio.sleep(0)
+        prepare()
+        deadline = asyncio.get_running_loop().time() + 10
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, "it did not happen"
+            await asyncio.sleep(0.002)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+    asyncio.run(main())
