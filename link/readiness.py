@@ -29,6 +29,7 @@ from typing import Final
 __all__ = [
     "ENDING",
     "READABLE",
+    "SHORT_TURNS",
     "WRITABLE",
     "EpollReadiness",
     "LoopReadiness",
@@ -47,6 +48,8 @@ ENDING: Final = 0x008 | 0x010 | 0x2000
 EVENTS_PER_LOOK: Final = 256
 LOOKS_PER_TURN: Final = 16
 """Pieces of `later` work in a row before the loop's other business has its turn."""
+SHORT_TURNS: Final = 256
+"""Pieces of `later` work that are to be short after a small message: some 20 ms of bulk."""
 _EVENTS: Final = READABLE | 0x2000 | 1 << 31
 """EPOLLIN | EPOLLRDHUP | EPOLLET; errors are always told."""
 
@@ -108,6 +111,8 @@ class EpollReadiness(Readiness):
 
     Attributes:
         put_off: what is to be done `later`.
+        short_turns: so many more pieces of that are to be short: whoever takes a small message sets
+            it to SHORT_TURNS, whoever does a piece counts down.
         before: descriptors that others watch by this epoll and that keep their place: who has news
             after them is served only once their news has been taken.
     """
@@ -120,6 +125,7 @@ class EpollReadiness(Readiness):
         self._handlers: dict[int, Handler] = {}
         self._with_room: set[int] = set()
         self._behind: list[tuple[int, int]] = []
+        self.short_turns = 0
         self.before: Container[int] = ()
         self.put_off: deque[Callable[[], None]] = deque()
 

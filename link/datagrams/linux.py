@@ -60,7 +60,7 @@ from link.datagrams.sockets import (
 from link.datagrams.unreachable import Refuser
 from link.dial import require_loopback
 from link.loop import open_epoll_readiness
-from link.readiness import READABLE
+from link.readiness import READABLE, SHORT_TURNS, EpollReadiness
 
 __all__ = ["LinuxDatagramSockets", "Option"]
 
@@ -179,9 +179,15 @@ class _Socket:
     """A socket in the loop: read by batches, written by trains. `close` may be called twice."""
 
     def __init__(
-        self, sock: socket.socket, batch: Batch, layout: Layout | None, on_trains: OnTrains
+        self,
+        sock: socket.socket,
+        readiness: EpollReadiness,
+        batch: Batch,
+        layout: Layout | None,
+        on_trains: OnTrains,
     ) -> None:
         self.sock = sock
+        self._readiness = readiness
         self.descriptor = sock.fileno()
         self._batch = batch
         self._first = batch.first
@@ -199,6 +205,7 @@ class _Socket:
         if self._lone_looks and self._has_sent:
             self._has_sent = False
             self._lone_looks -= 1
+            self._readiness.short_turns = SHORT_TURNS  # of bulk beside it
             self.take_lone()
         elif self.take() == 1 and self.on_lone:
             self._lone_looks = self._most_lone = min(2 * self._most_lone + 1, LONE_LOOKS)
@@ -364,7 +371,9 @@ class _Listening(_Socket, Listening):
         address, self._port = sock.getsockname()[:2]
         is_wildcard = ip_address(address).is_unspecified
         self._peers = Layout(sock.family, "" if is_wildcard else address)
-        super().__init__(sock, owner.with_peers[sock.family], self._peers, on_trains)
+        super().__init__(
+            sock, owner.readiness, owner.with_peers[sock.family], self._peers, on_trains
+        )
         self.inodes = frozenset({os.fstat(self.descriptor).st_ino})
         self._refuser = owner.refuser
         self._last_name: Address | None = None
@@ -415,8 +424,7 @@ class _Connected(_Socket, Connected):
         on_trains: OnTrains,
         on_refused: Callable[[], None],
     ) -> None:
-        super().__init__(sock, owner.without_peers, None, on_trains)
-        self._readiness = owner.readiness
+        super().__init__(sock, owner.readiness, owner.without_peers, None, on_trains)
         self._on_refused = on_refused
         self._is_merging = False
         self._readiness.watch_level(self.descriptor, self.look, READABLE)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from link.readiness import SHORT_TURNS
 from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
-from link.relay.halves import COPY_SIZE, TURN_BYTES, Half
+from link.relay.halves import COPY_SIZE, SMALL, Half
 from link.relay.relay import StreamGoneError, linger_not
 from link.stream import may_be_raw, may_come_home
 from link.wire import OPEN_SIZE, WireError
@@ -62,6 +63,8 @@ class ToStream(Half):
         if size == COPY_SIZE:
             return self._copy_full()
         self.bulk = False
+        if size < SMALL:
+            relay.readiness.short_turns = SHORT_TURNS
         if relay.before_words is not None:
             relay.before_words()
         if self.ending:
@@ -264,20 +267,20 @@ class FromStream(Half):
         self._unframe(room[:size])
         return self.ending or not is_drained
 
-    def splice_turn(self) -> None:
+    def splice_turn(self, most: int) -> None:
         """See `Half.splice_turn`. Headers and small frames are copied."""
         if self.is_raw:
-            super().splice_turn()
+            super().splice_turn(most)
             return
         start = self.count
-        while self.count - start < TURN_BYTES and not self.is_raw:
+        while self.count - start < most and not self.is_raw:
             unframer = self.unframer
             if unframer is None or unframer.left < COPY_SIZE:
                 if not self.copy():
                     self._free_pipe()
                     return
             else:
-                size = self.fill(unframer.left)
+                size = self.fill(min(unframer.left, most))
                 if size <= 0:
                     self.pause(self.count - start, is_at_end=size == 0)
                     return

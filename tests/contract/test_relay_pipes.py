@@ -13,6 +13,9 @@ from typing import Any, Final
 
 import pytest
 
+from link.readiness import SHORT_TURNS
+from link.relay import halves
+from link.relay.halves import SHORT_TURN_BYTES, TURN_BYTES
 from link.relay.kernel import (
     F_GETPIPE_SZ,
     MAX_SPARE_PIPES,
@@ -21,9 +24,10 @@ from link.relay.kernel import (
     REFUSALS,
     SMALLEST,
     PipePool,
+    splice,
 )
 from link.relay.splice import SpliceRelay
-from tests.contract.relay_stage import Ends, Joined, Run, run_on_loop
+from tests.contract.relay_stage import Ends, Joined, Run, receive_exactly, run_on_loop, send
 from tests.contract.test_relay_sizes import exchange
 
 __all__ = ["run_on_loop"]
@@ -135,6 +139,51 @@ def test_without_pipes_bulk_is_copied_and_arrives_whole_both_ways(run_on_loop: R
         await asyncio.wait_for(exchange(flow, there, back), 60)
         flow.close()
         assert ends.count == 0
+        await ends.aclose()
+
+    run_on_loop(story())
+
+
+def asked_of_pipes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes are to be moved at once, each time from now on."""
+    asked: list[int] = []
+
+    def noted(source: int, target: int, size: int) -> int:
+        asked.append(size)
+        return splice(source, target, size)
+
+    monkeypatch.setattr(halves, "splice", noted)
+    return asked
+
+
+async def ask(flow: Joined) -> None:
+    """A question of the client, and the server's answer."""
+    for sender, reader in ((flow.client, flow.server), (flow.server, flow.client)):
+        await send(sender, b"word")
+        assert await receive_exactly(reader, 4) == b"word"
+
+
+def test_bulk_moves_in_short_pieces_beside_questions_and_in_long_ones_without(
+    run_on_loop: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_of_pipes(monkeypatch)
+
+    async def most_asked(ends: Ends, size: int) -> int:
+        asked.clear()
+        flow = Joined(ends)
+        await asyncio.wait_for(exchange(flow, os.urandom(size), b""), 60)
+        flow.close()
+        return max(asked)
+
+    async def story() -> None:
+        ends = Ends(SpliceRelay(), SpliceRelay())
+        small = Joined(ends)
+        assert await most_asked(ends, BULK) == TURN_BYTES
+        await ask(small)
+        assert await most_asked(ends, SHORT_TURN_BYTES * 16) == SHORT_TURN_BYTES
+        assert await most_asked(ends, SHORT_TURN_BYTES * SHORT_TURNS + BULK) == TURN_BYTES
+        small.close()
+        await small.wait_end()
         await ends.aclose()
 
     run_on_loop(story())

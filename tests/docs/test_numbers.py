@@ -20,7 +20,7 @@ from link.maturity import MATURITY_SECONDS
 from link.mux import frames, session
 from link.relay import kernel as pipes
 from link.relay.framed import RAW_AFTER
-from link.relay.halves import TURN_BYTES
+from link.relay.halves import SHORT_TURN_BYTES, TURN_BYTES
 from link.session import LEASE_SECONDS
 from tests.docs.pages import pages
 from vmagent.agent import ORPHAN_SECONDS
@@ -39,6 +39,7 @@ SAID = (
     ("how-it-works", f"make {pipes.MAX_SPARE_PIPES} pipes of {pipes.PIPE_SIZE // MIB} MiB when"),
     ("how-it-works", f"have {pipes.MOST_LARGE} at most and {pipes.SMALLEST // KIB} KiB for each"),
     ("how-it-works", f"Bulk moves {TURN_BYTES // KIB} KiB at a time"),
+    ("how-it-works", f"{SHORT_TURN_BYTES // KIB} KiB while there are questions"),
     ("how-it-works", f"{session.FIRST_WINDOW // KIB} KiB at first, up to"),
     ("how-it-works", f"up to {session.MAX_WINDOW // MIB} MiB while its reader keeps up"),
     ("how-it-works", f"({WORST} MiB for {session.MAX_STREAMS} streams at the very worst)"),

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 import uvloop
@@ -16,6 +17,7 @@ from link.datagrams.grouping import group_alike
 from link.datagrams.kernel import SOL_UDP, UDP_GRO, segment_option
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import Train
+from link.readiness import SHORT_TURNS
 from tests.contract.datagram_ends import free_port
 from tests.private_network import private_network
 from tests.unit.link.datagrams.loopback import add_address, speaker
@@ -236,11 +238,19 @@ def test_clients_of_one_family_leave_nothing_behind_by_which_the_others_datagram
         expect_alike(patch, "127.0.0.1", clients_of_the_other_family_came)
 
 
-def lone_of(*, answers: bool, rounds: int, together: int) -> int:
-    """How many of datagrams that come together are taken as lone ones."""
-    lone = 0
+class Taken(NamedTuple):
+    """How many datagrams were taken as lone ones, and how many turns of bulk are short for them."""
+
+    lone: int
+    short_turns: int
+
+
+def taken(*, answers: bool, rounds: int, together: int) -> Taken:
+    """What becomes of datagrams that come together."""
+    lone = short_turns = 0
 
     async def story() -> None:
+        nonlocal short_turns
         sockets = LinuxDatagramSockets()
         key: object = None
 
@@ -262,17 +272,20 @@ def lone_of(*, answers: bool, rounds: int, together: int) -> int:
                 here.look()
                 if answers:
                     here.send(here.peer(key), memoryview(b"answer"), 6)
+        short_turns = sockets.readiness.short_turns
         here.close()
         sockets.close()
 
     asyncio.run(story())
-    return lone
+    return Taken(lone, short_turns)
 
 
 def test_questions_that_come_one_by_one_are_nearly_all_taken_as_lone_ones() -> None:
-    assert lone_of(answers=True, rounds=100, together=1) >= 100 - 100 // linux.LONE_LOOKS - 4
+    lone, short_turns = taken(answers=True, rounds=100, together=1)
+    assert lone >= 100 - 100 // linux.LONE_LOOKS - 4
+    assert short_turns == SHORT_TURNS, "bulk beside them does not make room"
 
 
 @pytest.mark.parametrize(("answers", "together"), [(False, 1), (False, 10), (True, 10)])
 def test_what_comes_otherwise_is_taken_in_batches(*, answers: bool, together: int) -> None:
-    assert lone_of(answers=answers, rounds=100, together=together) == 0
+    assert taken(answers=answers, rounds=100, together=together) == (0, 0)
