@@ -70,16 +70,19 @@ SKNLGRP_INET6_TCP_DESTROY: Final = 3
 SKNLGRP_INET6_UDP_DESTROY: Final = 4
 """Multicast groups, linux/sock_diag.h (since 4.2)."""
 
-GROUPS: Final = sum(
-    1 << group - 1
-    for group in (
-        SKNLGRP_INET_TCP_DESTROY,
-        SKNLGRP_INET_UDP_DESTROY,
-        SKNLGRP_INET6_TCP_DESTROY,
-        SKNLGRP_INET6_UDP_DESTROY,
-    )
+GROUPS: Final = (
+    SKNLGRP_INET_TCP_DESTROY,
+    SKNLGRP_INET_UDP_DESTROY,
+    SKNLGRP_INET6_TCP_DESTROY,
+    SKNLGRP_INET6_UDP_DESTROY,
 )
-"""As a set of bits, which is how netlink(7) takes them."""
+
+SOL_NETLINK: Final = 270
+"""linux/socket.h."""
+
+NETLINK_ADD_MEMBERSHIP: Final = 1
+NETLINK_DROP_MEMBERSHIP: Final = 2
+"""linux/netlink.h; netlink(7)."""
 
 SO_ATTACH_FILTER: Final = 26
 """asm-generic/socket.h; socket(7)."""
@@ -258,6 +261,14 @@ class DestroyEvents:
         """The descriptor to wait on; -1 once closed."""
         return self._socket.fileno()
 
+    def listen(self, *, wanted: bool) -> None:
+        """Be told from now on, or not: of each socket that goes the kernel makes a message for as
+        long as anybody in the network namespace is told. Raises OSError.
+        """
+        option = NETLINK_ADD_MEMBERSHIP if wanted else NETLINK_DROP_MEMBERSHIP
+        for group in GROUPS:
+            self._socket.setsockopt(SOL_NETLINK, option, group)
+
     def leave_out(self, ephemeral: range, but: AbstractSet[int]) -> None:
         """From now on drop events of UDP sockets on `ephemeral` ports, except the ports `but`.
 
@@ -298,7 +309,8 @@ class DestroyEvents:
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, EVENT_BUFFER_BYTES)
         self._filter(events_filter(*self._left_out))
-        self._socket.bind((0, GROUPS))
+        self._socket.bind((0, 0))
+        self.listen(wanted=True)
 
     def _filter(self, program: bytes) -> None:
         """Attach a filter in place of the one before. Raises OSError, and then that one stays."""

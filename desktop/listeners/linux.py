@@ -6,7 +6,8 @@ scan often. Needs no privilege; names and process ids of other users' programs s
 without it.
 
 Limits: sees the network namespace of the thread that made it. Without destroy events (old or
-restricted kernel) there is no wake-up descriptor and the caller polls.
+restricted kernel) there is no wake-up descriptor and the caller polls; while many connections come
+and go (`churn.py`) that descriptor is silent.
 
 Counterpart: `vmagent.watch.watcher` does the same for containers.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import logging
 import time
 
+from desktop.listeners.churn import Churn
 from desktop.listeners.source import ListenerSource
 from link.connected_servers import ConnectedServers
 from link.listener import Listener
@@ -45,6 +47,8 @@ class LinuxListenerSource(ListenerSource):
     def __init__(self) -> None:
         self._diag = SockDiag()
         self._events = _subscribe()
+        self._are_wanted = True
+        self._churn = Churn()
         self._maturity = Maturity()
         self._connected = ConnectedServers()
         self._known: dict[ListeningSocket, Listener] = {}
@@ -56,7 +60,19 @@ class LinuxListenerSource(ListenerSource):
         processes = self._find_processes({record.inode for record in new})
         made = {record: to_listener(record, None, processes.get(record.inode)) for record in new}
         self._known = {record: made.get(record) or self._known[record] for record in records}
+        self._choose_events()
         return sorted(self._known.values(), key=_order)
+
+    def _choose_events(self) -> None:
+        """Be told of the ends of sockets, unless too many connections end."""
+        are_wanted = not self._churn.is_high(time.monotonic())
+        if self._events is None or are_wanted is self._are_wanted:
+            return
+        self._are_wanted = are_wanted
+        try:
+            self._events.listen(wanted=are_wanted)
+        except OSError as error:
+            _log.warning("events of closed listeners cannot be chosen: %s", error)
 
     def _find_processes(self, inodes: set[int]) -> dict[int, Process]:
         """Whose these sockets are. Who has some already has more: all take 9 ms to look through."""
@@ -86,6 +102,7 @@ class LinuxListenerSource(ListenerSource):
     def close(self) -> None:
         """See `ListenerSource.close`."""
         self._diag.close()
+        self._churn.close()
         if self._events:
             self._events.close()
             self._events = None
