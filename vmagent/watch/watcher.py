@@ -120,7 +120,7 @@ class Watcher:
         self._may_use_ebpf = may_use_ebpf
         self._binds = Binds(self._on_begin, self._on_end, self._cgroup_of_binds)
         self._events = _subscribe()
-        self._may_subscribe = self._events is not None
+        self._are_all_told = True
         self._ends_are_told = True
         self._are_followed = False
         self._ending: set[int] = set()
@@ -158,8 +158,9 @@ class Watcher:
 
     @property
     def _ways(self) -> str:
-        dump = "sock_diag" if self._events or self._binds.is_on else "sock_diag polling"
-        dump += ", destroy events" if self._events else ""
+        has_events = self._events is not None and self._are_all_told
+        dump = "sock_diag" if has_events or self._binds.is_on else "sock_diag polling"
+        dump += ", destroy events" if has_events else ""
         seen = dump if self._diag.sees_udp else f"{dump}, TCP only"
         if self._binds.is_on:
             return f"{self._binds.description}, {seen}"
@@ -328,8 +329,8 @@ class Watcher:
             for cookie, each in present.items()
             if cookie not in self._machines_own and self._records.get(cookie) != each
         ]
-        if self._events is None:  # eBPF tells the end of all others whose beginning it has told
-            self._follow(each for each in undecided if each.protocol == "udp")
+        # eBPF tells the end of all others whose beginning it has told.
+        self._follow(each for each in undecided if each.protocol == "udp")
         owners = self._owners.find(undecided)
         self._owners.forget_others(owners)
         self._machines_own.intersection_update(present)
@@ -399,13 +400,10 @@ class Watcher:
         if self._binds.is_on and not self._are_followed:
             self._are_followed = True
             self._follow(present)
-        if self._binds.is_on and self._ends_are_told:
-            if self._events is not None:
-                self._unsubscribe(asyncio.get_running_loop())
-        elif self._events is None and self._may_subscribe and self._running is not None:
-            self._events = _subscribe()
-            if self._events is not None:
-                self._running.get_loop().add_reader(self._events.fileno(), self._on_destroyed)
+        are_wanted = not (self._binds.is_on and self._ends_are_told)
+        if self._events is not None and are_wanted is not self._are_all_told:
+            self._events.listen(wanted=are_wanted)
+            self._are_all_told = are_wanted
 
     def _follow(self, sockets: Iterable[ListeningSocket]) -> None:
         if self._binds.is_on and self._ends_are_told:
@@ -417,7 +415,6 @@ class Watcher:
                 self.kick(SETTLE)
         except SockDiagError as error:
             _log.warning("no more events of closed listeners, polling only: %s", error)
-            self._may_subscribe = False
             self._unsubscribe(asyncio.get_running_loop())
             self.kick()
 

@@ -25,12 +25,16 @@ class Ends:
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
         os.write(self._writer, b"x")
+        self.is_wanted = True
 
     def fileno(self) -> int:
         return self._reader
 
     def leave_out(self, *_: object) -> None:
         """All the same."""
+
+    def listen(self, *, wanted: bool) -> None:
+        self.is_wanted = wanted
 
     def drain(self) -> bool:
         raise SockDiagError(105, "no buffer space")
