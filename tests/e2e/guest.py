@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.e2e import guest_init
+from tests.e2e.emulator import EMULATED, EMULATOR, PROCESSOR, STARTED, booted
 from tests.e2e.image import Image, add_packages, add_python, add_tree
 
 __all__ = [
@@ -42,8 +43,6 @@ PROJECT: Final = Path(__file__).parents[2]
 KERNELS: Final = PROJECT / "build" / "kernels"
 """By name: `vmlinuz`, and the modules that are needed."""
 
-EMULATOR: Final = "qemu-system-x86_64"
-
 MODULES: Final = ("inet_diag", "tcp_diag", "udp_diag")
 """In the order in which they need each other. They are in Debian's kernels as modules."""
 VIRTIO: Final = (
@@ -54,18 +53,9 @@ VSOCK: Final = (
     *("vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "vsock_loopback"),
 )
 
-COMMAND_LINE: Final = (
-    "console=ttyS0 quiet panic=-1 mitigations=off nokaslr clocksource=hpet no_timer_check "
-    "random.trust_cpu=on rcupdate.rcu_expedited=1"
-)
-"""panic=-1 ends the emulator at once. The clock is one that is read: how fast a processor counts
-the kernel guesses while it starts, and on a busy computer so wrongly that an hour in the guest may
-be a few minutes here. The rest saves time."""
-
 MEMORY_MIB: Final = 1024
 MACHINE: Final = (
-    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-    *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "Nehalem,+rdrand"),
+    *("-no-reboot", "-machine", "q35", "-accel", EMULATED, "-cpu", f"{PROCESSOR},+rdrand"),
     *("-smp", "2", "-m", str(MEMORY_MIB)),
 )
 
@@ -176,9 +166,8 @@ def _boot(kernel: Path, files: _Files, options: Sequence[str], seconds: float) -
     try:
         done = subprocess.run(
             [
-                *("setpriv", "--pdeathsig", "KILL", EMULATOR, *MACHINE, *options, *serial),
-                *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(files.initrd)),
-                *("-append", COMMAND_LINE),
+                *(*STARTED, *MACHINE, *options, *serial),
+                *booted(kernel / "vmlinuz", files.initrd),
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts import demo_image
+from tests.e2e import emulator
 from tests.e2e import image as first_disks
 from tests.e2e.vm import debian, qemu
 from tests.e2e.vm.disk import first_disk, make_disk
@@ -40,8 +41,8 @@ Progress = Callable[[str], None]
 
 def missing() -> str:
     """Why there can be no VM here; "" if there can."""
-    if shutil.which(qemu.EMULATOR) is None:
-        return f"{qemu.EMULATOR} is not installed: scripts/setup vm"
+    if shutil.which(emulator.EMULATOR) is None:
+        return f"{emulator.EMULATOR} is not installed: scripts/setup vm"
     return debian.missing()
 
 
@@ -70,7 +71,7 @@ def _is_usable(image: VmImage) -> bool:
     """True if it is there, and what it was saved with still works."""
     if not image.folder.exists():
         return False
-    return image.accelerator == qemu.EMULATED or qemu.starts(image.kernel, image.accelerator)
+    return image.accelerator == emulator.EMULATED or qemu.starts(image.kernel, image.accelerator)
 
 
 def _key() -> str:
@@ -79,7 +80,8 @@ def _key() -> str:
     Raises RuntimeError if the demonstration's image cannot be made here.
     """
     sources = [Path(__file__).with_name(name) for name in MADE_BY]
-    content = b"".join(each.read_bytes() for each in (*sources, Path(first_disks.__file__)))
+    sources += [Path(str(module.__file__)) for module in (emulator, first_disks)]
+    content = b"".join(each.read_bytes() for each in sources)
     words = "\n".join([debian.release(), qemu.version(), demo_image.cache_key()])
     return hashlib.sha256(content + words.encode()).hexdigest()[:12]
 

@@ -4,11 +4,10 @@ Rules: every computer made of one image has the same devices, so that a saved st
 nothing: its network ends at QEMU (`restrict`), but for one port of this computer's loopback that
 leads to its sshd.
 
-A computer is started by the thread that must outlive it (prctl(2), PR_SET_PDEATHSIG): it ends with
-that thread, even when that is killed.
-
 Limits of QEMU's user-mode network: it takes a connection before the guest is asked, and has a
 backlog of one.
+
+Counterpart: `emulator` in the folder above is what all emulated computers have in common.
 """
 
 from __future__ import annotations
@@ -21,28 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.emulator import EMULATED, EMULATOR, PROCESSOR, STARTED, booted
 from tests.e2e.vm.files import VmImage
 
-__all__ = ["BY_PROCESSOR", "EMULATED", "EMULATOR", "accelerator", "command", "starts", "version"]
+__all__ = ["BY_PROCESSOR", "accelerator", "command", "starts", "version"]
 
-EMULATOR: Final = "qemu-system-x86_64"
-
-EMULATED: Final = "tcg,thread=multi"
 BY_PROCESSOR: Final = "kvm"
 
-COMMAND_LINE: Final = (
-    "console=ttyS0 quiet panic=-1 apparmor=0 selinux=0 mitigations=off nokaslr net.ifnames=0 "
-    "tsc=reliable no_timer_check random.trust_cpu=on rcupdate.rcu_expedited=1"
-)
-"""net.ifnames=0: the network is eth0. There are no policies of AppArmor. The rest saves time."""
+WORDS: Final = "apparmor=0 selinux=0 net.ifnames=0"
+"""To its kernel. net.ifnames=0: the network is eth0. There are no policies of AppArmor."""
 
 MEMORY_MIB: Final = 1536
 PROCESSORS: Final = 2
-
-BARE: Final = ("-nodefaults", "-no-user-config", "-display", "none")
-
-PROCESSOR: Final = "Nehalem"
-"""The same everywhere, since a saved state fits that one only."""
 
 PROBE_SECONDS: Final = 10
 """For a kernel to start and find no disk; it takes one where the processor can do it."""
@@ -72,8 +61,8 @@ def starts(kernel: Path, accelerated: str) -> bool:
     with tempfile.TemporaryFile() as console:
         trial = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", EMULATOR, *BARE, "-no-reboot"),
-                *("-accel", accelerated, "-machine", "q35", "-cpu", f"{PROCESSOR},enforce"),
+                *(*STARTED, "-no-reboot", "-accel", accelerated, "-machine", "q35"),
+                *("-cpu", f"{PROCESSOR},enforce"),
                 *("-m", "256", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"),
                 *("-serial", "stdio"),
             ],
@@ -105,11 +94,10 @@ def command(
     size, memory = f"{MEMORY_MIB}M", f"mem-path={image.memory},share={_switch(not is_restored)}"
     disk = f"file={image.disk},format=raw,cache=unsafe,snapshot={_switch(is_restored)}"
     return [
-        *("setpriv", "--pdeathsig", "KILL", EMULATOR, *BARE, "-accel", image.accelerator),
-        *("-machine", "q35,memory-backend=memory", "-cpu", PROCESSOR, "-smp", str(PROCESSORS)),
-        *("-m", size, "-object", f"memory-backend-file,id=memory,size={size},{memory}"),
-        *("-kernel", str(image.kernel), "-initrd", str(image.first_disk)),
-        *("-append", COMMAND_LINE),
+        *(*STARTED, "-accel", image.accelerator, "-machine", "q35,memory-backend=memory"),
+        *("-cpu", PROCESSOR, "-smp", str(PROCESSORS), "-m", size),
+        *("-object", f"memory-backend-file,id=memory,size={size},{memory}"),
+        *booted(image.kernel, image.first_disk, WORDS),
         *("-drive", f"if=none,id=disk,{disk}", "-device", "virtio-blk-pci,drive=disk"),
         *("-netdev", f"user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", "virtio-net-pci,netdev=network,romfile="),

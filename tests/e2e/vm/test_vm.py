@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.emulator import EMULATED
 from tests.e2e.vm import qemu
 from tests.e2e.vm.files import VmImage
 from tests.e2e.vm.furnish import GATEWAY, USER
@@ -62,6 +63,10 @@ def test_it_was_restored_with_both_engines_ready_and_its_clock_is_right(vm: Vm) 
     for engine in ("docker", "podman"):
         assert vm.run(f"{engine} run --rm --net=host {IMAGE} echo it runs") == "it runs"
     assert abs(float(vm.run("date +%s.%N")) - time.time()) < 10
+
+
+def test_its_clock_is_read_and_not_guessed_from_how_fast_its_processor_counts(vm: Vm) -> None:
+    assert vm.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource") == "hpet"
 
 
 def test_an_ordinary_user_logs_in_and_becomes_root_without_a_password(vm: Vm) -> None:
@@ -117,9 +122,7 @@ def _processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("accelerated", "works"), [(qemu.EMULATED, True), ("no-such-thing", False)]
-)
+@pytest.mark.parametrize(("accelerated", "works"), [(EMULATED, True), ("no-such-thing", False)])
 def test_what_runs_a_guest_is_found_by_running_one(
     vm_image: VmImage, accelerated: str, works: bool
 ) -> None:
