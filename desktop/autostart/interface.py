@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from desktop.api.local import verb_command
 from desktop.errors import ConflictError, SamehostError
 from desktop.paths import HOME_VARIABLE
+from desktop.programs import program_file
 
 __all__ = [
     "MARK",
@@ -104,7 +105,7 @@ def run_program(command: Sequence[str]) -> Done:
     """See `Run`."""
     try:
         done = subprocess.run(
-            command,
+            [program_file(command[0]), *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

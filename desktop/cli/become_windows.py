@@ -13,44 +13,28 @@ Limits: has run under Wine only. Counterpart: `become.py`.
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+
+from desktop.programs import program_file
 
 __all__ = ["become"]
 
 INTERRUPTS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGBREAK") if hasattr(signal, name)
 )
-SUFFIX: Final = ".exe"
 SIGN: Final = 1 << 31
 """Exit codes have 32 bits without a sign, of which Python takes those of a C int."""
 
 
 def become(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """See `become.Become`."""
-    command = [_found(program, environment), *arguments]
+    command = [program_file(program, environment.get("PATH", ""), "nt"), *arguments]
     with _interrupts_left_to_others(), subprocess.Popen(command, env=dict(environment)) as child:
         code = child.wait()
     return code - 2 * SIGN if code >= SIGN else code
-
-
-def _found(program: str, environment: Mapping[str, str]) -> str:
-    """The file of a program. Raises FileNotFoundError.
-
-    CreateProcess, and shutil.which, would look in the working directory first, where anybody may
-    have laid one. A batch file would take our arguments apart by rules of its own.
-    """
-    if os.path.dirname(program):
-        return program
-    for folder in environment.get("PATH", "").split(os.pathsep):
-        file = os.path.join(folder, program + SUFFIX)
-        if os.path.isabs(folder) and os.path.isfile(file):
-            return file
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from desktop.mirror.systems import LINUX, MACOS, WINDOWS, ExcludedRange, System, parse_excluded
+from desktop.programs import program_file
 
 __all__ = ["HostSystem", "show_excluded", "system_of"]
 
@@ -34,10 +35,10 @@ def system_of(platform: str = sys.platform) -> System:
 
 def show_excluded(protocol: str) -> str:
     """What netsh prints of a protocol's reserved ranges. Raises OSError."""
-    command = ["netsh", "interface", "ipv4", "show", "excludedportrange", f"protocol={protocol}"]
+    words = ["interface", "ipv4", "show", "excludedportrange", f"protocol={protocol}"]
     try:
         done = subprocess.run(
-            command,
+            [program_file("netsh"), *words],
             capture_output=True,
             check=True,
             timeout=NETSH_SECONDS,

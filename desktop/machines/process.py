@@ -25,6 +25,7 @@ from typing import Final
 from desktop.machines.joint import Joint, make_joint
 from desktop.pipes import read_pipe
 from desktop.processes import KILL
+from desktop.programs import program_file
 from desktop.tasks import uninterrupted
 
 __all__ = ["ChildProcess", "Process"]
@@ -180,12 +181,14 @@ async def _spawn(
     folder: str | os.PathLike[str],
 ) -> asyncio.subprocess.Process:
     """Start it; if cancelled meanwhile, end it again."""
+    program = program_file(argv[0], (environment or {}).get("PATH"))
     started: list[asyncio.subprocess.Process] = []
 
     async def start() -> None:
         started.append(
             await asyncio.create_subprocess_exec(
-                *argv,
+                program,
+                *argv[1:],
                 stdin=joint.input,
                 stdout=joint.output,
                 stderr=errors,

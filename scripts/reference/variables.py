@@ -25,7 +25,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "SAMEHOST_HOME": "a folder below which settings, policy, state, logs and sockets are kept, "
     "instead of the user's usual folders; several can live side by side",
     "NO_COLOR": "set to anything: no colours",
-    "PATH": "where programs are looked for: `docker`, `ssh`, `limactl` and the others",
+    "PATH": "where programs are looked for: `docker`, `ssh`, `limactl` and the others; on Windows "
+    "as `.exe` only, in folders that name a drive",
     "HOME": "where the files of Lima, Colima, Docker and SSH are looked for",
     "XDG_CONFIG_HOME": "the folder of settings is in it; so are, for some, Colima's files",
     "XDG_STATE_HOME": "the folders of state and logs are in it",

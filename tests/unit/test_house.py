@@ -105,6 +105,11 @@ MAY_SHOW_THE_TIME: Final = frozenset(
 )
 """To people, and to the doctor that compares clocks."""
 
+LOOK_FOR_PROGRAMS: Final = frozenset(
+    {"which", "execlp", "execlpe", "execvp", "execvpe", "spawnlp", "spawnvp", "posix_spawnp"}
+)
+MAY_LOOK_FOR_PROGRAMS: Final = frozenset({"desktop.programs_posix", "desktop.cli.become_posix"})
+
 THREADS: Final = frozenset({"threading", "_thread", "concurrent", "asyncio", "multiprocessing"})
 THREADS_OF_QT: Final = frozenset({"QThread", "QThreadPool", "QRunnable", "QtConcurrent"})
 
@@ -274,6 +279,20 @@ def test_the_desktop_does_not_import_the_agent_by_a_name_made_at_run_time() -> N
             for module in modules_of("desktop")
             for call, name in calls_in(module)
             if name in DYNAMIC_IMPORTS and names_the_agent(call)
+        ]
+    )
+
+
+def test_programs_are_looked_for_in_one_place() -> None:
+    """Elsewhere Windows would look where the person stands, first: `desktop/programs.py`."""
+    expect_none(
+        [
+            f"{module.at(call)}: {name}() looks for a program; ask desktop.programs"
+            for room in ("desktop", "gui")
+            for module in modules_of(room)
+            if module.name not in MAY_LOOK_FOR_PROGRAMS
+            for call, name in calls_in(module)
+            if name in LOOK_FOR_PROGRAMS
         ]
     )
 

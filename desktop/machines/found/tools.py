@@ -3,7 +3,7 @@
 Rules: a tool is asked with limits of time and of output, and is ended with all its children once it
 has answered or a limit is over, so that none can delay or fill us, whatever it does. It gets the
 person's environment and no standard input. Programs are found on PATH and then where installers put
-them, since the PATH of a desktop session or a service often lacks that.
+them (`../../programs.py`).
 
 Limits: POSIX (process groups). A child that leaves the tool's process group lives on; a tool that
 was told to start a machine needs that. Counterparts: the finders; `desktop/machines/managed.py`.
@@ -16,7 +16,6 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -27,6 +26,7 @@ from desktop.errors import SamehostError
 from desktop.machines.found.model import one_line, text_of
 from desktop.machines.found.output import Kept, Lines, Output
 from desktop.processes import KILL, TERMINATE, end_group
+from desktop.programs import find_program, programs
 from desktop.tasks import uninterrupted
 
 __all__ = ["ASK_SECONDS", "MOST_BYTES", "ToolError", "ToolTrouble", "Tools"]
@@ -46,16 +46,8 @@ LAST_WORDS_SECONDS: Final = 0.2
 POLITE_SECONDS: Final = 5.0
 """How long a tool that is told to end may clean up before it is killed."""
 
-INSTALLED: Final = (
-    "/opt/homebrew/bin",
-    "/usr/local/bin",
-    "/opt/local/bin",
-    "/opt/podman/bin",
-    "/opt/rancher-desktop/resources/resources/linux/bin",
-)
-"""Where Homebrew, MacPorts and the tools' own installers put programs; with ~/.rd/bin of Rancher
-Desktop (rancher-desktop
-`src/go/rdctl/pkg/paths`: Integration)."""
+RANCHERS: Final = Path(".rd", "bin")
+"""Of the home, where Rancher Desktop puts programs (`src/go/rdctl/pkg/paths`: Integration)."""
 
 LOGRUS_MESSAGE: Final = re.compile(r'\blevel=\w+ msg="((?:[^"\\]|\\.)*)"')
 """How Lima, Podman and Colima log where there is no terminal."""
@@ -96,17 +88,18 @@ class Tools:
         home: Path | None = None,
         *,
         ask_seconds: float = ASK_SECONDS,
-        installed: tuple[str, ...] = INSTALLED,
+        installed: tuple[str, ...] | None = None,
     ) -> None:
         self.environment = dict(os.environ if environment is None else environment)
         self.home = home or _home(self.environment)
         self._ask_seconds = ask_seconds
-        folders = [self.environment.get("PATH", os.defpath), *installed]
-        self._path = os.pathsep.join([*folders, str(self.home / ".rd" / "bin")])
+        folders = [self.environment.get("PATH", os.defpath)]
+        folders += programs().INSTALLED if installed is None else installed
+        self._path = os.pathsep.join([*folders, str(self.home / RANCHERS)])
 
     def where(self, program: str) -> str | None:
         """The program's file, None if it is not installed."""
-        return shutil.which(program, path=self._path)
+        return find_program(program, self._path)
 
     async def ask(self, *argv: str, environment: Mapping[str, str] | None = None) -> bytes:
         """What a tool prints. Raises ToolError; no process is left then, nor if cancelled."""

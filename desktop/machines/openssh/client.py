@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import socket
 from collections.abc import Mapping
 from typing import Final
@@ -21,6 +20,7 @@ from typing import Final
 from desktop.machines.process import ChildProcess
 from desktop.machines.shell import Completed, ShellError, ShellTrouble, completed
 from desktop.machines.ssh_destination import SshDestination
+from desktop.programs import find_program
 
 __all__ = [
     "SshClient",
@@ -59,7 +59,7 @@ NEWER: Final = {"forkafterauthentication": "no", "sessiontype": "default", "stdi
 
 def is_installed() -> bool:
     """True where this computer has a client that we can use."""
-    return hasattr(socket, "AF_UNIX") and shutil.which(PROGRAM) is not None
+    return hasattr(socket, "AF_UNIX") and find_program(PROGRAM) is not None
 
 
 def environment() -> dict[str, str]:

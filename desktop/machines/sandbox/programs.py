@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from subprocess import DEVNULL, PIPE, CompletedProcess
 from typing import Final
 
 from desktop.errors import SamehostError
+from desktop.programs import find_program
 from desktop.tasks import uninterrupted
 
 __all__ = ["environment", "missing_programs", "require_programs", "run"]
@@ -45,9 +45,9 @@ def environment() -> dict[str, str]:
 
 
 def missing_programs(find: Callable[[str], str | None] | None = None) -> list[str]:
-    """Names of required programs that are not installed; `find` is as `shutil.which`."""
+    """Names of required programs that are not installed; `find` is as `find_program`."""
     path = environment()["PATH"]
-    look_up = find or (lambda name: shutil.which(name, path=path))
+    look_up = find or (lambda name: find_program(name, path))
     return [name for name in REQUIRED if look_up(name) is None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 from desktop.errors import MachineUnreachableError
 from desktop.machines.sandbox.programs import environment, run
+from desktop.programs import find_program
 
 __all__ = ["find_python"]
 
@@ -20,7 +20,7 @@ VERSION_PROGRAM: Final = "import sys; print(*sys.version_info[:2])"
 
 async def find_python(candidates: Iterable[str | None] | None = None) -> str:
     """A Python for the agent, at least 3.9. Raises MachineUnreachableError."""
-    usual = (USUAL_PYTHON, shutil.which("python3", path=environment()["PATH"]), sys.executable)
+    usual = (USUAL_PYTHON, find_program("python3", environment()["PATH"]), sys.executable)
     refused = []
     for candidate in _existing(candidates or usual):
         result = await run(candidate, "-I", "-c", VERSION_PROGRAM, check=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from desktop.daemon import host_system
 from desktop.daemon.host_system import FRESH_SECONDS, HostSystem, show_excluded, system_of
 from desktop.mirror.systems import LINUX, MACOS, WINDOWS, ExcludedRange
 
@@ -105,8 +106,10 @@ def test_the_command_shows_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         return subprocess.CompletedProcess(command, 0, b"\xff 80 90", b"")
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(host_system, "program_file", lambda name: f"/system/{name}")
     assert "80 90" in show_excluded("udp")
-    assert commands == [["netsh", "interface", "ipv4", "show", "excludedportrange", "protocol=udp"]]
+    shown = ["interface", "ipv4", "show", "excludedportrange", "protocol=udp"]
+    assert commands == [["/system/netsh", *shown]]
 
 
 def test_a_command_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,5 +117,6 @@ def test_a_command_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         raise subprocess.CalledProcessError(1, command)
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(host_system, "program_file", lambda name: f"/system/{name}")
     with pytest.raises(OSError, match="netsh failed"):
         show_excluded("tcp")
