@@ -30,7 +30,6 @@ __all__ = [
     "AS_ROOT",
     "BOOT_CLOCK",
     "LINUX_KERNEL",
-    "MOVABLE_FILES",
     "POSIX_FILES",
     "POSIX_PROCESSES",
     "SYMLINKS",
@@ -90,19 +89,6 @@ def _are_there_links() -> bool:
 
 SYMLINKS: Final = Capability(_are_there_links(), "this user may make no symbolic links")
 
-
-def _are_files_movable() -> bool:
-    with tempfile.TemporaryDirectory(prefix="sh-") as folder, Path(folder, "one").open("wb"):
-        try:
-            Path(folder, "one").rename(Path(folder, "other"))
-        except PermissionError:
-            return False
-        return True
-
-
-MOVABLE_FILES: Final = Capability(
-    _are_files_movable(), "a file that is open cannot be renamed here"
-)
 
 POSIX_FILES: Final = Capability(
     importlib.util.find_spec("fcntl") is not None,

@@ -4,7 +4,7 @@
 
 Rules: it gets three standard streams and nothing else of ours: that is what every system can hand
 over. It takes no Ctrl-C. Counterparts: `background_posix.py`, `background_windows.py`;
-`launch.py` uses it.
+`logfile.py` opens the log, `launch.py` uses both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import importlib
 import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 __all__ = ["Background", "background", "start"]
@@ -27,9 +26,6 @@ class Background(Protocol):
     """
 
     OPTIONS: dict[str, Any]
-
-    def open_log(self, path: Path) -> int:
-        """The file, made if need be, as a descriptor that writes at its end. Raises OSError."""
 
 
 def background(name: str = os.name) -> Background:

@@ -3,7 +3,8 @@
 Rules: the daemon's standard output is a pipe (`--ready-fd 1`), on which it writes one JSON line,
 `{"ready": true}` or `{"error": {"code", "message", "remedy"}}` (`messages.error_to_wire`), and
 which it then closes: what it prints besides, and its errors, go to the log. A daemon that finds the
-pipe broken has lost whoever started it, and ends. Counterparts: `background.py`; `desktop.daemon`.
+pipe broken has lost whoever started it, and ends. Counterparts: `background.py`, `logfile.py`;
+`desktop.daemon`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from desktop.api.messages import decode, error_from_wire
-from desktop.cli.background import background, start
+from desktop.cli.background import start
+from desktop.cli.logfile import log_file
 from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.log_end import last_lines
 from desktop.paths import HOME_VARIABLE, Paths
@@ -77,7 +79,7 @@ def _interrupts_held() -> Iterator[None]:
 def _open_log(path: Path) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return background().open_log(path)
+        return log_file().append_to(path)
     except OSError as error:
         raise PermissionDeniedError(
             f"the log {path} cannot be written: {error.strerror}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from desktop.cli import reader
+from desktop.cli.logfile import log_file
 from desktop.errors import ExitCode, NotRunningError
 from desktop.log_end import LONGEST_TAIL
 from desktop.paths import Paths
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
 
 
 def _open(path: Path) -> TextIO:
-    return path.open(encoding="utf-8", errors="replace")
+    return open(log_file().read_from(path), encoding="utf-8", errors="replace")
 
 
 def _copy(file: TextIO) -> None:

@@ -17,11 +17,12 @@ import pytest
 from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.api.fake import FakeMachine, fake_row
 from desktop.api.types import ContainerRef, PortRow
+from desktop.cli.logfile import log_file
 from desktop.cli.main import main
 from desktop.cli.ports import PortTable
 from desktop.errors import ExitCode
 from desktop.paths import Paths
-from tests.capabilities import MOVABLE_FILES, needs
+from tests.fake_winapi import FakeWinApi
 from tests.served_backend import PATIENCE, ServedBackend
 from tests.unit.cli.conftest import Command
 
@@ -560,10 +561,12 @@ def test_logs_shows_the_log(samehost: Command, paths: Paths) -> None:
     assert (result.code, result.out) == (0, "one\n\ufffdtwo\n")
 
 
-@needs(MOVABLE_FILES)
-def test_following_shows_what_is_added_also_after_rotation(
-    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("system", sorted({os.name, "nt"}))
+def test_following_shows_what_is_added_also_after_rotation_which_it_does_not_hinder(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
+    winapi = None if system == os.name else FakeWinApi.installed(monkeypatch)
+    monkeypatch.setattr("desktop.cli.logs.log_file", lambda: log_file(system))
     paths.logs.mkdir()
     paths.log_file.write_text("one\n")
 
@@ -585,3 +588,5 @@ def test_following_shows_what_is_added_also_after_rotation(
     monkeypatch.setattr("desktop.cli.reader.wait", lambda *_: next(steps)())
     result = samehost("logs", "-f")
     assert (result.code, result.out) == (130, "one\ntwo\nthree\n")
+    if winapi is not None:
+        assert winapi.opened == [str(paths.log_file)] * 2
