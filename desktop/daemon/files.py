@@ -11,6 +11,9 @@ import importlib
 import os
 from typing import Final, Protocol, cast
 
+from desktop.daemon.host_system import system_of
+from desktop.mirror.systems import System
+
 __all__ = ["ENOUGH_FILES", "RESERVED_FILES", "are_files_short", "is_reserved", "raise_file_limit"]
 
 WANTED_FILES: Final = 1 << 20
@@ -62,13 +65,14 @@ def are_files_short() -> bool:
     return is_reserved(lowest)
 
 
-def raise_file_limit(enough: int = ENOUGH_FILES) -> str:
+def raise_file_limit(enough: int = ENOUGH_FILES, system: System | None = None) -> str:
     """Allow as many files as can be had. What is to be said of it; "" for at least `enough`."""
     _here.raise_limit(WANTED_FILES)
     soft = _here.soft_limit()
     if soft is None or soft >= enough:
         return ""
+    more = (system or system_of()).more_files(enough)
     return (
-        f"only {soft} files may be open at once, enough for about {soft // 2} connections: raise "
-        f"the hard limit to {enough} (`ulimit -Hn`, /etc/security/limits.conf) and start again"
+        f"only {soft} files may be open at once, enough for about {soft // 2} connections: {more}, "
+        "and start Samehost again"
     )

@@ -14,32 +14,36 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from desktop.daemon.host_system import system_of
+from desktop.mirror.systems import LINUX, System
+
 __all__ = ["OVER_SECONDS", "Troubles"]
 
 OVER_SECONDS: Final = 30.0
 """Long enough that a person who tries once more sees why it has failed."""
 
-_FILES: Final = "too many files are open {where}; connections are refused: raise the limit{how}"
+_FILES: Final = "too many files are open {where}; connections are refused: {how}"
 _MEMORY: Final = "memory is short {where}; connections are refused: end what takes it{how}"
 _PORTS: Final = (
-    "no port is free {where} for connections to servers there; they are refused: "
-    "end some, or widen net.ipv4.ip_local_port_range"
+    "no port is free {where} for connections to servers there; they are refused: end some, or {how}"
 )
 _WORDS: Final[Mapping[str, str]] = {
     "connections_refused_files": _FILES.format(
-        where="on this computer", how=" (ulimit -n) and start Samehost again"
+        where="on this computer", how="{files} and start Samehost again"
     ),
     "connections_refused_memory": _MEMORY.format(
         where="for Samehost", how=", or raise its limit (ulimit -v) and start it again"
     ),
-    "connections_refused_ports": _PORTS.format(where="on this computer"),
-    "agent_connections_refused_files": _FILES.format(where="for the agent in {machine}", how=""),
+    "connections_refused_ports": _PORTS.format(where="on this computer", how="{ports}"),
+    "agent_connections_refused_files": _FILES.format(
+        where="for the agent in {machine}", how="raise the limit"
+    ),
     "agent_connections_refused_memory": _MEMORY.format(where="in {machine}", how=""),
-    "agent_connections_refused_ports": _PORTS.format(where="in {machine}"),
+    "agent_connections_refused_ports": _PORTS.format(where="in {machine}", how=LINUX.client_ports),
     "clients_timed_out": "connections waited in vain for a stream to {machine}: "
     "samehost doctor machine",
 }
-"""By the counter that grows meanwhile."""
+"""By the counter that grows meanwhile; what depends on this computer's system is put in."""
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +59,10 @@ class _Trouble:
 
 
 class Troubles:
-    """See the module. `look` every now and then."""
+    """See the module. `look` every now and then; `system` is this computer's."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: System | None = None) -> None:
+        self._system = system or system_of()
         self._counts: dict[tuple[str, str], int] = {}
         self._troubles: dict[tuple[str, str], _Trouble] = {}
 
@@ -80,7 +85,8 @@ class Troubles:
         trouble = self._troubles.get(key)
         if trouble is None:
             machine, name = key
-            words = _WORDS[name].format(machine=machine)
+            here = self._system
+            words = _WORDS[name].format(machine=machine, files=here.files, ports=here.client_ports)
             log.warning("%s", words)
             trouble = self._troubles[key] = _Trouble(words, before, count, now)
         trouble.count, trouble.seen = count, now

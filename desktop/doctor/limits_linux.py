@@ -11,6 +11,7 @@ from typing import Final
 
 from desktop.doctor.limits import REMAP, Port
 from desktop.doctor.verdict import Verdict, error, note, ok, skipped, warning
+from desktop.mirror.systems import LINUX
 
 __all__ = ["judge_files", "judge_ports"]
 
@@ -29,10 +30,7 @@ def judge_files(pid: int, proc: Path = PROC) -> Verdict:
 
     if not proc.is_dir():
         return skipped("this system does not tell")
-    remedy = (
-        f"raise the hard limit to {ENOUGH_FILES} or more (`ulimit -Hn`,"
-        " /etc/security/limits.conf), then samehost down and samehost up"
-    )
+    remedy = f"{LINUX.more_files(ENOUGH_FILES)}, then samehost down and samehost up"
     soft, hard = _file_limits(proc / (str(pid) if pid else "self") / "limits")
     if not pid:
         words = f"a daemon could open {_count(hard)} files"

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from desktop.doctor.limits import REMAP, Port
 from desktop.doctor.verdict import Verdict, error, note, ok, warning
+from desktop.mirror.systems import MACOS
 
 __all__ = ["judge_files", "judge_ports", "most_files"]
 
@@ -32,11 +33,7 @@ def judge_files(pid: int, most: Callable[[], int] | None = None) -> Verdict:
     from desktop.daemon.files import ENOUGH_FILES, RESERVED_FILES
 
     limit = (most or most_files)()
-    remedy = (
-        f"raise the limits: sudo launchctl limit maxfiles {ENOUGH_FILES} {2 * ENOUGH_FILES}, and"
-        f" sudo sysctl {MOST_FILES}={2 * ENOUGH_FILES}; log in anew, then samehost down and"
-        " samehost up"
-    )
+    remedy = f"{MACOS.more_files(ENOUGH_FILES)}, then samehost down and samehost up"
     opened = _opened(pid) if pid else 0
     words = f"a daemon could open {limit} files" + (f", {opened} are open" if opened else "")
     if opened + RESERVED_FILES >= limit:

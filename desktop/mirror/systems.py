@@ -1,4 +1,4 @@
-"""Numbers of errors, by operating system, and what a person does about a port there.
+"""Numbers of errors, by operating system, and what a person does about a port, or files, there.
 
 Rules: pure. The machine is Linux whatever this computer is, so a number means what it means on the
 side that it comes from. Sources: Linux asm-generic/errno.h and errno-base.h; XNU bsd/sys/errno.h;
@@ -7,7 +7,11 @@ Windows winerror.h (WSA…), of which CPython gives those below 10000 + 128 that
 
 Windows says WSAEACCES, not WSAEADDRINUSE, for a port within a range that it keeps for itself, as
 Hyper-V and WinNAT do after each start (`netsh interface ipv4 show excludedportrange`).
-Counterpart: `failures.py`.
+Limits of files: limits.conf(5); launchctl(1), limit, and sysctl kern.maxfilesperproc of macOS;
+Windows has none. Ports of clients: ip(7); XNU bsd/netinet/in_pcb.c (portrange);
+learn.microsoft.com, "netsh interface ipv4" (dynamicport).
+Counterparts: `failures.py`; `desktop/daemon/files.py` and `troubles.py`, and
+`desktop/doctor/limits*.py`, say what to do, too.
 """
 
 from __future__ import annotations
@@ -38,13 +42,21 @@ class System:
         numbers: its errors of bind(2), listen(2) and socket(2).
         denied: what to do about a port that it denies; `{side}` and `{port}` are put in.
         files: what to do if too many files are open.
+        file_limit: how the daemon gets more of them for good; see `more_files`.
+        client_ports: what to do if clients' connections find no port of their own.
         reserves: it denies ports that it keeps for itself, and those only.
     """
 
     numbers: Mapping[int, Why]
     denied: str
     files: str
+    file_limit: str
+    client_ports: str
     reserves: bool = False
+
+    def more_files(self, count: int) -> str:
+        """What to do so that the daemon, started again, may open so many."""
+        return self.file_limit.format(count=count, most=2 * count)
 
 
 class ExcludedRange(NamedTuple):
@@ -71,6 +83,8 @@ LINUX: Final = System(
     "`sysctl net.ipv4.ip_unprivileged_port_start={port}` as root, start Samehost with the "
     "capability CAP_NET_BIND_SERVICE, or remap the port",
     _ULIMIT,
+    "raise the hard limit to {count} or more (`ulimit -Hn`, /etc/security/limits.conf)",
+    "widen net.ipv4.ip_local_port_range",
 )
 MACOS: Final = System(
     {
@@ -85,6 +99,9 @@ MACOS: Final = System(
     "macOS gives a port below 1024 to everybody on 0.0.0.0 and ::, and to root only on any other "
     "address: let the container listen on 0.0.0.0, or remap the port",
     _ULIMIT,
+    "raise the limits: sudo launchctl limit maxfiles {count} {most}, and"
+    " sudo sysctl kern.maxfilesperproc={most}; log in anew",
+    "widen net.inet.ip.portrange.first to net.inet.ip.portrange.last",
 )
 WINDOWS: Final = System(
     {
@@ -100,6 +117,8 @@ WINDOWS: Final = System(
     "port {port} is reserved by Windows{range}: `netsh interface ipv4 show excludedportrange "
     "protocol={protocol}` shows what is; {advice}, or remap the port",
     "close some programs",
+    "close some programs",
+    "widen what `netsh interface ipv4 show dynamicport tcp` shows",
     reserves=True,
 )
 

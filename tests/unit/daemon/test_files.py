@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from desktop.daemon import files
+from desktop.daemon.files import raise_file_limit
+from desktop.mirror.systems import LINUX, MACOS, System
 from tests.capabilities import AS_ROOT, needs
-
-pytestmark = needs(AS_ROOT)
 
 PROGRAM = """
 import os, resource, sys
@@ -28,6 +30,20 @@ CAP_SYS_RESOURCE = 24
 """linux/capability.h: may go beyond hard limits."""
 
 
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [(LINUX, "/etc/security/limits.conf"), (MACOS, "launchctl limit maxfiles 5000 10000")],
+)
+def test_a_limit_that_is_low_comes_with_the_remedy_of_its_system(
+    monkeypatch: pytest.MonkeyPatch, system: System, remedy: str
+) -> None:
+    low = SimpleNamespace(soft_limit=lambda: 256, raise_limit=lambda _wanted: None)
+    monkeypatch.setattr(files, "_here", low)
+    words = raise_file_limit(5000, system)
+    assert remedy in words
+    assert ("limits.conf" in words) == (system is LINUX)
+
+
 def raised(soft: int, hard: int, enough: int, uid: int = NOBODY) -> tuple[str, int]:
     """What is said, and the limit, in a process that starts with these limits."""
     command = [sys.executable, "-c", PROGRAM, *map(str, (soft, hard, enough, uid))]
@@ -36,6 +52,7 @@ def raised(soft: int, hard: int, enough: int, uid: int = NOBODY) -> tuple[str, i
     return words, int(limit)
 
 
+@needs(AS_ROOT)
 def test_an_ordinary_user_gets_the_hard_limit_and_is_told_that_it_is_low() -> None:
     words, limit = raised(256, 4096, enough=5000)
     assert limit == 4096
@@ -43,10 +60,12 @@ def test_an_ordinary_user_gets_the_hard_limit_and_is_told_that_it_is_low() -> No
     assert "raise the hard limit to 5000" in words
 
 
+@needs(AS_ROOT)
 def test_a_limit_that_is_high_enough_is_taken_without_a_word() -> None:
     assert raised(256, 4096, enough=4096) == ("", 4096)
 
 
+@needs(AS_ROOT)
 def test_root_goes_beyond_the_hard_limit_where_that_is_allowed() -> None:
     capabilities = re.search(r"CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text())
     if capabilities is None or not int(capabilities[1], 16) >> CAP_SYS_RESOURCE & 1:
@@ -77,6 +96,7 @@ print(are_files_short())
 """
 
 
+@needs(AS_ROOT)
 def test_files_are_short_while_some_are_left_and_no_longer_once_one_is_given_back() -> None:
     command = [sys.executable, "-c", SHORTAGE]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)

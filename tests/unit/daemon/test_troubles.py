@@ -10,6 +10,7 @@ import pytest
 
 from desktop.api.counters import COUNTERS, MACHINE_COUNTERS
 from desktop.daemon.troubles import _WORDS, OVER_SECONDS, Troubles
+from desktop.mirror.systems import LINUX, MACOS, WINDOWS, System
 from link.shortages import shortages
 from tests.daemon_world import DaemonWorld, machines
 from tests.fake_machine import FakeRegistry
@@ -47,6 +48,27 @@ def test_each_machines_trouble_names_the_machine() -> None:
     assert [name in line for name, line in zip(("sandbox", "lima"), lines, strict=True)] == [
         True
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("system", "name", "remedy"),
+    [
+        (LINUX, "files", "ulimit -n"),
+        (WINDOWS, "files", "close some programs"),
+        (LINUX, "ports", "net.ipv4.ip_local_port_range"),
+        (MACOS, "ports", "net.inet.ip.portrange"),
+        (WINDOWS, "ports", "dynamicport"),
+    ],
+)
+def test_the_remedy_is_one_of_this_computers_system(system: System, name: str, remedy: str) -> None:
+    (line,) = Troubles(system).look({f"connections_refused_{name}": 1}, {}, 0)
+    assert remedy in line
+
+
+def test_a_machine_is_linux_whatever_this_computer_is() -> None:
+    short = {"agent_connections_refused_ports": 1}
+    (line,) = Troubles(WINDOWS).look({}, {"wsl-Debian": short}, 0)
+    assert "net.ipv4.ip_local_port_range" in line
 
 
 def test_what_is_no_trouble_is_not_said() -> None:
