@@ -5,19 +5,14 @@ Counterparts: `checks.py`; `desktop/api/client.py` is how it is asked.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 from desktop.api.client import NoAnswerError
 from desktop.doctor.patient import Patient
 from desktop.doctor.verdict import Verdict, error, note, ok, warning
 from desktop.errors import NotRunningError, VersionMismatchError
+from desktop.processes import ending_words, going_on_words, is_stopped
 from link.version import PROTOCOL, VERSION
 
-__all__ = ["check_daemon", "check_protocol", "process_state"]
-
-STOPPED: Final = "T"
-"""State of a process that a signal has stopped (proc(5))."""
+__all__ = ["check_daemon", "check_protocol"]
 
 
 async def check_daemon(patient: Patient) -> Verdict:
@@ -26,16 +21,13 @@ async def check_daemon(patient: Patient) -> Verdict:
         view = await patient.daemon()
     except NoAnswerError as reason:
         pid = await patient.daemon_pid()
-        if pid and process_state(pid) == STOPPED:
-            return error(
-                f"the daemon, process {pid}, was stopped by a signal",
-                f"let it go on: kill -CONT {pid}",
-            )
+        if pid and is_stopped(pid):
+            return error(f"the daemon, process {pid}, was suspended", going_on_words(pid))
         if not pid:
             return error(reason.message, reason.remedy)
         return error(
             f"{reason.message}: process {pid} hangs",
-            f"{reason.remedy}\nif it stays: kill -9 {pid}",
+            f"{reason.remedy}\nif it stays: {ending_words(pid)}",
         )
     except VersionMismatchError as reason:
         return warning(f"it answers; {reason.message}", "see the check protocol")
@@ -71,12 +63,3 @@ async def check_protocol(patient: Patient) -> Verdict:
     of_agents = f" and the agent in {', '.join(agents)}" if agents else ""
     words = f"command, daemon{of_agents}: {VERSION}, protocol {PROTOCOL}"
     return ok(words) if agents else note(f"{words}; no agent is connected")
-
-
-def process_state(pid: int, proc: str = "/proc") -> str:
-    """The letter for what a process does (proc(5)); "" if it is not there."""
-    try:
-        text = Path(f"{proc}/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return next(iter(text.rpartition(")")[2].split()), "")

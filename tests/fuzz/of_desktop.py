@@ -18,7 +18,6 @@ from unittest.mock import patch
 from desktop.api import messages
 from desktop.api.connection import Connection, Limits
 from desktop.api.fake import FakeBackend
-from desktop.doctor.daemon import process_state
 from desktop.doctor.redaction import Redactor
 from desktop.errors import SamehostError, UsageError
 from desktop.listeners.iphlpapi import LAYOUTS, TableCutShortError
@@ -281,11 +280,6 @@ def _redacted(data: bytes) -> None:
     redactor.value({"said": once, "password": once, "container": {"name": once}})
 
 
-def _states(data: bytes) -> None:
-    with _file(data, "7/stat") as path:
-        assert len(process_state(7, str(path.parents[1])).split()) <= 1
-
-
 def _lima_config(data: bytes) -> None:
     with _file(data) as path:
         assert 0 <= ssh_port(path) < 100_000
@@ -464,7 +458,6 @@ OF_DESKTOP: Final = (
         ),
         longest=60_000,
     ),
-    Parser("desktop.doctor.daemon.process_state", _states, (), (b"7 (a) b) S 1 2 3",)),
     Parser("desktop.machines.found.colima.ssh_port", _lima_config, (), (lima.SSH_CONFIG,)),
     Parser(
         "desktop.machines.found.model.one_line",

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 
+import psutil
 import pytest
 
-from desktop.processes import KILL, TERMINATE, end_group
+from desktop.processes import KILL, TERMINATE, end_group, is_stopped
+from tests.capabilities import POSIX_PROCESSES, needs
 from tests.ended import ended
 
 
@@ -31,6 +33,27 @@ def test_where_there_are_no_groups_the_program_itself_is_ended(
     monkeypatch.setattr(os, "kill", lambda *which: ended.append(which))
     end_group(7, TERMINATE)
     assert ended == [(7, signal.SIGTERM)]
+
+
+@needs(POSIX_PROCESSES)
+def test_one_that_a_signal_has_stopped_is_told_from_one_that_sleeps() -> None:
+    with ended(subprocess.Popen(["sleep", "60"])) as sleeper:
+        assert not is_stopped(sleeper.pid)
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        os.waitpid(sleeper.pid, os.WUNTRACED)
+        assert is_stopped(sleeper.pid)
+    assert not is_stopped(sleeper.pid)
+
+
+@pytest.mark.parametrize("error", [psutil.AccessDenied(7), PermissionError(13, "no")])
+def test_one_of_which_nothing_is_told_does_not_count_as_stopped(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def hidden(_pid: int) -> None:
+        raise error
+
+    monkeypatch.setattr(psutil, "Process", hidden)
+    assert not is_stopped(7)
 
 
 def test_one_that_has_ended_is_not_there() -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
+from desktop import processes
 from desktop.api.client import NoAnswerError
 from desktop.disk import FULL_BYTES
-from desktop.doctor.daemon import check_daemon, check_protocol, process_state
+from desktop.doctor.daemon import check_daemon, check_protocol
 from desktop.doctor.folders import SHORT_BYTES, check_disk, check_runtime_folder
 from desktop.doctor.limits import Port, check_privileged_ports, limits
 from desktop.doctor.limits_linux import judge_files, judge_ports
@@ -21,11 +20,8 @@ from desktop.doctor.settings import check_switch
 from desktop.doctor.verdict import Verdict, ok
 from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from link.version import VERSION
-from tests.capabilities import LINUX_KERNEL, USER_IDS, needs
-from tests.ended import ended
+from tests.capabilities import USER_IDS, needs
 from tests.unit.doctor.worlds import Words, row, status, verdict
-
-SLEEPER = "import time; time.sleep(60)"
 
 
 def test_a_daemon_that_answers_is_told_with_its_process() -> None:
@@ -46,14 +42,36 @@ def test_a_daemon_that_hangs_is_an_error_with_the_way_out() -> None:
     assert found.remedy.splitlines()[0] == "look"
 
 
-@needs(LINUX_KERNEL)
-def test_a_stopped_process_is_told_from_one_that_sleeps() -> None:
-    with ended(subprocess.Popen([sys.executable, "-c", SLEEPER])) as process:
-        os.kill(process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        assert process_state(process.pid) == "T"
-    assert process_state(process.pid) == ""
-    assert process_state(os.getpid()) in "RS"
+class Hanging(Words):
+    """A daemon that lets itself be reached, and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(failure=NoAnswerError("the daemon does not answer", "look"))
+
+    async def daemon_pid(self) -> int:
+        return self.pid
+
+
+@pytest.mark.parametrize(
+    ("has_signals", "is_stopped", "words", "remedy"),
+    [
+        (True, True, "process 7, was suspended", "kill -CONT 7"),
+        (True, False, "does not answer: process 7 hangs", "kill -9 7"),
+        (False, True, "process 7, was suspended", "resmon"),
+        (False, False, "does not answer: process 7 hangs", "taskkill /f /pid 7"),
+    ],
+)
+def test_whether_a_daemon_hangs_or_was_stopped_the_remedy_is_one_of_this_system(
+    monkeypatch: pytest.MonkeyPatch, has_signals: bool, is_stopped: bool, words: str, remedy: str
+) -> None:
+    state = psutil.STATUS_STOPPED if is_stopped else psutil.STATUS_RUNNING
+    told = SimpleNamespace(status=lambda: state)
+    monkeypatch.setattr(psutil, "Process", lambda pid: {7: told}[pid])
+    monkeypatch.setattr(processes, "HAS_SIGNALS", has_signals)
+    found = verdict(check_daemon, Hanging())
+    assert found.state == "error"
+    assert words in found.evidence
+    assert remedy in found.remedy
 
 
 MISMATCH = VersionMismatchError("the daemon is version 9", "restart the daemon")
@@ -230,10 +248,3 @@ def test_a_disk_that_is_full_or_soon_will_be_is_told_once_with_its_folder(
     assert found.state == state
     assert found.evidence.count(str(patient.paths.config)) == 1
     assert ("make room" in found.remedy) is (state != "ok")
-
-
-def test_a_process_of_which_nothing_is_told_has_no_state(tmp_path: Path) -> None:
-    (tmp_path / "7").mkdir()
-    for text in ("", "7 (odd)"):
-        (tmp_path / "7" / "stat").write_text(text)
-        assert process_state(7, str(tmp_path)) == ""
