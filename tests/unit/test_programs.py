@@ -17,7 +17,7 @@ from desktop.machines.found.tools import Tools
 from desktop.machines.openssh import client
 from desktop.machines.process import ChildProcess
 from desktop.programs import find_program, program_file, programs
-from tests.capabilities import POSIX_PROCESSES, needs
+from tests.capabilities import POSIX_PROCESSES, UNIX_SOCKETS, needs
 
 RIGHT = "#!/bin/sh\necho right\n"
 PLANTED = "#!/bin/sh\necho planted\n"
@@ -103,7 +103,6 @@ RUNNERS: dict[str, Callable[[], str]] = {
     "netsh": lambda: show_excluded("tcp"),
     "sh": lambda: run_child("sh"),
     "limactl": lambda: asyncio.run(Tools(installed=()).ask("limactl")).decode(),
-    "ssh": lambda: "right" if client.is_installed() else "",
 }
 
 
@@ -118,3 +117,16 @@ def test_whoever_runs_a_program_by_its_name_asks_where_it_lies(
     monkeypatch.setattr(finding, "programs", lambda _name="": programs_windows)
     monkeypatch.setenv("PATH", path_of("", place / "bin"))
     assert RUNNERS[name]().strip() == "right"
+
+
+@needs(UNIX_SOCKETS)
+def test_an_ssh_that_lies_where_one_stands_is_not_installed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ssh", "ssh.exe"):
+        put(place / "here", name, PLANTED)
+    monkeypatch.setattr(finding, "programs", lambda _name="": programs_windows)
+    monkeypatch.setenv("PATH", ".")
+    assert not client.is_installed()
+    monkeypatch.setenv("PATH", path_of(put(place / "bin", "ssh.exe").parent))
+    assert client.is_installed()
