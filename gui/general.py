@@ -242,7 +242,7 @@ class GeneralPage(QWidget):
             (ports.denied, self.tr("%n denied", "", ports.denied)),
             (ports.pending, self.tr("%n being opened", "", ports.pending)),
             (ports.paused, self.tr("%n paused", "", ports.paused)),
-            (ports.ignored, self.tr("%n left alone", "", ports.ignored)),
+            (ports.ignored, self.tr("%n ignored", "", ports.ignored)),
         )
         return ", ".join(text for count, text in words if count)
 

@@ -69,6 +69,10 @@ READING: Final = frozenset(
 """Methods after which nothing has changed."""
 
 
+ATTACHING: Final = frozenset({"attach", "use"})
+"""Methods after which a machine is attached."""
+
+
 class Link(Enum):
     """How things stand between the window and the daemon."""
 
@@ -102,6 +106,11 @@ class Call:
         self._own = own
         self._calls = calls
         calls.add(self)
+
+    @property
+    def method(self) -> str:
+        """What was asked for."""
+        return self._request.method
 
     def cancel(self) -> None:
         """Call nothing back any more. The daemon gives a long call up; a short one is done."""
@@ -189,6 +198,11 @@ class Session(QObject):
     def rows(self) -> Mapping[RowKey, PortRow]:
         """The port table, as the signals told it."""
         return self._feed.table.rows
+
+    @property
+    def is_attaching(self) -> bool:
+        """A machine is being attached, and perhaps looked for and started before that."""
+        return any(call.method in ATTACHING for call in self._calls)
 
     @property
     def containers(self) -> Mapping[ContainerKey, ContainerDetails]:
@@ -494,11 +508,13 @@ class Session(QObject):
             self._stand(self._trouble, self._why or self._feed.problem)
 
     def _stand(self, link: Link, problem: Problem | None) -> None:
-        if self._is_open and (link, problem) != (self.link, self.problem):
+        is_new = self._is_open and (link, problem) != (self.link, self.problem)
+        if is_new:
             self.link, self.problem = link, problem
-            self.linkChanged.emit()
         if link is Link.READY and self._is_attach_due and self._is_open:
-            self._attach()
+            self._attach()  # whoever is told that all is known knows of this, too
+        if is_new:
+            self.linkChanged.emit()
 
     def _timer(self, ring: Callable[[], None]) -> QTimer:
         timer = QTimer(self, singleShot=True)

@@ -34,6 +34,9 @@ WIDEST_TEXT: Final = 110
 
 MOST_LINES: Final = 50
 
+PAGES: Final = {Action.MACHINES: "machine", Action.SWITCH: "network"}
+"""Actions that lead to a page."""
+
 
 class StateWatch(QObject):
     """See the module.
@@ -87,15 +90,15 @@ class StateWatch(QObject):
         if self._call is not None:
             return
         self.trouble, self._failed_action, self._is_attached = None, action, None
-        if action is Action.MACHINES:
-            self.pageWanted.emit("machine")
+        if action in PAGES:
+            self.pageWanted.emit(PAGES[action])
         else:
-            self._call = perform(action, self._session, self._done, self._failed, self._told)
+            self._call = perform(action, self._session, self._done, self._failed)
+            self._look()
         self.changed.emit()
 
     def _done(self, _: Any) -> None:
         self._call = None
-        self._lines.clear()
         self._look()
         self.changed.emit()
 
@@ -137,12 +140,12 @@ class StateWatch(QObject):
             self._patience.start()
         else:
             self._patience.stop()
-        if self._session.link is not Link.STARTING:
-            self._lines.clear()
         self._look()
 
     def _look(self) -> None:
         session = self._session
+        if session.link is not Link.STARTING and not session.is_attaching:
+            self._lines.clear()
         if self._patience.isActive():
             return
         self._look_for_machines()
@@ -153,6 +156,7 @@ class StateWatch(QObject):
             tuple(self._lines),
             self._search.count,
             len(session.rows),
+            session.is_attaching,
         )
         state, trouble = state_of(known), self.trouble
         if trouble is not None and self._is_trouble_over(state):
@@ -215,9 +219,11 @@ def perform(
     session: Session,
     then: Callable[[Any], None],
     fails: Callable[[Problem], None],
-    progress: Callable[[str], None] | None = None,
 ) -> Call | None:
-    """Do it. The call under way, None if there is none: then nothing is called back."""
+    """Do it. The call under way, None if there is none: then nothing is called back.
+
+    What attaching says on its way is told by the session, to all who watch it.
+    """
     match action:
         case Action.START:
             session.start_daemon()
@@ -231,7 +237,7 @@ def perform(
                 {"machine": None},
                 then=then,
                 fails=fails,
-                progress=progress,
+                progress=session.startTold.emit,
                 ask=session.questioner,
             )
     return None

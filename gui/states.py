@@ -48,6 +48,7 @@ class Action(Enum):
     ENABLE = "turn the switch on"
     ATTACH = "attach to the machine of the settings, or one that is found"
     MACHINES = "show the machine page"
+    SWITCH = "show the page with the switch, which says who locked it and what to do"
     RETRY = "look again"
 
 
@@ -58,6 +59,7 @@ class Known:
     Attributes:
         lines: what a start under way has said.
         machines: how many machines were found; None while nobody has looked.
+        is_attaching: a machine is being looked for, started and attached.
         rows: how many rows the port table has.
         platform: `sys.platform`.
     """
@@ -68,6 +70,7 @@ class Known:
     lines: Sequence[str] = ()
     machines: int | None = None
     rows: int = 0
+    is_attaching: bool = False
     platform: str = sys.platform
 
 
@@ -92,6 +95,7 @@ def action_text(action: Action) -> str:
         Action.ENABLE: translate("states", "&Enable host networking"),
         Action.ATTACH: translate("states", "&Connect to the machine"),
         Action.MACHINES: translate("states", "Choose a &machine"),
+        Action.SWITCH: translate("states", "Show the &switch"),
         Action.RETRY: translate("states", "&Try again"),
     }[action]
 
@@ -102,11 +106,11 @@ def state_of(known: Known) -> State | None:
         return _of_the_daemon(known)
     status = known.status
     is_attached = any(machine.state != "stopped" for machine in status.machines)
-    if known.machines == 0 and not is_attached:
+    if known.machines == 0 and not is_attached and not known.is_attaching:
         return _no_machine_found(known.platform)
     if not status.enabled:
         return _switched_off(status)
-    state = _of_the_machine(status.machine) or _of_what_is_short(status)
+    state = _of_the_machine(status.machine, known) or _of_what_is_short(status)
     if state is None and known.rows == 0:
         return _no_ports(status.machine)
     return state
@@ -146,13 +150,17 @@ def _absent(known: Known) -> State:
     )
 
 
+def _progress(known: Known) -> str:
+    """The last of what a start says."""
+    return "\n".join(known.lines[-SHOWN_LINES:])
+
+
 def _starting(known: Known) -> State:
-    lines = "\n".join(known.lines[-SHOWN_LINES:])
     usual = translate("states", "This takes a moment.")
     return State(
         "starting",
         translate("states", "Samehost is starting"),
-        lines or usual,
+        _progress(known) or usual,
         icon="pending",
         busy=True,
     )
@@ -250,7 +258,7 @@ def _switched_off(status: Status) -> State:
     title = translate("states", "Host networking is off")
     if status.enabled_locked or status.enabled_reason:
         locked = translate("states", "It is locked, and cannot be turned on here.")
-        return State("locked", title, status.enabled_reason or locked, icon="lock")
+        return State("locked", title, status.enabled_reason or locked, Action.SWITCH, icon="lock")
     return State(
         "switched-off",
         title,
@@ -266,25 +274,22 @@ def _switched_off(status: Status) -> State:
     )
 
 
-def _of_the_machine(machine: MachineStatus) -> State | None:
+def _of_the_machine(machine: MachineStatus, known: Known) -> State | None:
     if machine.state == "connected":
         return None
     if machine.state in ("starting", "connecting"):
-        return State(
-            "machine-starting",
-            translate("states", "Connecting to the machine {name}").format(name=machine.name),
-            translate("states", "Ports appear as soon as it answers."),
-            icon="pending",
-            busy=True,
-        )
+        title = translate("states", "Connecting to the machine {name}")
+        return _attaching(title.format(name=machine.name), known)
+    if known.is_attaching and machine.state in ("stopped", "failed"):
+        return _attaching(translate("states", "Connecting to the machine"), known)
     if machine.state == "reconnecting":
         return State(
             "machine-gone",
             translate("states", "The machine {name} has gone").format(name=machine.name),
             translate(
                 "states",
-                "It does not answer any more: perhaps it was stopped, or sleeps. Samehost goes on "
-                "trying, and its ports come back with it.",
+                "It does not answer any more: perhaps it sleeps, or was stopped; then start it on "
+                "the page Machine. Samehost goes on trying, and its ports come back with it.",
             ),
             Action.MACHINES,
             icon="warning",
@@ -293,6 +298,13 @@ def _of_the_machine(machine: MachineStatus) -> State | None:
     if machine.state == "failed":
         return _failed(machine)
     return _not_attached()
+
+
+def _attaching(title: str, known: Known) -> State:
+    usual = translate("states", "Ports appear as soon as it answers.")
+    return State(
+        *("machine-starting", title, _progress(known) or usual), icon="pending", busy=True
+    )
 
 
 def _of_what_is_short(status: Status) -> State | None:

@@ -150,7 +150,7 @@ class Tray(QObject):
         self._ports = [_action(menu, f"tray-port-{index}", "") for index in range(MOST_PORTS)]
         for index, action in enumerate(self._ports):
             action.triggered.connect(lambda _, index=index: self._copy(index))
-        self._no_ports = _action(menu, "tray-no-ports", self.tr("No ports in use"))
+        self._no_ports = _action(menu, "tray-no-ports", self.tr("No port was used yet"))
         self._no_ports.setEnabled(False)
         menu.addSeparator()
         _action(menu, "tray-open", self.tr("&Open Samehost")).triggered.connect(

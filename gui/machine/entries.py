@@ -24,6 +24,8 @@ translate = QCoreApplication.translate
 _NO_LINK: Final = frozenset({"stopped", "failed"})
 """States of a link that nothing is done about."""
 _RUNS: Final = frozenset({"running", "starting"})
+_LOST: Final = "reconnecting"
+"""The state of a link that was there: perhaps the machine was stopped, and can be started."""
 
 _SANDBOX: Final = re.compile(r"sandbox(-[a-z0-9]{1,8})?")
 _SERVER: Final = re.compile(
@@ -104,7 +106,8 @@ def obstacle(
         return translate("MachineEntries", "It is in use already.")
     if action is Action.DETACH and not entry.is_attached:
         return translate("MachineEntries", "It is not attached.")
-    if action is Action.START and (entry.is_attached or entry.state in _RUNS):
+    is_linked = entry.is_attached and entry.state != _LOST
+    if action is Action.START and (is_linked or entry.state in _RUNS):
         return translate("MachineEntries", "It runs already.")
     if action is Action.STOP and not entry.is_attached and entry.state == "stopped":
         return translate("MachineEntries", "It does not run.")

@@ -508,10 +508,10 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n left alone</source>
+        <source>%n ignored</source>
         <translation>
-            <numerusform>%n ausgelassen</numerusform>
-            <numerusform>%n ausgelassen</numerusform>
+            <numerusform>%n ignoriert</numerusform>
+            <numerusform>%n ignoriert</numerusform>
         </translation>
     </message>
 </context>
@@ -1583,8 +1583,8 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>&amp;Host-Netzwerk einschalten</translation>
     </message>
     <message>
-        <source>No ports in use</source>
-        <translation>Keine Ports in Gebrauch</translation>
+        <source>No port was used yet</source>
+        <translation>Noch kein Port wurde benutzt</translation>
     </message>
     <message>
         <source>&amp;Open Samehost</source>
@@ -1873,6 +1873,10 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>&amp;Maschine wählen</translation>
     </message>
     <message>
+        <source>Show the &amp;switch</source>
+        <translation>&amp;Schalter zeigen</translation>
+    </message>
+    <message>
         <source>&amp;Try again</source>
         <translation>&amp;Erneut versuchen</translation>
     </message>
@@ -1961,16 +1965,20 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>Verbindung zur Maschine {name}</translation>
     </message>
     <message>
+        <source>Connecting to the machine</source>
+        <translation>Verbindung zur Maschine</translation>
+    </message>
+    <message>
+        <source>It does not answer any more: perhaps it sleeps, or was stopped; then start it on the page Machine. Samehost goes on trying, and its ports come back with it.</source>
+        <translation>Sie antwortet nicht mehr: vielleicht schläft sie oder wurde angehalten; dann starten Sie sie auf der Seite Maschine. Samehost versucht es weiter, und ihre Ports kommen mit ihr zurück.</translation>
+    </message>
+    <message>
         <source>Ports appear as soon as it answers.</source>
         <translation>Ports erscheinen, sobald sie antwortet.</translation>
     </message>
     <message>
         <source>The machine {name} has gone</source>
         <translation>Die Maschine {name} ist verschwunden</translation>
-    </message>
-    <message>
-        <source>It does not answer any more: perhaps it was stopped, or sleeps. Samehost goes on trying, and its ports come back with it.</source>
-        <translation>Sie antwortet nicht mehr: vielleicht wurde sie angehalten oder schläft. Samehost versucht es weiter, und ihre Ports kommen mit ihr zurück.</translation>
     </message>
     <message>
         <source>Something has run short</source>

@@ -173,6 +173,11 @@ def _locked(backend: FakeBackend) -> None:
     backend.locked[SWITCH] = "locked by the administrator in /etc/samehost/admin-settings.json"
 
 
+def _locked_off(backend: FakeBackend) -> None:
+    _locked(backend)
+    _switched_off(backend)
+
+
 def _isolated(backend: FakeBackend) -> None:
     backend._values["enhancedContainerIsolation"] = True
 
@@ -361,6 +366,7 @@ CASES: Final = (
     Case("ports-guarded", "ports", _guarded, _choose_guarded),
     Case("ports-none", "ports", _no_rows),
     Case("ports-switched-off", "ports", _switched_off),
+    Case("ports-locked", "ports", _locked_off),
     Case("ports-machine-gone", "ports", _machine_gone),
     Case("ports-short", "ports", _short),
     Case("ports-no-daemon", "ports", has_daemon=False),

@@ -75,7 +75,7 @@ def test_it_says_what_was_counted(page: GeneralPage, told: ToldSession) -> None:
     )
     told.tell(Link.READY, status)
     assert words(page, "general-uptime") == "1 h 2 min"
-    assert words(page, "general-ports") == "3 open, 1 in conflict, 2 left alone"
+    assert words(page, "general-ports") == "3 open, 1 in conflict, 2 ignored"
     assert words(page, "general-flows") == "4 TCP, 5 UDP"
     assert words(page, "general-bytes").startswith("2.0 kB to")
     assert words(page, "general-version") == "0.1.0"

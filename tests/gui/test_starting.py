@@ -207,12 +207,15 @@ def test_a_daemon_is_started_attaches_dies_and_is_started_again(
     qtbot: QtBot, session: Session, paths: Paths
 ) -> None:
     links: list[Link] = []
+    attaches: list[bool] = []
     session.linkChanged.connect(lambda: links.append(session.link))
+    session.linkChanged.connect(lambda: attaches.append(session.is_attaching))
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.ABSENT)
     pids = set()
     for _ in range(2):
         links.clear()
+        attaches.clear()
         with qtbot.waitSignal(session.attachEnded, timeout=PATIENCE_MS) as attached:
             session.start_daemon()
             session.start_daemon()
@@ -222,7 +225,8 @@ def test_a_daemon_is_started_attaches_dies_and_is_started_again(
         assert others == [Link.STARTING, Link.READY]
         assert attached.args is not None
         assert "lima-nowhere" in attached.args[0].message
-        assert session.attaching is None
+        assert [link is Link.READY for link in links] == attaches
+        assert (session.attaching, session.is_attaching) == (None, False)
         assert session.settings["machine"].value == "lima-nowhere"
         pids.add(pid_of(paths))
         end(paths, KILL)

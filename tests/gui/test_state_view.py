@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop.api.fake import fake_row
+from desktop.api.types import Status
 from gui import state_view
 from gui.session import Link, Problem, Session
 from gui.state_view import StateView, StateWatch
@@ -79,11 +80,19 @@ def test_the_button_does_what_it_says(
     assert counts.get(done, asked.count(done)) == 1
 
 
-def test_a_page_is_asked_for_where_the_machine_is_chosen(qtbot: QtBot, told: ToldSession) -> None:
+@pytest.mark.parametrize(
+    ("status", "page"),
+    [
+        (status_of("reconnecting"), "machine"),
+        (status_of(enabled=False, enabled_locked=True, enabled_reason="by law"), "network"),
+    ],
+    ids=["where the machine is chosen", "where it is said who locked the switch"],
+)
+def test_a_page_is_asked_for(qtbot: QtBot, told: ToldSession, status: Status, page: str) -> None:
     view = StateView(told)
     qtbot.addWidget(view)
-    told.tell(Link.READY, status_of("reconnecting"))
-    with qtbot.waitSignal(view.pageWanted, check_params_cb=lambda page: page == "machine"):
+    told.tell(Link.READY, status)
+    with qtbot.waitSignal(view.pageWanted, check_params_cb=lambda wanted: wanted == page):
         button(view).click()
 
 
@@ -115,6 +124,27 @@ def test_a_machine_that_cannot_be_attached_is_told_until_it_is(
     told.tell(Link.READY, status_of("connected", enabled=False))
     assert shown(view, "state-trouble") == ""
     assert button(view).text() == "&Enable host networking"
+
+
+def test_what_attaching_says_is_told_by_all_who_watch_until_it_is_over(
+    qtbot: QtBot, told: ToldSession
+) -> None:
+    view, watch = StateView(told), StateWatch(told)
+    qtbot.addWidget(view)
+    told.tell(Link.READY, status_of("failed"))
+    told.attaches = True
+    button(view).click()
+    assert shown(view, "state-title") == "Connecting to the machine"
+    assert button(view).isHidden()
+    progress = told.asked[-1].progress
+    assert progress is not None
+    progress("starting lima-dev")
+    assert shown(view, "state-explanation") == "starting lima-dev"
+    assert watch.state == view.state
+    told.attaches = False
+    told.asked[-1].fails(Problem("no way in", "look at its log", "MACHINE_UNREACHABLE"))
+    assert shown(view, "state-title") == "The machine colima cannot be reached"
+    assert shown(view, "state-trouble") == "no way in\nlook at its log"
 
 
 def test_another_machine_that_cannot_be_attached_is_told_until_somebody_looks(

@@ -45,6 +45,7 @@ ACTIONS = {
     "other-version": Action.RETRY,
     "refused": Action.RETRY,
     "no-machine-found": Action.MACHINES,
+    "locked": Action.SWITCH,
     "switched-off": Action.ENABLE,
     "no-machine": Action.ATTACH,
     "machine-gone": Action.MACHINES,
@@ -121,6 +122,30 @@ def test_a_start_shows_the_last_lines_of_what_it_says() -> None:
     assert state is not None
     assert state.explanation.splitlines()[-1] == "step 19"
     assert len(state.explanation.splitlines()) == 6
+
+
+@pytest.mark.parametrize("machine", ["stopped", "failed"])
+@pytest.mark.parametrize("machines", [None, 0, 1])
+def test_a_machine_that_is_being_attached_is_not_offered_again(
+    machine: str, machines: int | None
+) -> None:
+    known = Known(
+        Link.READY,
+        status=status(machine),
+        machines=machines,
+        lines=("starting lima-dev",),
+        is_attaching=True,
+    )
+    state = state_of(known)
+    assert state is not None
+    assert (state.name, state.busy, state.action) == ("machine-starting", True, Action.NONE)
+    assert state.explanation == "starting lima-dev"
+
+
+def test_a_machine_that_has_gone_is_said_to_be_started_where_it_can_be() -> None:
+    state = state_of(TABLE["machine-gone"])
+    assert state is not None
+    assert "start it on the page Machine" in state.explanation
 
 
 def test_that_no_daemon_runs_is_no_failed_start() -> None:

@@ -65,7 +65,10 @@ class Asked:
 
 
 class ToldSession(Session):
-    """See the module. `starts` counts what was asked of `start_daemon`."""
+    """See the module. `starts` counts what was asked of `start_daemon`.
+
+    `attaches` says whether a machine is being attached.
+    """
 
     def __init__(self) -> None:
         super().__init__("/nowhere/api.sock", Starter(["false"]))
@@ -73,11 +76,17 @@ class ToldSession(Session):
         self.opened = self.starts = self.refreshed = 0
         self.told_rows: dict[RowKey, PortRow] = {}
         self.watching: list[bool] = []
+        self.attaches = False
 
     @property
     def rows(self) -> Mapping[RowKey, PortRow]:
         """What the test said."""
         return self.told_rows
+
+    @property
+    def is_attaching(self) -> bool:
+        """What the test said."""
+        return self.attaches
 
     def tell(
         self, link: Link, status: Status | None = None, problem: Problem | None = None

@@ -76,6 +76,7 @@ STOPPED = Entry("c", "lima", "stopped")
 RUNNING = Entry("d", "lima", "running")
 NEVER = Entry("e", "docker", "running", note="it does it itself")
 LOST = Entry("f", "lima", "failed", is_current=True)
+GONE = Entry("g", "lima", "reconnecting", is_current=True, is_attached=True)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,7 @@ LOST = Entry("f", "lima", "failed", is_current=True)
         (RUNNING, {Action.USE, Action.ATTACH, Action.STOP}),
         (NEVER, {Action.STOP}),
         (LOST, {Action.USE, Action.START, Action.STOP}),
+        (GONE, {Action.DETACH, Action.START, Action.STOP}),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
