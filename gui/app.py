@@ -258,6 +258,7 @@ def _application(arguments: Sequence[str]) -> QApplication:
     for text in said:
         log.warning("%s", text)
     language.install(application, QLocale())
+    QLocale.setDefault(language.formats(QLocale()))
     application.setApplicationName("samehost")
     application.setApplicationDisplayName("Samehost")
     application.setApplicationVersion(VERSION)

@@ -2,7 +2,7 @@
 
 Rules: texts in the source are English; `gui/text/samehost_LANGUAGE.qm` has those of a language.
 English has a file, too, for its plurals. Words of Qt's own (buttons, menus of text fields) come
-from Qt's translations.
+from Qt's translations, of that language only: they also say on which side lines begin.
 
 Limits: what the daemon says is English.
 Counterparts: `scripts/translations.py` collects the texts and builds those files.
@@ -13,27 +13,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, Qt, QTranslator
 
-__all__ = ["FOLDER", "install"]
+__all__ = ["FOLDER", "formats", "install"]
 
 FOLDER: Final = Path(__file__).parent / "text"
 """Where the translations are."""
 
 ENGLISH: Final = QLocale(QLocale.Language.English)
+LEFT_TO_RIGHT: Final = Qt.LayoutDirection.LeftToRight
 
 
 def install(application: QCoreApplication, locale: QLocale) -> list[QTranslator]:
     """Have the window speak the language of `locale`. The result undoes it: remove each."""
     qt = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
-    wanted = [(ENGLISH, "samehost", str(FOLDER)), (locale, "qtbase", qt)]
-    wanted.append((locale, "samehost", str(FOLDER)))  # what is installed last is asked first
-    installed = []
-    for language, name, folder in wanted:
-        translator = QTranslator(application)
-        if translator.load(language, name, "_", folder):
-            application.installTranslator(translator)
-            installed.append(translator)
-        else:
-            translator.deleteLater()
+    ours = _loaded(locale, "samehost", str(FOLDER))
+    found = [_loaded(ENGLISH, "samehost", str(FOLDER))]
+    if ours is not None:
+        found += [_loaded(QLocale(ours.language()), "qtbase", qt), ours]
+    installed = [translator for translator in found if translator is not None]
+    for translator in installed:  # what is installed last is asked first
+        translator.setParent(application)
+        application.installTranslator(translator)
     return installed
+
+
+def formats(locale: QLocale) -> QLocale:
+    """How numbers and times are written: as `locale` does, if English words can stand around it.
+
+    Digits, and units such as those of bytes, are in the locale's own letters.
+    """
+    is_latin = locale.zeroDigit() == "0" and locale.textDirection() is LEFT_TO_RIGHT
+    if is_latin or _loaded(locale, "samehost", str(FOLDER)) is not None:
+        return locale
+    return QLocale(QLocale.Language.English, QLocale.Country.World)
+
+
+def _loaded(locale: QLocale, name: str, folder: str) -> QTranslator | None:
+    """The texts of that name in the first language of `locale` that has some."""
+    translator = QTranslator()
+    return translator if translator.load(locale, name, "_", folder) else None

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
-from PySide6.QtCore import QCoreApplication, QLocale
+from PySide6.QtCore import QCoreApplication, QLocale, Qt
 from PySide6.QtWidgets import QApplication
 
 from gui import language
@@ -148,6 +148,38 @@ def test_where_there_is_no_translation_english_plurals_are_right(
     finally:
         for translator in installed:
             qapp.removeTranslator(translator)
+
+
+@pytest.mark.parametrize("name", ["ar_EG", "he_IL", "fr_FR"])
+def test_an_english_window_is_english_throughout_and_its_lines_begin_on_the_left(
+    qapp: QApplication, name: str
+) -> None:
+    installed = language.install(qapp, QLocale(name))
+    try:
+        assert QCoreApplication.translate("QPlatformTheme", "Cancel") == "Cancel"
+        assert qapp.layoutDirection() is Qt.LayoutDirection.LeftToRight
+    finally:
+        for translator in installed:
+            qapp.removeTranslator(translator)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "size"),
+    [
+        ("de_DE", "1.234", "2,0 kB"),
+        ("pl_PL", "1234", "2,0 kB"),
+        ("ar_EG", "1,234", "2.0 kB"),
+        ("he_IL", "1,234", "2.0 kB"),
+        ("bn_BD", "1,234", "2.0 kB"),
+    ],
+)
+def test_numbers_and_units_are_as_the_system_has_them_or_in_english_letters(
+    name: str, written: str, size: str
+) -> None:
+    locale = language.formats(QLocale(name))
+    assert locale.toString(1234) == written
+    kind = QLocale.DataSizeFormat.DataSizeSIFormat
+    assert locale.formattedDataSize(2000, 1, kind) == size
 
 
 def test_a_wheel_has_what_qt_reads_and_not_what_people_write() -> None:
