@@ -17,10 +17,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from PySide6.QtCore import QObject, QRect, QSize, Signal
 
-__all__ = ["Preferences", "PreferencesFile", "placed"]
+__all__ = ["Preferences", "PreferencesFile", "placed", "room_on"]
 
 HANDLE: Final = 48
 """Pixels of the upper edge that must be on a screen, each way: enough to drag the window by."""
+
+FRAME: Final = QSize(16, 48)
+"""Pixels that edges and title bar take beside a window: nobody knows before it is shown."""
 
 LARGEST_FILE: Final = 1 << 16
 
@@ -100,22 +103,33 @@ def _read(path: Path) -> Preferences:
     return found
 
 
+def room_on(screen: QRect) -> QSize:
+    """How large a window may be that is seen as a whole there."""
+    return screen.size() - FRAME
+
+
 def placed(place: Sequence[int], screens: Sequence[QRect], least: QSize) -> QRect | None:
     """Where a window goes that was at `place`, on the screens that there are; None: anywhere.
 
     It stays where it was if its upper edge can be got hold of there; else it goes to the middle of
-    the first screen. It never is larger than its screen, nor smaller than `least`.
+    the first screen. It never is larger than its screen has room for; nor smaller than `least`,
+    if there is room for that.
     """
     if len(place) != 4 or not screens:
         return None
     wanted = QRect(*place)
+    whole = wanted.size().expandedTo(least)
     edge = QRect(wanted.left(), wanted.top(), wanted.width(), HANDLE)
     seen = [edge.intersected(screen) for screen in screens]
     best = max(range(len(screens)), key=lambda number: seen[number].width())
     is_in_reach = seen[best].width() >= HANDLE and seen[best].height() >= HANDLE // 2
     screen = screens[best if is_in_reach else 0]
-    size = wanted.size().expandedTo(least).boundedTo(screen.size())
+    size = whole.boundedTo(room_on(screen))
     rectangle = QRect(wanted.topLeft(), size)
     if not is_in_reach:
         rectangle.moveCenter(screen.center())
+    if size.width() < whole.width():
+        rectangle.moveLeft(screen.left())
+    if size.height() < whole.height():
+        rectangle.moveTop(screen.top())
     return rectangle

@@ -33,7 +33,7 @@ from gui.glance import Glance
 from gui.navigation import Navigation
 from gui.pages import PageKind
 from gui.parts import Banner, describe_buttons
-from gui.preferences import PreferencesFile, placed
+from gui.preferences import PreferencesFile, placed, room_on
 from gui.session import Session
 from gui.state_view import StateWatch
 from gui.states import Action, action_text
@@ -331,11 +331,12 @@ class Window(QWidget):
 
     def _take_place(self) -> None:
         letter = QSize(self.fontMetrics().averageCharWidth(), self.fontMetrics().height())
-        least = _times(LEAST_LETTERS, letter)
-        self.setMinimumSize(least)
         screens = [screen.availableGeometry() for screen in QGuiApplication.screens()]
-        usual = _times(USUAL_LETTERS, letter)
-        self.resize(usual.boundedTo(screens[0].size() * 0.9) if screens else usual)
+        least, usual = _times(LEAST_LETTERS, letter), _times(USUAL_LETTERS, letter)
+        for screen in screens:
+            least = least.boundedTo(room_on(screen))
+        self.setMinimumSize(least)
+        self.resize(usual.boundedTo(room_on(screens[0])) if screens else usual)
         place = placed(self._preferences.now.place, screens, least)
         if place is not None:
             self.move(place.topLeft())

@@ -14,6 +14,7 @@ from gui.preferences import Preferences, PreferencesFile, placed
 
 SCREEN = QRect(0, 0, 1920, 1080)
 SECOND = QRect(1920, 0, 1280, 1024)
+SMALL = QRect(0, 0, 640, 448)
 LEAST = QSize(400, 300)
 
 
@@ -71,7 +72,10 @@ def test_where_nothing_can_be_written_the_window_works_all_the_same(
         ((100, 1075, 800, 600), [SCREEN], QRect(560, 240, 800, 600)),
         ((-780, 10, 800, 600), [SCREEN], QRect(560, 240, 800, 600)),
         ((-700, 10, 800, 600), [SCREEN], QRect(-700, 10, 800, 600)),
-        ((0, 0, 5000, 5000), [SCREEN], QRect(0, 0, 1920, 1080)),
+        ((0, 0, 5000, 5000), [SCREEN], QRect(0, 0, 1904, 1032)),
+        ((700, 300, 800, 5000), [SCREEN], QRect(700, 0, 800, 1032)),
+        ((20, 20, 900, 600), [SMALL], QRect(0, 0, 624, 400)),
+        ((20, 20, 300, 200), [QRect(0, 0, 400, 300)], QRect(0, 0, 384, 252)),
         ((10, 10, 1, 1), [SCREEN], QRect(10, 10, 400, 300)),
         ((), [SCREEN], None),
         ((1, 2, 3), [SCREEN], None),
@@ -86,6 +90,9 @@ def test_where_nothing_can_be_written_the_window_works_all_the_same(
         "all but a sliver beside the screen",
         "enough beside the screen to be caught",
         "larger than the screen",
+        "higher than the screen",
+        "on a smaller screen than before",
+        "on a screen that is smaller than the window can be",
         "smaller than it can be",
         "never placed",
         "not a place",

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt, Signal
-from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QMessageBox, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui import icons
 from gui.navigation import Navigation
 from gui.pages import PageKind, all_pages
-from gui.preferences import PreferencesFile
+from gui.preferences import PreferencesFile, room_on
 from gui.session import Link, Problem, Session
 from gui.window import Window
 from tests.gui.told import ToldSession, status_of
@@ -408,6 +408,20 @@ def test_a_place_on_a_screen_that_has_gone_is_not_taken(stage: Stage, qtbot: QtB
     again = stage.another()
     qtbot.addWidget(again, before_close_func=lambda window: window.end())
     assert QGuiApplication.primaryScreen().availableGeometry().intersects(again.geometry())
+
+
+def test_with_the_largest_letters_it_is_not_larger_than_the_screen(
+    stage: Stage, qtbot: QtBot, qapp: QApplication
+) -> None:
+    font = qapp.font()
+    qapp.setFont(QFont(font.family(), 60))
+    try:
+        again = stage.another()
+    finally:
+        qapp.setFont(font)
+    qtbot.addWidget(again, before_close_func=lambda window: window.end())
+    room = room_on(QGuiApplication.primaryScreen().availableGeometry())
+    assert again.size().boundedTo(room) == again.size()
 
 
 def test_that_it_was_maximised_is_remembered_with_the_place_that_it_had(
