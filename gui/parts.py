@@ -6,6 +6,7 @@
     CommandBox(command)         a command to type, with such a button
     Banner()                    what is wrong, what to do, and the one action that helps
     scrolled(page)              the layout of a page that can be scrolled
+    ScrollArea(parent)          what is scrolled, and follows the keyboard
 
 Rules: text from a machine or daemon goes through `plain`; sizes come from the font.
 """
@@ -27,6 +28,7 @@ from PySide6.QtGui import (
     QPalette,
 )
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -51,6 +53,7 @@ __all__ = [
     "Hint",
     "IconLabel",
     "PlainLabel",
+    "ScrollArea",
     "announce",
     "copy_text",
     "data_size",
@@ -115,9 +118,27 @@ def data_size(count: float) -> str:
     return QLocale().formattedDataSize(round(count), digits, kind)
 
 
-def scroll_area(page: QWidget) -> tuple[QScrollArea, QWidget]:
+class ScrollArea(QScrollArea):
+    """Brings to sight what gets the keyboard; `QScrollArea` does so for Tab, not for mnemonics.
+
+    What is clicked on stays where it is.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            application.focusChanged.connect(self._follow)
+
+    def _follow(self, _: QWidget | None, now: QWidget | None) -> None:
+        is_by_mouse = QApplication.mouseButtons() != Qt.MouseButton.NoButton
+        if now is not None and self.isAncestorOf(now) and not is_by_mouse:
+            self.ensureWidgetVisible(now)
+
+
+def scroll_area(page: QWidget) -> tuple[ScrollArea, QWidget]:
     """Room in a page that is scrolled where the window is small, and what is to be filled in it."""
-    area = QScrollArea(page)
+    area = ScrollArea(page)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from desktop.api.local import verb_command
 from desktop.api.types import MachineList
 from gui.machine.cards import MachineCards
 from gui.machine.choosing import Choosing
 from gui.machine.examining import Command, Examining
-from gui.parts import Heading, PlainLabel
+from gui.parts import Heading, PlainLabel, ScrollArea
 from gui.session import Link, Session
 from gui.states import Known, State, state_of
 
@@ -36,7 +36,7 @@ class MachinePage(QWidget):
         self.setObjectName("machine-page")
         self._session = session
         self._has_searched = False
-        self._area = QScrollArea(self)
+        self._area = ScrollArea(self)
         self.cards = MachineCards(self)
         self._title = Heading("", self, level=2)
         self._title.setObjectName("machine-state")

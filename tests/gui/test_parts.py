@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFont, QGuiApplication, QImage
-from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton, QTextEdit
 from pytestqt.qtbot import QtBot
 
 from gui import parts
@@ -140,3 +141,20 @@ def test_the_words_of_a_banner_are_only_words(qtbot: QtBot) -> None:
     banner.tell("<a href='x'>machine</a>\x1b", "\u202eremedy")
     texts = [label.text() for label in banner.findChildren(QLabel)]
     assert texts == ["<a href='x'>machine</a>\ufffd", "\ufffdremedy"]
+
+
+def test_what_is_clicked_on_does_not_move_away(qtbot: QtBot) -> None:
+    area = parts.ScrollArea()
+    content = QTextEdit()
+    content.setFixedSize(50, 2000)
+    area.setWidget(content)
+    area.resize(100, 100)
+    qtbot.addWidget(area)
+    area.show()
+    area.activateWindow()
+    qtbot.waitUntil(area.isActiveWindow)
+    area.setFocus()
+    area.verticalScrollBar().setValue(700)
+    QTest.mouseClick(content.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(5, 720))
+    assert content.hasFocus()
+    assert area.verticalScrollBar().value() == 700

@@ -373,3 +373,14 @@ def test_a_setting_that_is_asked_for_has_the_keyboard_and_is_seen(stage: Stage) 
     stage.page.show_setting("no such setting")
     assert QApplication.focusWidget() is table
     assert not table.visibleRegion().isEmpty()
+
+
+def test_what_a_mnemonic_gives_the_keyboard_to_is_seen(stage: Stage, qtbot: QtBot) -> None:
+    stage.page.resize(stage.page.width(), 300)
+    stage.page.activateWindow()
+    qtbot.waitUntil(stage.page.isActiveWindow)
+    number = stage.number(IDLE)
+    assert number.visibleRegion().isEmpty()
+    QTest.keyClick(stage.page, Qt.Key.Key_U, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: not number.visibleRegion().isEmpty())
+    assert number.hasFocus()
