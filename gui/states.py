@@ -302,9 +302,7 @@ def _of_the_machine(machine: MachineStatus, known: Known) -> State | None:
 
 def _attaching(title: str, known: Known) -> State:
     usual = translate("states", "Ports appear as soon as it answers.")
-    return State(
-        *("machine-starting", title, _progress(known) or usual), icon="pending", busy=True
-    )
+    return State(*("machine-starting", title, _progress(known) or usual), icon="pending", busy=True)
 
 
 def _of_what_is_short(status: Status) -> State | None:
