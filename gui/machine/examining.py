@@ -29,10 +29,14 @@ Command = Callable[..., list[str]]
 class Examining(QWidget):
     """See the module. `command` makes the command line of a verb of `samehost`.
 
-    `told` are the lines of progress.
+    Signals:
+        told: the lines of progress.
+        began, ended: an examination has, and there is something new to see.
     """
 
     told = Signal(str)
+    began = Signal()
+    ended = Signal()
 
     def __init__(self, command: Command, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,6 +92,7 @@ class Examining(QWidget):
         self._activity.begin(title)
         self._button.setEnabled(False)
         self._examination.run(command)
+        self.began.emit()
 
     def _cancel(self) -> None:
         self._examination.stop()
@@ -100,10 +105,12 @@ class Examining(QWidget):
     def _failed(self, problem: Problem) -> None:
         self._button.setEnabled(True)
         self._activity.fail(self.tr("The examination failed"), problem)
+        self.ended.emit()
 
     def _ended(self, title: str) -> None:
         self._button.setEnabled(True)
         self._activity.end(title)
+        self.ended.emit()
 
 
 def _operand(name: str) -> list[str]:

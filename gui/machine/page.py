@@ -48,6 +48,8 @@ class MachinePage(QWidget):
         self.choosing.examined.connect(self.examining.examine_machine)
         self.choosing.searching.ended.connect(self._look)
         self.choosing.work.changed.connect(self._follow)
+        self.examining.began.connect(self._show_examination)
+        self.examining.ended.connect(self._show_findings)
         session.statusChanged.connect(self._look)
         session.linkChanged.connect(self._link_changed)
         self._look()
@@ -102,6 +104,22 @@ class MachinePage(QWidget):
 
     def _scroll_to_work(self) -> None:
         self._area.ensureWidgetVisible(self.choosing.activity)
+
+    def _show_examination(self) -> None:
+        QTimer.singleShot(0, self, self._scroll_to_examination)
+
+    def _show_findings(self) -> None:
+        """To whoever has not gone on to something else meanwhile."""
+        if not self.examining.visibleRegion().isEmpty():
+            self._show_examination()
+
+    def _scroll_to_examination(self) -> None:
+        """All of it, or, where there is no room for that, from its beginning on."""
+        bar, height = self._area.verticalScrollBar(), self._area.viewport().height()
+        top = self.examining.y()
+        bottom = top + self.examining.height()
+        if not bar.value() <= top <= bottom <= bar.value() + height:
+            bar.setValue(min(top, bottom - height))
 
     def _link_changed(self) -> None:
         self._search_once()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QPushButton, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.machine.activity import Activity
@@ -51,6 +51,10 @@ while True:
     time.sleep(60)
 """
 DEAF = HANGS.replace("sys.exit(130)", "pass")
+
+
+SETTLED_MS = 50
+"""Milliseconds in which a page that scrolls by itself has done so."""
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -146,6 +150,25 @@ def test_an_examination_needs_no_daemon(stage: Stage) -> None:
     stage.press("examine")
     until_examined(stage)
     assert len(stage.page.examining.findings) == 2
+
+
+def test_what_is_found_is_scrolled_to_unless_somebody_has_gone_on(stage: Stage) -> None:
+    stage.doctor = FOUND
+    stage.page.resize(stage.page.width(), 400)
+    bar = stage.find(QScrollArea, "machine-area").verticalScrollBar()
+    rows = stage.find(QWidget, "examination-findings")
+    bar.setValue(0)
+    stage.page.examining.examine_all()
+    stage.until(lambda: not activity(stage).visibleRegion().isEmpty())
+    until_examined(stage)
+    stage.until(lambda: rows.visibleRegion().boundingRect().height() == rows.height())
+    bar.setValue(0)
+    stage.page.examining.examine_all()
+    stage.until(lambda: bar.value() > 0)
+    bar.setValue(0)
+    until_examined(stage)
+    with stage.qtbot.assertNotEmitted(bar.valueChanged, wait=SETTLED_MS):
+        pass
 
 
 def test_an_examination_that_fails_says_why_and_what_to_do(stage: Stage) -> None:
