@@ -1,6 +1,7 @@
 """Small widgets that all pages share: text that is only text, headings, banners, copy buttons.
 
     PlainLabel(text)            words of whoever: never read as HTML, nothing that steers in them
+    BreakingLabel()             the same, of words that may be longer than a line
     Heading(text), Hint(text)   a title, and words beside a control that matter less
     CopyButton(what)            puts text on the clipboard, and says that it did
     CommandBox(command)         a command to type, with such a button
@@ -13,6 +14,7 @@ Rules: text from a machine or daemon goes through `plain`; sizes come from the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +22,7 @@ from PySide6.QtCore import QEvent, QLocale, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
+    QClipboard,
     QFont,
     QFontDatabase,
     QGuiApplication,
@@ -47,6 +50,7 @@ from gui import icons
 
 __all__ = [
     "Banner",
+    "BreakingLabel",
     "CommandBox",
     "CopyButton",
     "Heading",
@@ -69,6 +73,12 @@ SMALLEST_KILOBYTE: Final = 1000
 
 WIDEST_TEXT: Final = 100
 """Letters of a line, which is more than one likes to read."""
+
+BREAK: Final = "\u200b"
+"""Zero width space: where a line may end."""
+
+_BREAKABLE: Final = re.compile(r"[^\w\s]|(?<=\w{15})\w|_")
+"""Letters after which a line may end, so that no word is too long for it."""
 
 COPIED_MS: Final = 2000
 """How long a copy button says that it did."""
@@ -174,6 +184,35 @@ class PlainLabel(QLabel):
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
         """Show the words, without what steers."""
         super().setText(plain(text, keep_lines=True))
+
+
+class BreakingLabel(PlainLabel):
+    """Words that may be longer than a line, as a container's labels: all of them is to be seen.
+
+    They break after punctuation, and very long ones anywhere; what is copied has no breaks in it.
+    Selected by mouse, it is copied by keyboard, too.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._words = ""
+        super().__init__("", parent, selectable=True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        QGuiApplication.clipboard().changed.connect(self._take_breaks_out)
+
+    def text(self) -> str:
+        """What it says, without breaks."""
+        return self._words
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show the words, without what steers."""
+        self._words = plain(text, keep_lines=True)
+        QLabel.setText(self, _BREAKABLE.sub(lambda found: found[0] + BREAK, self._words))
+
+    def _take_breaks_out(self, mode: QClipboard.Mode) -> None:
+        chosen = self.selectedText().replace("\u2029", "\n")  # as Qt ends its lines
+        clipboard = QGuiApplication.clipboard()
+        if BREAK in chosen and clipboard.text(mode) == chosen:
+            clipboard.setText(chosen.replace(BREAK, ""), mode)
 
 
 class Heading(PlainLabel):

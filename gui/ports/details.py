@@ -14,6 +14,7 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
+    QLabel,
     QLayout,
     QScrollArea,
     QSizePolicy,
@@ -23,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from desktop.api.types import ContainerDetails, PortRow
 from gui import icons
-from gui.parts import Heading, Hint, IconLabel, PlainLabel, data_size
+from gui.parts import BreakingLabel, Heading, Hint, IconLabel, PlainLabel, data_size
 from gui.ports.cells import DIRECTION_ICONS
 from gui.ports.columns import Entry, Words, badge
 from gui.ports.flow import FlowLayout
@@ -188,11 +189,12 @@ class PortDetails(QScrollArea):
         }
         self._titles = names
         for name, title in names.items():
-            label = PlainLabel("", self, selectable=True)
+            label = BreakingLabel(self)
             label.setObjectName(f"details-{name}")
-            label.setMinimumWidth(1)  # a word that is longer than its line ends at its edge
             self._fields[name] = label
-            self._forms[name in COUNTS].addRow(title, label)
+            heading = QLabel(title, self)
+            heading.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+            self._forms[name in COUNTS].addRow(heading, label)
         for form in self._forms:
             form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
             form.setVerticalSpacing(max(1, self.fontMetrics().height() // 6))

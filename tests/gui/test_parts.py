@@ -158,3 +158,18 @@ def test_what_is_clicked_on_does_not_move_away(qtbot: QtBot) -> None:
     QTest.mouseClick(content.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(5, 720))
     assert content.hasFocus()
     assert area.verticalScrollBar().value() == 700
+
+
+@pytest.mark.parametrize("words", ["com.docker.compose.project=shop", "a1" * 32, "two\nlines, and"])
+def test_a_label_whose_words_break_is_copied_without_breaks(qtbot: QtBot, words: str) -> None:
+    label = parts.BreakingLabel()
+    qtbot.addWidget(label)
+    label.setText(words)
+    label.show()
+    label.activateWindow()
+    qtbot.waitUntil(label.isActiveWindow)
+    label.setFocus()
+    assert label.text() == words
+    label.setSelection(0, len(QLabel.text(label)))
+    QTest.keyClick(label, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == words

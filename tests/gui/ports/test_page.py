@@ -15,7 +15,8 @@ from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.api.types import PortRow
+from desktop.api.types import ContainerRef, PortRow
+from gui.parts import BreakingLabel
 from gui.ports.columns import Column
 from gui.ports.page import PortsPage
 from gui.session import Link, Session
@@ -113,6 +114,24 @@ def test_details_tell_why_whose_and_where(page: PortsPage) -> None:
         "labels": "com.docker.compose.project=shop",
         "guest": "0.0.0.0:80",
     }
+
+
+def test_nothing_of_the_details_is_cut_off_however_long_its_words_are(
+    qtbot: QtBot, served: ServedBackend, page: PortsPage
+) -> None:
+    long = ContainerRef("a1" * 32, "team_" * 12, "docker")
+    image, labels = "registry.example.com/team/app@sha256:" + "a1" * 32, {"x.y" * 30: "z" * 90}
+    served.do(lambda: served.backend.details.update({long.id: (image, labels)}))
+    show_only(qtbot, served, page, [make_row(8000, container=long)])
+    pick(page, 8000)
+    qtbot.waitUntil(lambda: page.details.field("image") == image)
+    content = page.details.widget()
+    assert content is not None
+    qtbot.waitUntil(lambda: content.width() == page.details.viewport().width())
+    assert content.minimumSizeHint().width() <= content.width()
+    for label in page.details.findChildren(BreakingLabel):
+        assert label.minimumSizeHint().width() <= label.width()
+    assert page.details.field("labels") == "\n".join("=".join(each) for each in labels.items())
 
 
 def test_details_follow_their_row(qtbot: QtBot, served: ServedBackend, page: PortsPage) -> None:
