@@ -61,7 +61,7 @@ class PortDetails(QScrollArea):
         self._icon = IconLabel("info", self)
         self._title = Heading("", self, level=2)
         self._title.setObjectName("details-title")
-        self._reason = PlainLabel("", self, selectable=True)
+        self._reason = BreakingLabel(self)
         self._reason.setObjectName("details-reason")
         self._rates = Hint("", self)
         self._rates.setObjectName("details-rates")

@@ -122,7 +122,8 @@ def test_nothing_of_the_details_is_cut_off_however_long_its_words_are(
     long = ContainerRef("a1" * 32, "team_" * 12, "docker")
     image, labels = "registry.example.com/team/app@sha256:" + "a1" * 32, {"x.y" * 30: "z" * 90}
     served.do(lambda: served.backend.details.update({long.id: (image, labels)}))
-    show_only(qtbot, served, page, [make_row(8000, container=long)])
+    reason = f"{long.name} on the machine has tcp port 8000"
+    show_only(qtbot, served, page, [make_row(8000, container=long, reason=reason)])
     pick(page, 8000)
     qtbot.waitUntil(lambda: page.details.field("image") == image)
     content = page.details.widget()
