@@ -40,7 +40,7 @@ from gui.states import Action, action_text
 
 __all__ = ["Window"]
 
-USUAL_LETTERS: Final = QSize(150, 42)
+USUAL_LETTERS: Final = QSize(160, 42)
 LEAST_LETTERS: Final = QSize(80, 24)
 """Width and height of the window, in letters of its font."""
 
