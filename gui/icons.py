@@ -64,6 +64,7 @@ _SHAPES: Final[Mapping[str, str]] = {
     "search": '<circle cx="7" cy="7" r="4.6"/><path d="M10.4 10.4l3.6 3.6"/>',
     "refresh": '<path d="M13.4 8A5.4 5.4 0 1 1 11.8 4.2L13.6 6M13.8 2.6V6h-3.4"/>',
     "add": '<path d="M8 3v10M3 8h10"/>',
+    "close": '<path d="M4.2 4.2l7.6 7.6M11.8 4.2l-7.6 7.6"/>',
     "remove": '<path d="M3 8h10"/>',
     "start": '<path d="M4.6 2.8l8 5.2-8 5.2z"/>',
     "stop": '<rect x="3.4" y="3.4" width="9.2" height="9.2" rx="1.2"/>',

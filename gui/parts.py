@@ -354,10 +354,12 @@ class CommandBox(QWidget):
 class Banner(QFrame):
     """One message above a page: an icon, what is wrong, what to do, and a button if one helps.
 
-    It is hidden until `tell`, and again from `clear` on. `acted` when its button is pressed.
+    It is hidden until `tell`, and again from `clear` on. `acted` when its button is pressed,
+    `closed` when the person does not want to see any longer what is over anyway.
     """
 
     acted = Signal()
+    closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -375,6 +377,7 @@ class Banner(QFrame):
         self._button = QPushButton(self)
         self._button.setObjectName("banner-action")
         self._button.clicked.connect(self.acted)
+        self._close = self._close_button()
         words = QVBoxLayout()
         words.addWidget(self._message)
         words.addWidget(self._remedy)
@@ -382,10 +385,31 @@ class Banner(QFrame):
         layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(words, 1)
         layout.addWidget(self._button, 0, Qt.AlignmentFlag.AlignVCenter)
+        layout.addWidget(self._close, 0, Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
-    def tell(self, message: str, remedy: str = "", action: str = "", icon: str = "warning") -> None:
-        """Show a message; told the same again, nothing happens."""
+    def _close_button(self) -> QToolButton:
+        button = QToolButton(self)
+        button.setObjectName("banner-close")
+        button.setAutoRaise(True)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setAccessibleName(self.tr("Close"))
+        button.setToolTip(self.tr("Close this message"))
+        button.setAccessibleDescription(button.toolTip())
+        icons.keep(button, "close", role=QPalette.ColorRole.ButtonText)
+        button.clicked.connect(self.closed)
+        return button
+
+    def tell(
+        self,
+        message: str,
+        remedy: str = "",
+        action: str = "",
+        icon: str = "warning",
+        *,
+        closes: bool = False,
+    ) -> None:
+        """Show a message; told the same again, nothing happens. `closes`: it can be put away."""
         told = (message, remedy, action)
         if told == self._told:
             return
@@ -396,6 +420,7 @@ class Banner(QFrame):
         self._remedy.setVisible(bool(remedy))
         self._button.setText(action)
         self._button.setVisible(bool(action))
+        self._close.setVisible(closes)
         self._button.setAccessibleDescription(plain(message))
         self.setAccessibleName(plain(message))
         self.setAccessibleDescription(plain(remedy))

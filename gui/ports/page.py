@@ -236,12 +236,12 @@ class PortsPage(QWidget):
             else self.tr("No longer ignored: {rules}").format(rules=removed)
         )
         self.banner.clear()
-        self.banner.tell(text, "", self.tr("&Undo"), "info")
+        self.banner.tell(text, "", self.tr("&Undo"), "info", closes=True)
 
     def _tell_failed(self, problem: Problem) -> None:
         self._undo = None
         self.banner.clear()
-        self.banner.tell(problem.message, problem.remedy)
+        self.banner.tell(problem.message, problem.remedy, closes=True)
 
     def _tell_unopened(self, url: str) -> None:
         self._undo = None
@@ -249,11 +249,17 @@ class PortsPage(QWidget):
         self.banner.tell(
             self.tr("No browser could be opened."),
             self.tr("Copy the address into one: {url}").format(url=url),
+            closes=True,
         )
 
     def _take_back(self) -> None:
         if self._undo is not None:
             self._ignore_list.make(self._undo.undone)
+
+    def _put_away(self) -> None:
+        self._undo = None
+        self.banner.clear()
+        self.table.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _named(self, rules: tuple[str, ...]) -> str:
         names = ", ".join(rules[:MOST_NAMED])
@@ -297,6 +303,7 @@ class PortsPage(QWidget):
         self._ignore_list.done.connect(self._tell_done)
         self._ignore_list.failed.connect(self._tell_failed)
         self.banner.acted.connect(self._take_back)
+        self.banner.closed.connect(self._put_away)
         self._timer.timeout.connect(self._tick)
         self._show_obstacle()
         self._show_counts()

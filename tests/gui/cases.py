@@ -295,6 +295,15 @@ def _choose(look: Look, words: str) -> None:
     view.selectRow(next(row for row, cells in enumerate(texts) if any(words in c for c in cells)))
 
 
+def _ignore_port(look: Look) -> None:
+    _choose(look, "0.0.0.0:8443")
+    look.press("ignore")
+
+
+def _has_banner(look: Look) -> bool:
+    return look.find("banner").isVisible()
+
+
 def _one_machine(backend: FakeBackend) -> None:
     backend.change([], [row for row in realistic_rows() if row.machine != MACHINE])
 
@@ -364,6 +373,7 @@ CASES: Final = (
     Case("ports", "ports"),
     Case("ports-conflict", "ports", act=_choose_conflict),
     Case("ports-guarded", "ports", _guarded, _choose_guarded),
+    Case("ports-ignored", "ports", act=_ignore_port, is_there=_has_banner),
     Case("ports-none", "ports", _no_rows),
     Case("ports-switched-off", "ports", _switched_off),
     Case("ports-locked", "ports", _locked_off),

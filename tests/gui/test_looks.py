@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QLocale
-from PySide6.QtWidgets import QApplication, QTableView
+from PySide6.QtWidgets import QApplication
 
 from gui import language
-from gui.ports.columns import Column
 from scripts.translations import LANGUAGES
 from tests.gui.cases import CASES, Case, Look, shown
 from tests.gui.looks import cut_off, texts
@@ -53,16 +52,6 @@ def test_each_translation_fits_and_has_mnemonics_of_its_own(
     finally:
         for each in installed:
             qapp.removeTranslator(each)
-
-
-def test_no_number_stands_below_the_title_of_another_column_at_first() -> None:
-    case = next(each for each in CASES if each.name == "ports")
-    with shown(case) as look:
-        table = look.page.findChild(QTableView)
-        assert table is not None
-        right = table.columnViewportPosition(Column.AGE) + table.columnWidth(Column.AGE)
-        assert table.verticalScrollBar().isVisible()
-        assert right <= table.viewport().width()
 
 
 def test_the_language_is_longer_and_keeps_places_and_mnemonics() -> None:

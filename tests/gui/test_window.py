@@ -10,15 +10,24 @@ import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QTableView,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from gui import icons
 from gui.navigation import Navigation
 from gui.pages import PageKind, all_pages
+from gui.ports.columns import Column
 from gui.preferences import PreferencesFile, room_on
 from gui.session import Link, Problem, Session
 from gui.window import Window
+from tests.gui.cases import CASES, shown
 from tests.gui.told import ToldSession, status_of
 
 # What has no screen has nothing to be in front of.
@@ -422,6 +431,16 @@ def test_with_the_largest_letters_it_is_not_larger_than_the_screen(
     qtbot.addWidget(again, before_close_func=lambda window: window.end())
     room = room_on(QGuiApplication.primaryScreen().availableGeometry())
     assert again.size().boundedTo(room) == again.size()
+
+
+def test_no_number_stands_below_the_title_of_another_column_at_first() -> None:
+    case = next(each for each in CASES if each.name == "ports")
+    with shown(case) as look:
+        table = look.page.findChild(QTableView)
+        assert table is not None
+        right = table.columnViewportPosition(Column.AGE) + table.columnWidth(Column.AGE)
+        assert table.verticalScrollBar().isVisible()
+        assert right <= table.viewport().width()
 
 
 def test_that_it_was_maximised_is_remembered_with_the_place_that_it_had(

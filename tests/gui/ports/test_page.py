@@ -12,7 +12,7 @@ import pytest
 from PySide6.QtCore import QObject, QPoint, Qt, QUrl, Slot
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
 from PySide6.QtTest import QSignalSpy, QTest
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop.api.types import ContainerRef, PortRow
@@ -449,6 +449,17 @@ def test_without_a_browser_the_address_is_told(
     page.port_actions.browse.trigger()
     assert page.banner.message == "No browser could be opened."
     assert page.banner.accessibleDescription().endswith("http://localhost:8000/")
+
+
+def test_what_is_told_can_be_put_away(page: PortsPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _: False)
+    pick(page, 8000)
+    page.port_actions.browse.trigger()
+    close = find(page, QToolButton, "banner-close")
+    assert close.isVisible()
+    QTest.keyClick(close, Qt.Key.Key_Space)
+    assert not page.banner.isVisible()
+    assert page.table.hasFocus()
 
 
 def test_tips_of_strangers_words_are_only_text(
