@@ -20,13 +20,22 @@ from PySide6.QtGui import (
     QCloseEvent,
     QGuiApplication,
     QHideEvent,
+    QKeyEvent,
     QKeySequence,
     QPalette,
     QShortcut,
     QShowEvent,
     QWindow,
 )
-from PySide6.QtWidgets import QHBoxLayout, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMessageBox,
+    QPushButton,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui import icons
 from gui.glance import Glance
@@ -43,6 +52,8 @@ __all__ = ["Window"]
 USUAL_LETTERS: Final = QSize(160, 42)
 LEAST_LETTERS: Final = QSize(80, 24)
 """Width and height of the window, in letters of its font."""
+
+ENTER: Final = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
 
 QUIET: Final = frozenset({"no-ports"})
 """States that are not worth a banner: nothing is wrong."""
@@ -182,6 +193,15 @@ class Window(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.WindowStateChange:
             self._see()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Enter presses the button that has the keyboard, too: Qt leaves that to dialogs."""
+        button = self.focusWidget()
+        is_enter = event.key() in ENTER and not event.isAutoRepeat()
+        if is_enter and isinstance(button, QPushButton | QToolButton):
+            button.click()
+        else:
+            super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Some systems tell only the window's handle that nothing of it is to be seen."""

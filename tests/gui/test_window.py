@@ -27,7 +27,7 @@ from gui.ports.columns import Column
 from gui.preferences import PreferencesFile, room_on
 from gui.session import Link, Problem, Session
 from gui.window import Window
-from tests.gui.cases import CASES, shown
+from tests.gui.cases import CASES, shown, until
 from tests.gui.told import ToldSession, status_of
 
 # What has no screen has nothing to be in front of.
@@ -397,6 +397,21 @@ def test_the_ports_are_followed_only_while_somebody_can_see_the_window(
     stage.window.raise_it()
     qtbot.waitUntil(lambda: stage.session.watching[-1])
     assert not stage.window.isMinimized()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space])
+def test_a_button_is_pressed_by_enter_and_space(key: Qt.Key) -> None:
+    case = next(each for each in CASES if each.name == "machine")
+    with shown(case) as look:
+        button = look.find("search")
+        button.setFocus()
+        searches = look.backend.searches
+        QTest.keyClick(button, key)
+        until(lambda: look.backend.searches == searches + 1, "machines are looked for")
+        until(lambda: case.is_there(look), "they were found")
+        button.setEnabled(False)
+        QTest.keyClick(look.window, key)
+        assert look.backend.searches == searches + 1
 
 
 # Its place.
