@@ -278,10 +278,9 @@ def _of_the_machine(machine: MachineStatus, known: Known) -> State | None:
     if machine.state == "connected":
         return None
     if machine.state in ("starting", "connecting"):
-        title = translate("states", "Connecting to the machine {name}")
-        return _attaching(title.format(name=machine.name), known)
+        return _attaching(machine.name, known)
     if known.is_attaching and machine.state in ("stopped", "failed"):
-        return _attaching(translate("states", "Connecting to the machine"), known)
+        return _attaching("", known)
     if machine.state == "reconnecting":
         return State(
             "machine-gone",
@@ -300,9 +299,15 @@ def _of_the_machine(machine: MachineStatus, known: Known) -> State | None:
     return _not_attached()
 
 
-def _attaching(title: str, known: Known) -> State:
-    usual = translate("states", "Ports appear as soon as it answers.")
-    return State(*("machine-starting", title, _progress(known) or usual), icon="pending", busy=True)
+def _attaching(name: str, known: Known) -> State:
+    """`name` is "" while it is not known which machine is found."""
+    return State(
+        "machine-starting",
+        translate("states", "Connecting to the machine {name}").format(name=name).rstrip(),
+        _progress(known) or translate("states", "Ports appear as soon as it answers."),
+        icon="pending",
+        busy=True,
+    )
 
 
 def _of_what_is_short(status: Status) -> State | None:

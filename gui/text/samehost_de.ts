@@ -1976,10 +1976,6 @@ Höchstens {highest} in der letzten Minute</translation>
         <translation>Verbindung zur Maschine {name}</translation>
     </message>
     <message>
-        <source>Connecting to the machine</source>
-        <translation>Verbindung zur Maschine</translation>
-    </message>
-    <message>
         <source>It does not answer any more: perhaps it sleeps, or was stopped; then start it on the page Machine. Samehost goes on trying, and its ports come back with it.</source>
         <translation>Sie antwortet nicht mehr: vielleicht schläft sie oder wurde angehalten; dann starten Sie sie auf der Seite Maschine. Samehost versucht es weiter, und ihre Ports kommen mit ihr zurück.</translation>
     </message>
