@@ -1,9 +1,10 @@
 """The agent as one file: a zipapp of what it loads of `vmagent` and `link`, and nothing else.
 
 Rules: the same source gives the same bytes (fixed time stamps, sorted names), so a bundle can
-be told by its hash. Docstrings, comments and `__all__`, of which nothing makes use there, stay at
-home, with their lines left blank, so that a traceback names the lines of the source; so do modules
-that nothing in it imports, anywhere.
+be told by its hash. What nothing makes use of there stays at home: docstrings, comments, `__all__`,
+the types of parameters, results and variables, three of four spaces of an indentation, and modules
+that nothing in it imports, anywhere. The types of a class's own fields travel: dataclasses are made
+of them. Every line keeps its number, so that a traceback names the lines of the source.
 Limit: 128 KiB, since it travels to the machine at every start.
 This module reads the source as files and never imports it: the desktop and the agent share only
 `link`.
@@ -43,6 +44,9 @@ EARLIEST_TIME: Final = (1980, 1, 1, 0, 0, 0)
 UNIX: Final = 3
 READABLE_FILE: Final = 0o100644 << 16
 COMPRESSION_LEVEL: Final = 9
+
+INDENTATION: Final = 4
+"""Spaces, as the formatter leaves them."""
 
 
 def build_agent(target: Path) -> int:
@@ -97,10 +101,15 @@ class _Module:
         self.imports: list[str] = []
         self._lines = source.split(b"\n")
         self._texts: set[int] = set()
+        self._fields: set[ast.AST] = set()
+        self._types: list[tuple[int, int, int]] = []
         for node in ast.walk(ast.parse(source)):
             self._take(node)
+        for number, start, end in sorted(self._types, reverse=True):
+            line = self._lines[number]
+            self._lines[number] = line[:start] + line[end:]
         for number in set(range(len(self._lines))) - self._texts:
-            self._lines[number] = _without_comment(self._lines[number])
+            self._lines[number] = _narrow(_without_comment(self._lines[number]))
         self.program = b"\n".join(self._lines)
 
     def _take(self, node: ast.AST) -> None:
@@ -115,9 +124,28 @@ class _Module:
             module = node.module or ""
             self.imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
         else:
+            self._take_types(node)
             body = getattr(node, "body", None)
             if isinstance(body, list):
                 self._drop_docstring(body)
+
+    def _take_types(self, node: ast.AST) -> None:
+        if isinstance(node, ast.ClassDef):
+            self._fields.update(node.body)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            self._drop_type(b" -> ", node.returns)
+        elif isinstance(node, ast.arg) or (
+            isinstance(node, ast.AnnAssign) and node.value and node not in self._fields
+        ):
+            self._drop_type(b": ", node.annotation)
+
+    def _drop_type(self, sign: bytes, node: ast.expr | None) -> None:
+        """It stands right behind its sign, as the formatter leaves it; few take several lines."""
+        if node is None or node.lineno != node.end_lineno:
+            return
+        start = node.col_offset - len(sign)
+        if self._lines[node.lineno - 1].startswith(sign, start):
+            self._types.append((node.lineno - 1, start, node.end_col_offset or 0))
 
     def _drop_docstring(self, body: list[ast.stmt]) -> None:
         """It stands on lines of its own, as the formatter leaves it."""
@@ -140,6 +168,12 @@ def _without_comment(line: bytes) -> bytes:
         return b""
     code, _, _ = line.partition(b"  # ")
     return line if b'"' in code or b"'" in code else code
+
+
+def _narrow(line: bytes) -> bytes:
+    """One space for each step to the right."""
+    code = line.lstrip(b" ")
+    return b" " * ((len(line) - len(code)) // INDENTATION) + code
 
 
 def _needed(modules: Mapping[str, _Module]) -> set[str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tokenize
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,59 @@ def test_it_holds_the_sources_of_agent_and_link_and_nothing_else(tmp_path: Path)
     assert {"link/__init__.py", "vmagent/__main__.py"} <= set(names)
 
 
-def undocumented(source: bytes) -> tuple[str, list[int]]:
+class Bare(ast.NodeTransformer):
+    """A program without texts, `__all__` and types that nothing makes use of when it runs.
+
+    Attributes:
+        types: those on one line that were met.
+    """
+
+    def __init__(self) -> None:
+        self.types: list[ast.expr] = []
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [each for each in body if not (is_text(each) or is_all(each))]
+            node.body = [each for each in kept if not isinstance(each, ast.Pass)]  # type: ignore[attr-defined]
+        return super().generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self._note(node.returns)
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        self._note(node.returns)
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        self._note(node.annotation)
+        node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+        node.body = [each for each in node.body if each not in fields]
+        self.generic_visit(node)
+        node.body = [*fields, *node.body]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return node
+        self._note(node.annotation)
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def _note(self, annotation: ast.expr | None) -> None:
+        if annotation is not None and annotation.lineno == annotation.end_lineno:
+            self.types.append(annotation)
+
+
+def bare(source: bytes) -> tuple[str, list[int]]:
     """What a program does, and on which lines its statements begin."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(getattr(node, "body", None), list):
-            body = [each for each in node.body if not is_text(each) and not is_all(each)]  # type: ignore[attr-defined]
-            node.body = [each for each in body if not isinstance(each, ast.Pass)]  # type: ignore[attr-defined]
+    tree = Bare().visit(ast.parse(source))
     return ast.dump(tree), [each.lineno for each in ast.walk(tree) if isinstance(each, ast.stmt)]
 
 
@@ -59,21 +106,42 @@ def is_all(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
 
-def test_every_module_in_it_does_the_same_on_the_same_lines_without_what_only_people_read(
-    tmp_path: Path,
-) -> None:
-    build_agent(tmp_path / "agent.pyz")
-    bundle = zipfile.ZipFile(tmp_path / "agent.pyz")
-    for name in bundle.namelist():
-        if name != "__main__.py":
-            source, packed = (PROJECT / name).read_bytes(), bundle.read(name)
-            nodes = [each for each in ast.walk(ast.parse(packed)) if isinstance(each, ast.stmt)]
-            assert not any(is_text(each) or is_all(each) for each in nodes), name
-            assert undocumented(packed) == undocumented(source), name
-            tokens = tokenize.tokenize(io.BytesIO(packed).readline)
-            comments = [each.line for each in tokens if each.type == tokenize.COMMENT]
-            assert all("'" in line or '"' in line for line in comments), name
-            compile(packed, name, "exec")
+def packed(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The modules in an agent that is built in `folder`, by name."""
+    build_agent(folder / "agent.pyz")
+    with zipfile.ZipFile(folder / "agent.pyz") as bundle:
+        for name in bundle.namelist():
+            if name != "__main__.py":
+                yield name, bundle.read(name)
+
+
+def test_every_module_in_it_does_the_same_on_the_same_lines(tmp_path: Path) -> None:
+    for name, module in packed(tmp_path):
+        assert bare(module) == bare((PROJECT / name).read_bytes()), name
+        compile(module, name, "exec")
+
+
+def test_what_only_people_read_and_what_only_checks_types_stays_at_home(tmp_path: Path) -> None:
+    for name, module in packed(tmp_path):
+        tree = ast.parse(module)
+        nodes = [each for each in ast.walk(tree) if isinstance(each, ast.stmt)]
+        assert not any(is_text(each) or is_all(each) for each in nodes), name
+        visitor = Bare()
+        visitor.visit(tree)
+        assert not visitor.types, name
+        tokens = tokenize.tokenize(io.BytesIO(module).readline)
+        comments = [each.line for each in tokens if each.type == tokenize.COMMENT]
+        assert all("'" in line or '"' in line for line in comments), name
+
+
+def test_a_line_is_indented_by_one_space_for_four(tmp_path: Path) -> None:
+    steps = {
+        function.body[0].col_offset
+        for _, module in packed(tmp_path)
+        for function in ast.parse(module).body
+        if isinstance(function, ast.FunctionDef)
+    }
+    assert steps == {1}
 
 
 def test_every_import_in_it_finds_its_module_and_what_nobody_imports_stays_at_home(
