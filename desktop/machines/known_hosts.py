@@ -9,7 +9,7 @@ the files: that is for the person, by `ssh` or `ssh-keyscan`.
 
 Limits: certificates of hosts (`@cert-authority`) are not judged, since paramiko offers none.
 
-Counterpart: `paramiko_connection.py`.
+Counterpart: `paramiko/connection.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ started in Terminal or by SSH, and those of root, need no permission; loopback i
 Rules: Samehost dials no machine's own address by itself: Lima, Colima, Podman and Rancher Desktop
 are reached by ports of 127.0.0.1, WSL by its own program; only an SSH destination that a person has
 named may lead into the local network. Limits: has never run on a Mac. Counterparts:
-`openssh/complaints.py`, `paramiko_connection.py`.
+`openssh/complaints.py`, `paramiko/connection.py`.
 """
 
 from __future__ import annotations

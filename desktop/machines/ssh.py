@@ -42,6 +42,6 @@ def shell_to(destination: SshDestination, paths: Paths) -> Shell:
     """How programs are run there, with what this computer has."""
     if is_installed():
         return OpenSshShell(destination, paths.runtime)
-    from desktop.machines.paramiko_shell import ParamikoShell  # takes 150 ms
+    from desktop.machines.paramiko import ParamikoShell  # takes 150 ms
 
     return ParamikoShell(destination)

@@ -11,7 +11,7 @@ Limits: of the options, those in `Hop` are heeded. An included file's `Host` blo
 the block that includes them does not apply. Identities on cards and of authenticators (FIDO) need
 an agent, as does `IdentityAgent`: only that of SSH_AUTH_SOCK is asked.
 
-Counterparts: `paramiko_connection.py` goes the way, `paramiko_login.py` shows the identities.
+Counterparts: `paramiko/connection.py` goes the way, `paramiko/login.py` shows the identities.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Where an SSH server is, and as whom to log in: what `ssh:user@host:port` means.
 
 Rules: values only. A host is never something that ssh(1) would take for an option. What is left out
-is said by the person's own SSH configuration. Counterparts: `openssh/` and `paramiko_shell.py` go
-there.
+is said by the person's own SSH configuration. Counterparts: `openssh/` and `paramiko/` go there.
 """
 
 from __future__ import annotations

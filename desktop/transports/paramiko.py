@@ -1,9 +1,9 @@
 """Streams to an agent on the loopback of a machine, each a direct-tcpip channel of paramiko's.
 
 Rules: the connection belongs to the shell that made this, and streams end with it. Each is the near
-end of a socket pair, whose bytes a pump carries (`desktop/machines/paramiko_pump.py`).
+end of a socket pair, whose bytes a pump carries (`desktop/machines/paramiko/pump.py`).
 
-Limits: see LIMITS. Counterpart: `desktop/machines/paramiko_shell.py`.
+Limits: see LIMITS. Counterpart: `desktop/machines/paramiko/shell.py`.
 """
 
 from __future__ import annotations

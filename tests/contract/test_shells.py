@@ -23,7 +23,7 @@ from desktop.machines.doors import (
 )
 from desktop.machines.local_shell import LocalShell
 from desktop.machines.openssh import OpenSshShell
-from desktop.machines.paramiko_shell import ParamikoShell
+from desktop.machines.paramiko import ParamikoShell
 from desktop.machines.shell import Shell, ShellError, ShellTrouble
 from desktop.machines.wsl_shell import WslShell
 from desktop.transports.transport import Transport, TransportError

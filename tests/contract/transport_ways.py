@@ -23,7 +23,7 @@ import pytest
 
 from desktop.machines.doors import TcpDoor, UnixDoor
 from desktop.machines.openssh import OpenSshShell
-from desktop.machines.paramiko_shell import ParamikoShell
+from desktop.machines.paramiko import ParamikoShell
 from desktop.machines.process import ChildProcess
 from desktop.transports.hyperv import HypervTransport, service_id
 from desktop.transports.memory import MemoryTransport

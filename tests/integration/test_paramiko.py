@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from desktop.machines.doors import TcpDoor
-from desktop.machines.paramiko_shell import ParamikoShell
+from desktop.machines.paramiko import ParamikoShell
 from desktop.machines.process import Process
 from desktop.machines.shell import ShellError, ShellTrouble
 from desktop.machines.ssh_destination import SshDestination
@@ -209,7 +209,7 @@ def test_one_that_is_no_ssh_server_is_told(server: SshServer) -> None:
 def test_one_that_says_nothing_is_given_up(
     server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.machines.paramiko_connection.GREETING_SECONDS", 0.3)
+    monkeypatch.setattr("desktop.machines.paramiko.connection.GREETING_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = trouble(replace(server.destination(), port=silent.getsockname()[1]))
     assert error.trouble is ShellTrouble.TIMED_OUT

@@ -6,11 +6,11 @@ import errno
 
 import pytest
 
-from desktop.machines import paramiko_connection
 from desktop.machines.local_network import ADVICE, advice_on_no_route
 from desktop.machines.openssh import complaints
 from desktop.machines.openssh.client import SshClient
-from desktop.machines.paramiko_connection import as_shell_error
+from desktop.machines.paramiko import connection
+from desktop.machines.paramiko.connection import as_shell_error
 from desktop.machines.ssh_config import Hop
 from desktop.machines.ssh_destination import SshDestination
 
@@ -52,7 +52,7 @@ def test_ssh_that_finds_no_route_is_told_so(monkeypatch: pytest.MonkeyPatch, adv
 
 
 def test_paramiko_that_finds_no_route_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paramiko_connection, "advice_on_no_route", lambda: ADVICE)
+    monkeypatch.setattr(connection, "advice_on_no_route", lambda: ADVICE)
     hop = Hop(host="box", port=22, user="ada")
     no_route = as_shell_error(OSError(errno.EHOSTUNREACH, "No route to host"), hop)
     assert no_route.remedy.startswith(ADVICE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from desktop.machines.paramiko_shell import ParamikoShell
+from desktop.machines.paramiko import ParamikoShell
 from desktop.machines.shell import ShellError, ShellTrouble
 from desktop.machines.ssh_destination import SshDestination
 from desktop.prompter import NobodyToAskError, prompter

@@ -21,7 +21,7 @@ from paramiko.common import (
     OPEN_SUCCEEDED,
 )
 
-from desktop.machines.paramiko_pump import Pump
+from desktop.machines.paramiko.pump import Pump
 
 PUMP = "the pump"
 PATIENCE = 30.0

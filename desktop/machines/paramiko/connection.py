@@ -2,11 +2,11 @@
 
     socket ─▶ Transport (hop 1) ─ direct-tcpip channel ─▶ Transport (hop 2) ─ … ─▶ the machine
 
-Rules: a server whose key is not known (`known_hosts.py`) is refused before anything is said to it,
-and nothing is added to the person's files. Blocking: called in threads (`desktop/threads.py`);
-`close`, from any thread, ends what goes on.
+Rules: a server whose key is not known (`../known_hosts.py`) is refused before anything is said to
+it, and nothing is added to the person's files. Blocking: called in threads
+(`desktop/threads.py`); `close`, from any thread, ends what goes on.
 
-Counterparts: `paramiko_shell.py` owns it, `paramiko_login.py` logs in.
+Counterparts: `shell.py` owns it, `login.py` logs in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import paramiko
 
 from desktop.machines.known_hosts import Judgement, KnownHosts, host_name
 from desktop.machines.local_network import advice_on_no_route
-from desktop.machines.paramiko_login import Ask, log_in
+from desktop.machines.paramiko.login import Ask, log_in
 from desktop.machines.shell import ShellError, ShellTrouble
 from desktop.machines.ssh_config import Hop
 

@@ -7,8 +7,7 @@ read from its file. Questions go to whoever can be asked (`desktop/prompter.py`)
 the error says what would have been asked and how to do without. What is typed is kept in memory by
 the caller at most (`Answers`), never written anywhere.
 
-Called in a thread of its own; the answers come from the event loop. Counterpart:
-`paramiko_connection.py`.
+Called in a thread of its own; the answers come from the event loop. Counterpart: `connection.py`.
 """
 
 from __future__ import annotations

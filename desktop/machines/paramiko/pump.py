@@ -13,7 +13,7 @@ this thread, its close last (`_Close`).
 Limits: a reset is not carried: SSH knows none (RFC 4254, 5.3). The connection itself is one stream:
 while the machine takes nothing of it, no channel's bytes leave.
 
-Counterparts: `paramiko_shell.py`, `paramiko_process.py`, `desktop/transports/paramiko.py`.
+Counterparts: `shell.py`, `process.py`, `desktop/transports/paramiko.py`.
 """
 
 from __future__ import annotations

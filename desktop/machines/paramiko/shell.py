@@ -4,12 +4,12 @@
                                              └─ direct-tcpip channel ─▶ ParamikoTransport
 
 Rules: see `Shell`. What paramiko does blocks, and so is done in threads; bytes are moved by one
-(`paramiko_pump.py`). After `aclose` none of them is left. Whoever can be asked is asked for what
-only a person knows (`desktop/prompter.py`); what let us in is kept in memory as long as the shell
-is, so that a lost connection is made anew without asking again.
+(`pump.py`). After `aclose` none of them is left. Whoever can be asked is asked for what only a
+person knows (`desktop/prompter.py`); what let us in is kept in memory as long as the shell is, so
+that a lost connection is made anew without asking again.
 
-Limits: see `desktop/transports/paramiko.py` and `ssh_config.py`. sshd_config(5) may allow
-fewer programs at once (MaxSessions, 10 by default); streams do not count.
+Limits: see `desktop/transports/paramiko.py` and `../ssh_config.py`. sshd_config(5) may allow fewer
+programs at once (MaxSessions, 10 by default); streams do not count.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import paramiko
 
 from desktop.machines.doors import OpenDoor, StdioOrder, TcpDoor, TcpOrder
 from desktop.machines.examination import Step
-from desktop.machines.paramiko_connection import CONNECT_SECONDS, Connection, as_shell_error
-from desktop.machines.paramiko_login import Answers
-from desktop.machines.paramiko_process import ChannelProcess
-from desktop.machines.paramiko_pump import CONNECTION_ENDED, Pump
+from desktop.machines.paramiko.connection import CONNECT_SECONDS, Connection, as_shell_error
+from desktop.machines.paramiko.login import Answers
+from desktop.machines.paramiko.process import ChannelProcess
+from desktop.machines.paramiko.pump import CONNECTION_ENDED, Pump
 from desktop.machines.process import ChildProcess, Process
 from desktop.machines.quoting import login_command
 from desktop.machines.shell import Shell, ShellError, ShellTrouble

@@ -7,7 +7,7 @@ Limits: by which signal a program was ended is not told: its status is 255 then,
 also where the connection was lost. Output and errors share one window: a process whose errors
 nobody reads stands still after 2 MiB of them.
 
-Counterparts: `paramiko_shell.py` starts it, `paramiko_pump.py` moves its bytes.
+Counterparts: `shell.py` starts it, `pump.py` moves its bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 import paramiko
 
-from desktop.machines.paramiko_pump import CONNECTION_ENDED, Pump
+from desktop.machines.paramiko.pump import CONNECTION_ENDED, Pump
 from desktop.machines.process import Process
 from desktop.processes import KILL
 
