@@ -2,7 +2,7 @@
 
 Rules: not the loop's own pipes: for asyncio a child is over only when its pipes are, and another
 process may hold them open. Counterparts: `pipes_posix.py`, `pipes_windows.py`;
-`machines/process.py`, `machines/joint_windows.py` and `machines/found/output.py` use them.
+`machines/error_reader.py`, `machines/joint_windows.py` and `machines/found/output.py` use them.
 """
 
 from __future__ import annotations

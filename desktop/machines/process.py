@@ -20,18 +20,14 @@ import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Final
 
+from desktop.machines.error_reader import ErrorReader
 from desktop.machines.joint import Joint, make_joint
-from desktop.pipes import read_pipe
 from desktop.processes import KILL
 from desktop.programs import program_file
 from desktop.tasks import uninterrupted
 
 __all__ = ["ChildProcess", "Process"]
-
-LAST_WORDS_SECONDS: Final = 1.0
-"""How long after its end a program's standard error is still read: another may have it open."""
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +73,13 @@ class ChildProcess(Process):
         self,
         process: asyncio.subprocess.Process,
         joint: Joint,
-        errors: _ErrorPipe,
+        errors: ErrorReader,
     ) -> None:
         self.stream = joint.stream
         self._joint = joint
         self.errors = errors.reader
         self._process = process
-        self._error_pipe = errors
+        self._errors = errors
 
     @classmethod
     async def start(
@@ -100,7 +96,8 @@ class ChildProcess(Process):
         async with contextlib.AsyncExitStack() as ours:
             joint = await make_joint()
             ours.push_async_callback(joint.aclose)
-            errors, writing = await _ErrorPipe.make()
+            errors = ErrorReader()
+            writing = await errors.open_pipe()
             ours.callback(errors.close)
             try:
                 process = await _spawn(argv, joint, writing, environment, folder)
@@ -131,46 +128,9 @@ class ChildProcess(Process):
         """See `Process`."""
         status = await self._process.wait()
         await self._joint.aclose()
-        try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._error_pipe.ended.wait()
-        except TimeoutError:
+        if not await self._errors.finish():
             log.debug("the standard error of %d is still open elsewhere", self.pid)
-        finally:
-            self._error_pipe.close()
         return status
-
-
-class _ErrorPipe(asyncio.StreamReaderProtocol):
-    """A pipe that the loop reads; `ended` once nobody can write to it any more."""
-
-    def __init__(self) -> None:
-        self.reader = asyncio.StreamReader()
-        self.ended = asyncio.Event()
-        self._transport: asyncio.BaseTransport | None = None
-        super().__init__(self.reader)
-
-    @classmethod
-    async def make(cls) -> tuple[_ErrorPipe, int]:
-        """The pipe, and the descriptor to write to, which is the caller's. Raises OSError."""
-        pipe = cls()
-        pipe._transport, writing = await read_pipe(pipe)
-        return pipe, writing
-
-    def eof_received(self) -> bool | None:
-        """See `asyncio.Protocol`."""
-        self.ended.set()
-        return super().eof_received()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        self.ended.set()
-        super().connection_lost(error)
-
-    def close(self) -> None:
-        """Read no more. May be called twice."""
-        if self._transport is not None:
-            self._transport.close()
 
 
 async def _spawn(

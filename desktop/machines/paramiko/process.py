@@ -19,6 +19,7 @@ from typing import Final
 
 import paramiko
 
+from desktop.machines.error_reader import ErrorReader
 from desktop.machines.paramiko.pump import CONNECTION_ENDED, Pump
 from desktop.machines.process import Process
 from desktop.processes import KILL
@@ -27,8 +28,6 @@ __all__ = ["ChannelProcess"]
 
 UNKNOWN_STATUS: Final = 255
 """As ssh(1), EXIT STATUS."""
-LAST_WORDS_SECONDS: Final = 1.0
-"""How long after its end its standard error is still awaited from the pump."""
 
 
 class ChannelProcess(Process):
@@ -38,7 +37,7 @@ class ChannelProcess(Process):
         self._channel = channel
         self._ended = asyncio.Event()
         self._is_killed = False
-        self._errors = _Errors()
+        self._errors = ErrorReader()
         self.errors = self._errors.reader
 
     @classmethod
@@ -53,7 +52,7 @@ class ChannelProcess(Process):
 
         reading, writing = socket.socketpair()
         try:
-            await process._errors.follow(reading)
+            await process._errors.take(reading)
             process.stream = pump.carry(channel, errors=writing, on_end=ended)
         except BaseException:
             process._errors.close()
@@ -82,45 +81,5 @@ class ChannelProcess(Process):
         """See `Process`."""
         await self._ended.wait()
         self.stream.close()
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS_SECONDS):
-                    await self._errors.ended.wait()
-        finally:
-            self._errors.close()
+        await self._errors.finish()
         return self.returncode or 0
-
-
-class _Errors(asyncio.StreamReaderProtocol):
-    """A socket that the loop reads; `ended` once nothing more can come."""
-
-    def __init__(self) -> None:
-        self.reader = asyncio.StreamReader()
-        self.ended = asyncio.Event()
-        self._transport: asyncio.BaseTransport | None = None
-        super().__init__(self.reader)
-
-    async def follow(self, sock: socket.socket) -> None:
-        """Read `sock`, which this owns from now on. Raises OSError."""
-        try:
-            loop = asyncio.get_running_loop()
-            self._transport, _ = await loop.connect_accepted_socket(lambda: self, sock)
-        except BaseException:
-            sock.close()
-            raise
-
-    def eof_received(self) -> bool | None:
-        """See `asyncio.Protocol`."""
-        self.ended.set()
-        super().eof_received()
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        self.ended.set()
-        super().connection_lost(error)
-
-    def close(self) -> None:
-        """Read no more. May be called twice."""
-        if self._transport is not None:
-            self._transport.close()
