@@ -1,18 +1,20 @@
 """What transports that connect a socket of the kernel have in common.
 
-Rules: whatever happens but success, no socket is left. Used by `tcp.py` and `vsock.py`.
+Rules: whatever happens but success, no socket is left. Used by `tcp.py`, `unix.py` and
+`vsock.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from desktop.transports.transport import TransportError
 from link.dial import CONNECTING, error_words
 
-__all__ = ["CONNECT_SECONDS", "connect", "new_socket"]
+__all__ = ["CONNECT_SECONDS", "connect", "new_socket", "opened"]
 
 CONNECT_SECONDS: Final = 5.0
 """A machine of this computer that does not answer in this time is not there."""
@@ -28,23 +30,31 @@ def new_socket(family: int) -> socket.socket:
     return sock
 
 
-async def connect(sock: socket.socket, address: Any, name: str) -> None:
+async def connect(sock: socket.socket, address: Any, name: str) -> socket.socket:
     """Connect a non-blocking socket, or close it. `name` is for a person.
 
     Raises TransportError.
     """
+    return await opened(sock, _connect(sock, address), name)
+
+
+async def opened(sock: socket.socket, opening: Awaitable[None], name: str) -> socket.socket:
+    """`sock`, once `opening` has done its work on it; or else it is closed.
+
+    Raises TransportError, as which OSError of `opening` is told.
+    """
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await _connect(sock, address)
-    except TimeoutError as error:
-        sock.close()
-        raise TransportError(f"{name} does not answer") from error
-    except OSError as error:
-        sock.close()
-        raise TransportError(f"{name}: {error.strerror}") from error
-    except asyncio.CancelledError:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await opening
+        except TimeoutError as error:
+            raise TransportError(f"{name} does not answer") from error
+        except OSError as error:
+            raise TransportError(f"{name}: {error.strerror or error}") from error
+    except BaseException:
         sock.close()
         raise
+    return sock
 
 
 async def _connect(sock: socket.socket, address: Any) -> None:

@@ -32,8 +32,7 @@ class TcpTransport(Transport):
         port = next(self._ports)
         sock = new_socket(self._family)
         tune_dialled(sock)
-        await connect(sock, (self.host, port), f"{self.host} port {port}")
-        return sock
+        return await connect(sock, (self.host, port), f"{self.host} port {port}")
 
     async def aclose(self) -> None:
         """See `Transport.aclose`; there is nothing to free."""

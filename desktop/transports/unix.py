@@ -11,12 +11,12 @@ import os
 import socket
 from typing import Final
 
-from desktop.transports.transport import Transport, TransportError, WayGoneError
+from desktop.transports.connecting import new_socket, opened
+from desktop.transports.transport import Transport, WayGoneError
 from link.dial import grow_send_buffer
 
 __all__ = ["UnixTransport"]
 
-CONNECT_SECONDS: Final = 5.0
 FULL_PAUSE_SECONDS: Final = 0.01
 """A socket whose backlog is full refuses with EAGAIN (unix(7)); it is tried again after this."""
 
@@ -37,39 +37,22 @@ class UnixTransport(Transport):
 
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
-        try:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        except OSError as error:
-            raise TransportError(f"no socket: {error.strerror}") from error
-        try:
-            sock.setblocking(False)
-            if self._buffer_bytes:
-                grow_send_buffer(sock, self._buffer_bytes)
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await _connect(sock, self.path)
-        except TimeoutError as error:
-            sock.close()
-            raise TransportError(f"{self.path} does not answer") from error
-        except (FileNotFoundError, NotADirectoryError) as error:
-            sock.close()
-            raise WayGoneError(f"{self.path} was removed") from error
-        except OSError as error:
-            sock.close()
-            raise TransportError(f"{self.path}: {error.strerror or error}") from error
-        except asyncio.CancelledError:
-            sock.close()
-            raise
-        return sock
+        sock = new_socket(socket.AF_UNIX)
+        return await opened(sock, self._connect(sock), self.path)
 
     async def aclose(self) -> None:
         """See `Transport.aclose`; there is nothing to free."""
 
-
-async def _connect(sock: socket.socket, path: str) -> None:
-    while True:
-        try:
-            sock.connect(path)
-        except BlockingIOError:
-            await asyncio.sleep(FULL_PAUSE_SECONDS)
-        else:
-            return
+    async def _connect(self, sock: socket.socket) -> None:
+        """Raises OSError, WayGoneError."""
+        if self._buffer_bytes:
+            grow_send_buffer(sock, self._buffer_bytes)
+        while True:
+            try:
+                sock.connect(self.path)
+            except BlockingIOError:
+                await asyncio.sleep(FULL_PAUSE_SECONDS)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise WayGoneError(f"{self.path} was removed") from error
+            else:
+                return

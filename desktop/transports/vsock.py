@@ -15,7 +15,7 @@ import os
 import socket
 from typing import Final
 
-from desktop.transports.connecting import CONNECT_SECONDS, connect, new_socket
+from desktop.transports.connecting import connect, new_socket, opened
 from desktop.transports.transport import Transport, TransportError
 from desktop.transports.unix import UnixTransport
 
@@ -38,8 +38,7 @@ class VsockTransport(Transport):
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
         sock = new_socket(socket.AF_VSOCK)
-        await connect(sock, (self.cid, self.port), f"vsock {self.cid} port {self.port}")
-        return sock
+        return await connect(sock, (self.cid, self.port), f"vsock {self.cid} port {self.port}")
 
     async def aclose(self) -> None:
         """See `Transport.aclose`; there is nothing to free."""
@@ -58,19 +57,7 @@ class MonitoredVsockTransport(Transport):
     async def open(self) -> socket.socket:
         """See `Transport.open`."""
         sock = await UnixTransport(self.path).open()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._ask(sock)
-        except TimeoutError as error:
-            sock.close()
-            raise TransportError(f"{self.path}: port {self.port} does not answer") from error
-        except OSError as error:
-            sock.close()
-            raise TransportError(f"{self.path}: {error.strerror}") from error
-        except (TransportError, asyncio.CancelledError):
-            sock.close()
-            raise
-        return sock
+        return await opened(sock, self._ask(sock), f"{self.path}: port {self.port}")
 
     async def aclose(self) -> None:
         """See `Transport.aclose`; there is nothing to free."""
