@@ -7,7 +7,7 @@ OpenProcessToken and GetTokenInformation (TokenUser, TokenOwner), ConvertSidToSt
 Rules: anybody may make a pipe of any name that is free, so a client looks whose it is before it
 says a word. Nobody can give a pipe that they made to somebody else. What a process makes belongs to
 its user, or to its token's owner: for an elevated one that is the group of administrators.
-Limits: has run under Wine only. Counterparts: `pipe_stream.py` asks; `place_pipe.py` makes ours.
+Limits: has run under Wine only. Counterparts: `pipe_stream.py` asks; `place/pipe.py` makes ours.
 """
 
 from __future__ import annotations

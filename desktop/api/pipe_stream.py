@@ -4,7 +4,7 @@ Source: CPython's Lib/multiprocessing/connection.py: a pipe is opened for overla
 plain one can neither be read with a timeout nor read and written at once.
 Rules: whose the pipe is has been seen before anything is said; whoever serves it may learn who we
 are, and not act as us (learn.microsoft.com, CreateFileW: SECURITY_SQOS_PRESENT).
-Limits: has run under Wine only; `_winapi` is CPython's own. Counterparts: `place_pipe.py`,
+Limits: has run under Wine only; `_winapi` is CPython's own. Counterparts: `place/pipe.py`,
 `pipe_owner.py`.
 """
 

@@ -19,7 +19,8 @@ from typing import Final, Self
 from desktop.api.backend import Backend, Progress
 from desktop.api.connection import Connection, Limits
 from desktop.api.messages import MAX_LINE
-from desktop.api.place import Place, open_place
+from desktop.api.place.interface import Place
+from desktop.api.place.select import open_place
 from desktop.errors import SamehostError
 
 __all__ = ["ApiServer"]

@@ -80,7 +80,7 @@ def owned(served: ServedBackend, monkeypatch: pytest.MonkeyPatch) -> ServedBacke
     for folder in (served.paths.config, served.paths.runtime):
         folder.chmod(0o755)
     served.paths.api_socket.chmod(0o666)
-    monkeypatch.setattr("desktop.api.place_unix.os.geteuid", lambda: OWNER)
+    monkeypatch.setattr("desktop.api.place.unix.os.geteuid", lambda: OWNER)
     return served
 
 
@@ -133,7 +133,7 @@ def test_who_cannot_be_told_is_refused(
     def fail(_sock: object) -> None:
         raise OSError(errno.EINVAL, "no credentials")
 
-    monkeypatch.setattr("desktop.api.place_unix.peer_of", fail)
+    monkeypatch.setattr("desktop.api.place.unix.peer_of", fail)
     with pytest.raises(PermissionDeniedError, match="no credentials"):
         connect(served)
 

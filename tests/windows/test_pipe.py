@@ -13,7 +13,7 @@ import pytest
 
 from desktop.api.pipe_owner import is_ours, own_sids, owner_of, server_of
 from desktop.api.pipe_stream import PipeStream, connect_pipe, is_pipe, pipe_name
-from desktop.api.place import open_place
+from desktop.api.place.select import open_place
 from desktop.api.stream import connect, listener_of
 from desktop.api.win32 import library
 from desktop.daemon.loops import new_event_loop

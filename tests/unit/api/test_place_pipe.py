@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from desktop.api import pipe_stream, place_pipe
+from desktop.api import pipe_stream
 from desktop.api.pipe_stream import PipeStream, pipe_name
-from desktop.api.place import open_place
-from desktop.api.place_pipe import SDDL, PipePlace
+from desktop.api.place import pipe
+from desktop.api.place.pipe import SDDL, PipePlace
+from desktop.api.place.select import open_place
 from desktop.api.stream import address_of, connect, is_answered, listener_of
 from desktop.errors import ConflictError
 from tests.capabilities import UNIX_SOCKETS, needs
@@ -111,7 +112,7 @@ def winapi(monkeypatch: pytest.MonkeyPatch) -> WinApi:
     made = WinApi()
     monkeypatch.setitem(sys.modules, "_winapi", made)
     monkeypatch.setitem(sys.modules, "asyncio.windows_utils", SimpleNamespace(PipeHandle=Handle))
-    monkeypatch.setattr(place_pipe, "_security", place_pipe._SecurityAttributes)
+    monkeypatch.setattr(pipe, "_security", pipe._SecurityAttributes)
     monkeypatch.setattr(pipe_stream, "is_ours", lambda handle: handle == 5)
     return made
 
@@ -145,14 +146,14 @@ def test_the_access_list_lets_in_owner_system_and_administrators_alone() -> None
         return 1
 
     name = "ConvertStringSecurityDescriptorToSecurityDescriptorW"
-    made = place_pipe._security(SimpleNamespace(**{name: convert}))
+    made = pipe._security(SimpleNamespace(**{name: convert}))
     assert (made.descriptor, made.inherits) == (0x1234, 0)
     assert made.length == ctypes.sizeof(made)
     assert asked == [(SDDL, 1)]
     assert SDDL.startswith("D:P(")
     assert {part.rpartition(";")[2] for part in SDDL[4:-1].split(")(")} == {"OW", "SY", "BA"}
     with pytest.raises(OSError, match="access list"):
-        place_pipe._security(SimpleNamespace(**{name: lambda *_: 0}))
+        pipe._security(SimpleNamespace(**{name: lambda *_: 0}))
 
 
 def test_a_client_reads_and_writes_all_of_it() -> None:

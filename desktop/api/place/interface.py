@@ -1,23 +1,21 @@
-"""Where clients find the control API: a Unix socket, or a named pipe. One file per system.
+"""What a place is where clients find the control API.
 
     path ─▶ open_place ─▶ Place.open(on_client) … on_client(reader, writer) … leave ─▶ wait_closed
 
 Rules: nobody but this user, and the administrator, gets in: `refusal` says who does not, where the
-system lets others connect at all. Counterparts: `place_unix.py`, `place_pipe.py`; `server.py` uses
-them; `stream.py` is the other end.
+system lets others connect at all. Counterparts: `unix.py`, `pipe.py`; `select.py` chooses,
+`../server.py` uses it; `../stream.py` is the other end.
 """
 
 from __future__ import annotations
 
 import abc
 import asyncio
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from desktop.errors import SamehostError
 
-__all__ = ["OnClient", "Place", "open_place"]
+__all__ = ["OnClient", "Place"]
 
 OnClient = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
@@ -45,14 +43,3 @@ class Place(abc.ABC):
     @abc.abstractmethod
     async def wait_closed(self) -> None:
         """Wait until that is done, and all connections are."""
-
-
-def open_place(path: Path, name: str = os.name) -> Place:
-    """The place of a path, by `os.name`."""
-    if name == "nt":
-        from desktop.api.place_pipe import PipePlace
-
-        return PipePlace(path)
-    from desktop.api.place_unix import UnixPlace
-
-    return UnixPlace(path)

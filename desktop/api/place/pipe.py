@@ -10,7 +10,7 @@ read them.
 Rules: the pipe's first instance must be the first there is, so nobody's pipe of that name is taken
 for ours. Who may not connect does not, so nobody is asked who they are.
 Limits: has run under Wine only. It uses what is CPython's own (`_winapi`, names of asyncio that
-begin with `_`). Counterparts: `place.py`; `pipe_stream.py` is the other end.
+begin with `_`). Counterparts: `interface.py`; `../pipe_stream.py` is the other end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from desktop.api.pipe_stream import pipe_name
-from desktop.api.place import OnClient, Place
+from desktop.api.place.interface import OnClient, Place
 from desktop.errors import ConflictError, SamehostError
 
 __all__ = ["SDDL", "PipePlace"]

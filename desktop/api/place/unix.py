@@ -1,6 +1,6 @@
 """The control API's place on Linux and macOS: a Unix socket in a folder of our own.
 
-Counterparts: `place.py`; `socketfile.py` makes it.
+Counterparts: `interface.py`; `../socketfile.py` makes it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from desktop.api.peers import peer_of
-from desktop.api.place import OnClient, Place
+from desktop.api.place.interface import OnClient, Place
 from desktop.api.socketfile import bind, is_same, unlink_if_same
 from desktop.errors import PermissionDeniedError, SamehostError
 
