@@ -5,7 +5,6 @@ Counterparts: `test_api.py` and `test_api_limits.py`, `tests/served_backend.py`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import socket
@@ -34,7 +33,6 @@ __all__ = [
     "serve",
     "served",
     "talk",
-    "until",
 ]
 
 HELLO = b'{"hello":{"protocol":%d,"version":"x"}}\n' % PROTOCOL
@@ -77,13 +75,6 @@ def assert_still_serves(served: ServedBackend) -> None:
     """See that it serves another program."""
     with connect(served) as client:
         assert client.call("status")["protocol"] == PROTOCOL
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait on its loop until `condition` is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0)
 
 
 def talk(served: ServedBackend, data: bytes, lines: int = 1 << 30) -> list[dict[str, Any]]:

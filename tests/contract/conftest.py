@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run, until
+from tests.contract.datagram_ends import SOCKETS, MakeSockets, Run
 from tests.contract.relay_stage import make_ends, run_on_loop
 from tests.contract.udp_world import Story, Tell, world
 from tests.loops import EVERY_LOOP
 from tests.threaded_loop import ThreadedLoop
+from tests.until import until
 
 __all__ = ["make_ends", "run_on_loop"]
 

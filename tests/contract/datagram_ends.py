@@ -31,6 +31,7 @@ from link.datagrams.sockets import (
     Train,
 )
 from tests.capabilities import LINUX_KERNEL, POSIX_FILES
+from tests.until import until
 
 __all__ = [
     "ADDRESSES",
@@ -60,7 +61,6 @@ __all__ = [
     "plain",
     "receive",
     "turn_the_loop",
-    "until",
 ]
 
 MakeSockets = Callable[[], DatagramSockets]
@@ -94,13 +94,6 @@ OPEN_FILES: Final = "/dev/fd"
 """A folder with the numbers of this process's descriptors, on Linux and macOS."""
 ROOM: Final = 4 << 20
 """Bytes of socket buffer that a test's own sockets ask for."""
-
-
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Return once `condition` holds. Raises TimeoutError after `patience` seconds."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 - the kernel sends no event for these conditions
-            await asyncio.sleep(0.002)
 
 
 async def turn_the_loop() -> None:

@@ -39,9 +39,9 @@ from tests.contract.api_clients import (
     serve,
     served,
     talk,
-    until,
 )
 from tests.served_backend import PATIENCE, ServedBackend
+from tests.until import until
 
 __all__ = ["home", "serve", "served"]
 

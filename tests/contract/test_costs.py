@@ -20,8 +20,8 @@ import pytest
 from link.loop import run
 from tests.contract.data_path import STREAMS, DataPath
 from tests.system_calls import counted
+from tests.until import until
 
-PATIENCE: Final = 30.0
 CONNECTIONS: Final = 300
 WIDTH: Final = 16
 ROUND_TRIPS: Final = 1000
@@ -99,12 +99,6 @@ def tell(
             await path.aclose()
 
     run(told())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - the end of a flow announces nothing here
-            await asyncio.sleep(0.005)
 
 
 def test_a_short_connection_takes_few_system_calls_and_no_stream_of_its_own(

@@ -31,10 +31,10 @@ from tests.contract.datagram_ends import (
     opened,
     plain,
     receive,
-    until,
 )
 from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
+from tests.until import until
 
 TURNS: Final = {"at once": 0, "while it starts": 1, "when it has started": 10}
 """Turns of the loop between opening and closing."""

@@ -32,10 +32,10 @@ from tests.contract.datagram_ends import (
     plain,
     receive,
     turn_the_loop,
-    until,
 )
 from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
+from tests.until import until
 
 
 def test_a_flow_keeps_its_port_and_hears_its_server_only(

@@ -18,13 +18,12 @@ from link.messages import Snapshot, decode, encode
 from link.wire import FrameReader, encode_frame
 from tests import fake_containerd, fake_docker
 from tests.fake_docker import ID
+from tests.until import until
 from vmagent.engine import EngineWatcher
 from vmagent.engines import follower
 from vmagent.engines.follower import UNKNOWN, Details
 from vmagent.told import Told
 
-PATIENCE = 30.0
-"""Seconds a condition may take."""
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 OTHER = "cd" * 32
 
@@ -145,13 +144,6 @@ Kind = Callable[[Path], World]
 kinds = pytest.mark.parametrize(
     "kind", [DockerWorld, ContainerdWorld], ids=["docker", "containerd"]
 )
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that another task brings about."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.005)
 
 
 def follow(

@@ -30,7 +30,7 @@ from tests.contract.relay_stage import (
     send,
     tcp_pair,
 )
-from tests.unit.machines.until import until
+from tests.until import until
 
 SPLICE: Final = PAIRS["splice-splice"]
 TUNNELLED: Final = PAIRS["splice-splice-tunnelled"]

@@ -27,10 +27,10 @@ from desktop.machines.paramiko import ParamikoShell
 from desktop.machines.shell import Shell, ShellError, ShellTrouble
 from desktop.machines.wsl_shell import WslShell
 from desktop.transports.transport import Transport, TransportError
-from tests.contract.datagram_ends import until
 from tests.fake_wsl import FakeWsl
 from tests.integration.ssh_server import SshServer, ssh_server
 from tests.unit.machines.received import received
+from tests.until import until
 
 PATIENCE = 20.0
 Tell = Callable[[Callable[[Shell], Awaitable[Any]]], Any]

@@ -18,9 +18,9 @@ from desktop.transports.transport import Transport, TransportError, WayGoneError
 from desktop.transports.unix import UnixTransport
 from desktop.transports.vsock import MonitoredVsockTransport
 from link.relay.relay import reset_socket
-from tests.contract.datagram_ends import until
 from tests.contract.transport_ways import WAYS, Opened, Program
 from tests.fake_hyperv import FakeHyperv
+from tests.until import until
 
 PATIENCE = 30.0
 

@@ -15,8 +15,8 @@ import pytest
 
 from link.wire import OpenRequest
 from tests.capabilities import LINUX_KERNEL, needs
-from tests.contract.datagram_ends import until
 from tests.contract.udp_world import LARGEST, Tell, World
+from tests.until import until
 
 # ---- whose is what
 

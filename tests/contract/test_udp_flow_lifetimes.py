@@ -24,8 +24,9 @@ from link.datagrams.flows import Limits
 from link.datagrams.frames import Kind, cut, header
 from link.wire import OPEN_SIZE, OpenRequest
 from tests.capabilities import LINUX_KERNEL, needs
-from tests.contract.datagram_ends import descriptors, until
+from tests.contract.datagram_ends import descriptors
 from tests.contract.udp_world import Client, Tell, World
+from tests.until import until
 
 # ---- silence
 

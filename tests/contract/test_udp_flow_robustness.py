@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from link.datagrams.flows import Limits
 from link.datagrams.frames import MAX_FLOW, Kind, cut, header
-from tests.contract.datagram_ends import PATIENCE, descriptors, until
+from tests.contract.datagram_ends import PATIENCE, descriptors
 from tests.contract.udp_world import Client, Tell, World
+from tests.until import until
 
 HYPOTHESIS = settings(
     deadline=None,

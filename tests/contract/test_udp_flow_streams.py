@@ -19,8 +19,9 @@ from link.datagrams.frames import HEADER_SIZE, Kind, header
 from link.datagrams.stream import BACKLOG_BYTES
 from link.relay.relay import reset_socket
 from link.wire import OpenRequest
-from tests.contract.datagram_ends import PATIENCE, until
+from tests.contract.datagram_ends import PATIENCE
 from tests.contract.udp_world import LARGEST, Tell, World, stream_pair
+from tests.until import until
 
 
 def test_a_lost_stream_leaves_flows_alone_and_the_next_datagram_draws_another(tell: Tell) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from link.wire import OpenRequest
-from tests.contract.datagram_ends import PATIENCE, until
+from tests.contract.datagram_ends import PATIENCE
 from tests.contract.udp_world import Client, Tell, World
+from tests.until import until
 
 # ---- servers that are not there
 

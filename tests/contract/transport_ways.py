@@ -36,9 +36,9 @@ from link.acceptor import BACKLOG, Acceptor, listen_tcp
 from link.mux.pipe import DescriptorPipe, Pipe, SocketPipe
 from link.mux.pump import MuxPump
 from link.mux.signals import open_signals
-from tests.contract.datagram_ends import until
 from tests.fake_hyperv import FakeHyperv
 from tests.integration.ssh_server import ssh_server
+from tests.until import until
 
 __all__ = [
     "VMADDR_CID_LOCAL",

@@ -35,8 +35,8 @@ from tests.contract.datagram_ends import (
     free_port,
     may_use_raw_sockets,
     open_files,
-    until,
 )
+from tests.until import until
 
 __all__ = [
     "LARGEST",

@@ -33,7 +33,7 @@ from link.wire import OpenRequest
 from tests.contract.transport_ways import end_of, program_with_streams
 from vmagent.agent import Agent, AgentConfig
 
-__all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run", "until"]
+__all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run"]
 
 KINDS: Final = ["tcp", "memory", "stdio"]
 """The transports that `both` knows."""
@@ -140,12 +140,6 @@ async def ask(sock: socket.socket, data: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, data)
     return await asyncio.wait_for(loop.sock_recv(sock, 65536), PATIENCE)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - the kernel gives no event for this
-            await asyncio.sleep(0.01)
 
 
 def free_port() -> int:

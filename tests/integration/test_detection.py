@@ -33,14 +33,13 @@ from tests.cgroup_program import CgroupProgram, remove_cgroup
 from tests.integration.bpf_stage import require_bpf
 from tests.integration.kernel_sockets import bind_udp, listen
 from tests.private_network import private_network
+from tests.until import until
 from vmagent.watch import binds as binds_module
 from vmagent.watch import watcher as watcher_module
 from vmagent.watch.cgroups import find_mounts
 from vmagent.watch.watcher import Watcher
 
 ID: Final = "0123456789abcdef" * 4
-PATIENCE: Final = 30.0
-"""Seconds a condition may take."""
 
 PROGRAM: Final = """
 import json, socket, sys, time
@@ -136,14 +135,6 @@ class Told:
 
     def ports(self) -> set[int]:
         return {each.port for each in self.current.values()}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that another task brings about."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        await asyncio.sleep(0.002)
 
 
 def watch(scenario: Callable[[Watcher, Told], Awaitable[None]], own: frozenset[int]) -> None:

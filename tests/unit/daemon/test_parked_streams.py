@@ -17,7 +17,8 @@ from link.handshake import Role
 from link.messages import Wanted
 from link.relay.frames import END, HEADER, WHOLE
 from link.wire import OpenRequest
-from tests.integration.both_ends import PATIENCE, SECRET, Desktop, until
+from tests.integration.both_ends import PATIENCE, SECRET, Desktop
+from tests.until import until
 from vmagent.door import Door
 
 MOST = 8

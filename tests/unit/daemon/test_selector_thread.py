@@ -19,7 +19,7 @@ from desktop.daemon.selector_thread import SelectorThreads
 from desktop.daemon.windows_loop import Readiness
 from tests.capabilities import POSIX_FILES, needs
 from tests.threaded_loop import ThreadedLoop
-from tests.unit.datagrams.worlds import until
+from tests.until import until
 from tests.windows.wine import not_by_wine
 
 PATIENCE: Final = 30.0

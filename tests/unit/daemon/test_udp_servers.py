@@ -17,6 +17,7 @@ from desktop.mirror.model import Binding, Origin, Target
 from desktop.transports.memory import tcp_pair
 from link.datagrams.flows import Limits
 from link.datagrams.frames import Frame, Kind, cut, header
+from tests.until import until
 
 PATIENCE = 30.0
 STUB = Binding(Origin.HOST, "udp", "127.0.0.1", 5300, "vm")
@@ -91,12 +92,6 @@ async def frames(stream: socket.socket, count: int = 1) -> list[Frame]:
         more = await _soon(asyncio.get_running_loop().sock_recv(stream, 1 << 16))
         assert more, "the stream ended"
         data += more
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 def test_each_flow_of_a_stream_has_a_port_of_its_own_and_its_own_answers() -> None:

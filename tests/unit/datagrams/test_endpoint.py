@@ -16,7 +16,8 @@ from desktop.datagrams.endpoint import Endpoint, EndpointGroup
 from desktop.datagrams.queue import MOST_DATAGRAMS, Datagram
 from desktop.sockets.linux import LinuxSockets
 from tests.capabilities import LINUX_KERNEL, needs
-from tests.unit.datagrams.worlds import LOOPS, plain, run, until
+from tests.unit.datagrams.worlds import LOOPS, plain, run
+from tests.until import until
 
 HIGHEST_QUEUE = 64
 """Datagrams in asyncio-dgram's own queue: what a loop reads in one turn; libuv 32, asyncio 1."""

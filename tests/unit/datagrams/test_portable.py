@@ -16,7 +16,8 @@ from link.datagrams.sockets import Listening, Train
 from tests.capabilities import LINUX_KERNEL, needs
 from tests.loopback_addresses import add_addresses, remove_address
 from tests.private_network import private_network
-from tests.unit.datagrams.worlds import LOOPS, plain, run, until
+from tests.unit.datagrams.worlds import LOOPS, plain, run
+from tests.until import until
 
 PORT = 4000
 

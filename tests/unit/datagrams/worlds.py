@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests import loops
 from tests.threaded_loop import ThreadedLoop
 
-__all__ = ["LOOPS", "PATIENCE", "plain", "run", "until"]
+__all__ = ["LOOPS", "PATIENCE", "plain", "run"]
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     **loops.LOOPS,
@@ -34,12 +34,6 @@ def run(loop: str, story: Coroutine[Any, Any, None]) -> None:
         runner.run(watched())
     gc.collect()
     assert not failures
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.001)
 
 
 def plain(address: str, port: int = 0) -> socket.socket:

@@ -16,6 +16,7 @@ import uvloop
 
 from link.loop import DirectLoop, open_epoll_readiness, run
 from link.readiness import ENDING, READABLE, WRITABLE, EpollReadiness
+from tests.until import until
 
 PATIENCE = 30.0
 LOOPS = {
@@ -39,12 +40,6 @@ def pair() -> tuple[socket.socket, socket.socket]:
     near.setblocking(False)
     far.setblocking(False)
     return near, far
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - handlers of sockets announce nothing
-            await asyncio.sleep(0.001)
 
 
 class Watched:

@@ -18,7 +18,7 @@ from link.relay.relay import reset_socket
 from link.stream import READ_AHEAD, Stream, take_early
 from link.wire import OPEN_SIZE, OpenRequest
 from tests.contract.relay_stage import streams, tcp_pair
-from tests.unit.machines.until import until
+from tests.until import until
 
 REQUEST = OpenRequest("127.0.0.1", 80)
 OPENING = REQUEST.encode()

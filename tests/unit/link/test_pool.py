@@ -14,6 +14,7 @@ from link import pool as pool_module
 from link.acceptor import Acceptor, listen_tcp
 from link.pool import StreamPool
 from link.stream import Stream
+from tests.until import until
 
 PATIENCE = 30.0
 
@@ -24,12 +25,6 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
             await story()
 
     asyncio.run(bounded())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - closing of a socket announces nothing
-            await asyncio.sleep(0.005)
 
 
 def test_the_stream_used_last_is_used_first_and_who_waits_longest_is_served_first() -> None:

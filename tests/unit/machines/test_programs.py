@@ -14,7 +14,7 @@ from desktop.machines.sandbox.programs import (
     require_programs,
     run,
 )
-from tests.unit.machines.until import until
+from tests.until import until
 
 
 def test_missing_programs_are_named_with_what_to_install() -> None:

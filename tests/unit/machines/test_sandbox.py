@@ -19,7 +19,7 @@ from desktop.machines.sandbox import Sandbox, programs
 from desktop.machines.sandbox.locks import held, is_held
 from desktop.machines.sandbox.python import find_python
 from desktop.paths import Paths
-from tests.unit.machines.until import until
+from tests.until import until
 
 
 def quiet(_line: str) -> None:

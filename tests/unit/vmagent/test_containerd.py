@@ -25,6 +25,7 @@ from tests.fake_containerd import (
     frame,
     message,
 )
+from tests.until import until
 from vmagent.engine import EngineWatcher
 from vmagent.engines import follower
 from vmagent.engines.grpc import call, call_once
@@ -32,21 +33,11 @@ from vmagent.engines.protobuf import fields, string_field
 from vmagent.unix_http import HttpError
 
 ID = "ab" * 32
-PATIENCE = 30.0
-"""Seconds a condition may take."""
 METHOD = "/test.Service/Call"
 
 
 def name_of(watcher: EngineWatcher, container_id: str = ID) -> str:
     return watcher.details_of(container_id).name
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that another task brings about."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen"
-        await asyncio.sleep(0.005)
 
 
 def follow(

@@ -10,24 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.fake_docker import ID, Engine, container
+from tests.until import until
 from vmagent import engine as engine_module
 from vmagent.engine import ENGINE_SOCKETS, EngineWatcher
 from vmagent.engines import follower
 
-PATIENCE = 30.0
-"""Seconds a condition may take."""
-
 
 def name_of(watcher: EngineWatcher, container_id: str = ID) -> str:
     return watcher.details_of(container_id).name
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that another task brings about."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen"
-        await asyncio.sleep(0.005)
 
 
 def follow(

@@ -21,7 +21,7 @@ from link.readiness import SHORT_TURNS
 from tests.contract.datagram_ends import free_port
 from tests.private_network import private_network
 from tests.unit.link.datagrams.loopback import add_address, speaker
-from tests.unit.machines.until import until
+from tests.until import until
 
 Before = Callable[[LinuxDatagramSockets, "linux._Listening"], None]
 

@@ -14,7 +14,7 @@ import pytest
 from link.datagrams import stream as stream_module
 from link.datagrams.frames import Kind, header
 from tests.unit.link.datagrams.stream_world import frame, join, run, world
-from tests.unit.machines.until import until
+from tests.until import until
 
 
 def test_what_one_end_dropped_is_told_to_the_other_and_not_handed_on(

@@ -27,7 +27,7 @@ from link.relay.relay import reset_socket
 from link.stream import Stream
 from tests.loops import LOOPS
 from tests.unit.link.datagrams.stream_world import SMALL_BUFFER, frame, run, world
-from tests.unit.machines.until import until
+from tests.until import until
 
 # ---- frames
 

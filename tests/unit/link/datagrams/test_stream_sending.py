@@ -22,7 +22,7 @@ from link.datagrams.frames import HEADER_SIZE, Kind
 from link.datagrams.sockets import LARGEST_DATAGRAM
 from link.datagrams.stream import BACKLOG_BYTES, MOST_BUFFERS
 from tests.unit.link.datagrams.stream_world import join, run, world
-from tests.unit.machines.until import until
+from tests.until import until
 
 STEPS = st.sampled_from(["send", "send", "read", "turn", "detach", "attach"])
 

@@ -19,7 +19,7 @@ from link.mux.pipe import DescriptorPipe, SocketPipe
 from link.mux.pump import MuxPump
 from link.mux.session import FIRST_WINDOW, MAX_STREAMS, MAX_WINDOW, StreamLimitError
 from link.mux.signals import EpollSignals, LoopSignals, Signals, open_signals
-from tests.contract.datagram_ends import until
+from tests.until import until
 
 PATIENCE = 20.0
 Run = Callable[[Coroutine[Any, Any, None]], None]
