@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from desktop.transports.vsock import MonitoredVsockTransport
 from link.relay.relay import reset_socket
 from tests.contract.transport_ways import WAYS, Opened, Program
 from tests.fake_hyperv import FakeHyperv
+from tests.stories import run
 from tests.until import until
 
 PATIENCE = 30.0
@@ -28,14 +29,6 @@ PATIENCE = 30.0
 @pytest.fixture(params=WAYS)
 def opened(request: pytest.FixtureRequest) -> Opened:
     return WAYS[request.param]
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await story()
-
-    asyncio.run(bounded())
 
 
 class Pairs(list[tuple[socket.socket, socket.socket]]):

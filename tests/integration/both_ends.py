@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from desktop.daemon.link import AgentLink
@@ -33,7 +33,7 @@ from link.wire import OpenRequest
 from tests.contract.transport_ways import end_of, program_with_streams
 from vmagent.agent import Agent, AgentConfig
 
-__all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port", "run"]
+__all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port"]
 
 KINDS: Final = ["tcp", "memory", "stdio"]
 """The transports that `both` knows."""
@@ -126,14 +126,6 @@ def _way(kind: str, agent: Agent) -> Iterator[Transport]:
     else:
         with program_with_streams(agent.adopt) as program:
             yield StdioTransport(program)
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await story()
-
-    asyncio.run(bounded())
 
 
 async def ask(sock: socket.socket, data: bytes) -> bytes:

@@ -17,7 +17,8 @@ from link.messages import Bye, Resync, Snapshot, StubKey, StubResults, Stubs, Wa
 from link.opening import Forwarder
 from link.version import VERSION
 from link.wire import OpenRequest
-from tests.integration.both_ends import KINDS, PATIENCE, SECRET, Desktop, ask, both, free_port, run
+from tests.integration.both_ends import KINDS, PATIENCE, SECRET, Desktop, ask, both, free_port
+from tests.stories import run
 from tests.until import until
 from vmagent.agent import Agent, AgentConfig
 from vmagent.door import MAX_NEWCOMERS

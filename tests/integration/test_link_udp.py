@@ -14,7 +14,8 @@ from link.datagrams.flow import UNWATCHED
 from link.datagrams.front import Front
 from link.messages import StubKey, StubResults, Stubs, UdpLimits
 from link.wire import OpenRequest
-from tests.integration.both_ends import KINDS, PATIENCE, Both, Desktop, ask, both, free_port, run
+from tests.integration.both_ends import KINDS, PATIENCE, Both, Desktop, ask, both, free_port
+from tests.stories import run
 from tests.until import until
 
 

@@ -24,11 +24,11 @@ from tests.fake_machine import FakeRegistry
 from tests.loopback_addresses import add_addresses
 from tests.private_network import private_network
 from tests.quiet_ports import quiet_ports
+from tests.stories import run as tell
 from tests.unit.datagrams.worlds import plain
 
 __all__ = ["machines"]
 
-PATIENCE: Final = 30.0
 OUTSIDE: Final = "10.99.0.1"
 """An address of the private network that is not loopback."""
 
@@ -73,14 +73,6 @@ async def opened_mirrors(host: LinuxSockets) -> AsyncIterator[tuple[HostMirrors,
     finally:
         opened.close_all()
         sockets.close()
-
-
-def tell(story: Any) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await story()
-
-    asyncio.run(bounded())
 
 
 def binding(protocol: str) -> Binding:

@@ -26,6 +26,7 @@ from link.polling import AdaptiveInterval
 from link.relay.select import open_relay
 from link.socket_counts import SocketCounts
 from link.wire import OpenRequest
+from tests import stories
 from tests.loops import new_other_loop
 
 PATIENCE = 30.0
@@ -36,12 +37,7 @@ WEB = Container("ab" * 32, "web", "docker")
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     """In an event loop whose handles are not asyncio's."""
-
-    async def bounded() -> None:
-        await story()
-
-    with asyncio.Runner(loop_factory=new_other_loop) as runner:
-        runner.run(bounded())
+    stories.run(story, new_other_loop)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import pytest
 from desktop.daemon import selector_thread as module
 from desktop.daemon.selector_thread import SelectorThreads
 from desktop.daemon.windows_loop import Readiness
+from tests import stories
 from tests.capabilities import POSIX_FILES, needs
 from tests.threaded_loop import ThreadedLoop
 from tests.until import until
@@ -25,13 +26,8 @@ from tests.windows.wine import not_by_wine
 PATIENCE: Final = 30.0
 
 
-def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await story()
-
-    with asyncio.Runner(loop_factory=ThreadedLoop) as runner:
-        runner.run(bounded())
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    stories.run(story, ThreadedLoop)
     assert not [each for each in threading.enumerate() if each.name.startswith("select ")]
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from desktop.errors import PermissionDeniedError, UsageError
 from link.listener import Listener
+from tests import stories
 from tests.capabilities import LINUX_KERNEL, needs
 from tests.daemon_world import PATIENCE, DaemonWorld, machines, say_nothing
 from tests.fake_machine import FakeRegistry
@@ -24,7 +25,6 @@ from tests.quiet_ports import quiet_ports
 
 __all__ = ["machines"]
 
-STORY_SECONDS = 60.0
 PIECE = bytes(range(256)) * 256
 PIECES = 200
 
@@ -32,12 +32,7 @@ Story = Callable[[], Awaitable[None]]
 
 
 def run(story: Story) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(STORY_SECONDS):
-            await story()
-
-    with asyncio.Runner(loop_factory=new_other_loop) as runner:
-        runner.run(bounded())
+    stories.run(story, new_other_loop)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 import pytest
@@ -17,6 +17,7 @@ from desktop.mirror.model import Binding, Origin, Target
 from desktop.transports.memory import tcp_pair
 from link.datagrams.flows import Limits
 from link.datagrams.frames import Frame, Kind, cut, header
+from tests.stories import run
 from tests.until import until
 
 PATIENCE = 30.0
@@ -67,13 +68,6 @@ async def scene() -> AsyncIterator[Scene]:
 
 async def _soon(awaitable: Awaitable[_Value]) -> _Value:
     return await asyncio.wait_for(awaitable, PATIENCE)
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        await story()
-
-    asyncio.run(bounded())
 
 
 async def say(stream: socket.socket, flow: int, words: bytes) -> None:

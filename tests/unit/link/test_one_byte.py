@@ -12,18 +12,14 @@ import pytest
 from desktop.daemon.loops import new_event_loop
 from link import one_byte
 from link.one_byte import HERE, MOST_CLIENTS, Answerer, ask_byte, free_port
+from tests import stories
 
 PROTOCOLS = ("tcp", "udp")
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     """On the event loop of the daemon."""
-
-    async def told() -> None:
-        await story()
-
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(told())
+    stories.run(story, new_event_loop)
 
 
 def test_every_byte_gets_its_complement_by_both_protocols() -> None:

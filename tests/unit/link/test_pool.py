@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -14,17 +13,10 @@ from link import pool as pool_module
 from link.acceptor import Acceptor, listen_tcp
 from link.pool import StreamPool
 from link.stream import Stream
+from tests.stories import run
 from tests.until import until
 
 PATIENCE = 30.0
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await story()
-
-    asyncio.run(bounded())
 
 
 def test_the_stream_used_last_is_used_first_and_who_waits_longest_is_served_first() -> None:

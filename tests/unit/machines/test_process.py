@@ -14,6 +14,7 @@ import pytest
 from desktop.machines import process as module
 from desktop.machines.joint import make_joint
 from desktop.machines.process import ChildProcess
+from tests import stories
 from tests.loops import LOOPS
 from tests.unit.machines.received import received
 
@@ -28,15 +29,7 @@ def joint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 def tell(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
     """Runs a story on every event loop."""
 
-    def run(story: Callable[[], Awaitable[Any]]) -> Any:
-        async def bounded() -> Any:
-            async with asyncio.timeout(20):
-                return await story()
-
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            return runner.run(bounded())
-
-    return run
+    return lambda story: stories.run(story, request.param)
 
 
 Tell = Callable[[Callable[[], Awaitable[Any]]], Any]

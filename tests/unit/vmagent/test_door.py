@@ -7,18 +7,18 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from link.handshake import NONCE_SIZE, SECRET_SIZE, DesktopHandshake, Role
+from tests.stories import run
 from vmagent import door as door_module
 from vmagent.door import MAX_NEWCOMERS, Door
 
 SECRET = bytes(range(SECRET_SIZE))
 HELLO_SIZE = 38
 """Bytes of the agent's hello: magic, protocol, nonce."""
-PATIENCE = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +40,6 @@ def knock(door: Door) -> Iterator[socket.socket]:
         yield near
     finally:
         near.close()
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
 
 
 async def heard(stream: socket.socket) -> bytes:

@@ -7,14 +7,14 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from desktop.transports.unix import UnixTransport
+from tests.stories import run
 from vmagent.doors import unix
 from vmagent.doors.entrance import Entrance
 from vmagent.doors.select import UnknownDoorError, open_entrance
@@ -22,16 +22,6 @@ from vmagent.doors.tcp import PORTS, TcpEntrance
 from vmagent.doors.unix import UnixEntrance
 
 TCP = {"kind": "tcp", "address": "127.0.0.1", "port": 0, "peer": "", "carries_reset": True}
-
-PATIENCE = 30.0
-
-
-def run(story: Callable[[], Awaitable[Any]]) -> Any:
-    async def bounded() -> Any:
-        async with asyncio.timeout(PATIENCE):
-            return await story()
-
-    return asyncio.run(bounded())
 
 
 @pytest.fixture(autouse=True)
