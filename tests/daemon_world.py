@@ -10,7 +10,7 @@ listens, as far as it knows, but what a test adds to `source`. Counterparts: `fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +26,7 @@ from desktop.settings.store import SettingsStore
 from link.relay.select import open_relay
 from tests.fake_machine import FakeMachine, FakeRegistry
 
-__all__ = ["PATIENCE", "DaemonWorld", "machines", "say_nothing"]
+__all__ = ["PATIENCE", "DaemonWorld", "machines", "say_nothing", "tell"]
 
 PATIENCE: Final = 30.0
 """Seconds until something that must happen has happened."""
@@ -104,3 +104,16 @@ class DaemonWorld:
         async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_SECONDS)
+
+
+def tell(
+    home: Path, registry: FakeRegistry, story: Callable[[DaemonWorld], Awaitable[None]]
+) -> None:
+    """Tell a story of a daemon that is attached to the first machine."""
+
+    async def told() -> None:
+        async with DaemonWorld(home, registry) as world:
+            await world.daemon.attach(None, say_nothing)
+            await story(world)
+
+    asyncio.run(told())

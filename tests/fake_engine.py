@@ -6,10 +6,27 @@ Counterparts: `fake_docker.py`, `fake_containerd.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-__all__ = ["FakeEngine"]
+from vmagent.engine import EngineWatcher
+
+__all__ = ["FakeEngine", "running"]
+
+
+@contextlib.asynccontextmanager
+async def running(watcher: EngineWatcher) -> AsyncIterator[None]:
+    """It runs meanwhile, and does not end by itself."""
+    task = asyncio.create_task(watcher.run())
+    try:
+        yield
+    finally:
+        assert not task.done(), "run must not end by itself"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
 
 
 class FakeEngine(ABC):

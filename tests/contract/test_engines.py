@@ -18,6 +18,7 @@ from link.messages import Snapshot, decode, encode
 from link.wire import FrameReader, encode_frame
 from tests import fake_containerd, fake_docker
 from tests.fake_docker import ID
+from tests.fake_engine import running
 from tests.until import until
 from vmagent.engine import EngineWatcher
 from vmagent.engines import follower
@@ -155,13 +156,10 @@ def follow(
         world = kind(folder)
         path = str(folder / world.socket)
         watcher = EngineWatcher([path], lambda: None, usual=())
-        task = asyncio.create_task(watcher.run())
         try:
-            await scenario(world, watcher)
-            assert not task.done(), "run must not end by itself"
+            async with running(watcher):
+                await scenario(world, watcher)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await world.stop()
 
     asyncio.run(main())

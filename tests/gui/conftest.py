@@ -25,6 +25,7 @@ from gui.session import Link, Session, Starter
 from tests.gui.dress import ARGUMENTS, dress, prepare
 from tests.gui.leftovers import Leftovers
 from tests.gui.stage import furnish
+from tests.gui.told import ToldSession
 from tests.served_backend import ServedBackend
 
 FAILED: Final = pytest.StashKey[bool]()
@@ -129,6 +130,15 @@ def session(served: ServedBackend, qtbot: QtBot) -> Iterator[Session]:
     session.set_watching(True)
     session.open()
     qtbot.waitUntil(lambda: session.link is Link.READY and bool(session.rows))
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def told(qapp: QApplication) -> Iterator[ToldSession]:
+    """A session that knows what it is told."""
+    assert qapp is QApplication.instance()
+    session = ToldSession()
     yield session
     session.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from tests.gui.told import ToldSession, status_of
 PROJECT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("qapp")
-
-
-@pytest.fixture
-def told() -> Iterator[ToldSession]:
-    session = ToldSession()
-    yield session
-    session.close()
 
 
 def texts(page: AboutPage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from gui.preferences import PreferencesFile
 from gui.session import Link, Problem, Session
 from tests.gui.told import ToldSession, status_of
 from tests.served_backend import ServedBackend
-
-
-@pytest.fixture
-def told() -> Iterator[ToldSession]:
-    session = ToldSession()
-    yield session
-    session.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 from pytestqt.qtbot import QtBot
@@ -137,13 +135,6 @@ def test_the_words_of_a_notice_are_only_words() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GATHER_SECONDS", 0.01)
     monkeypatch.setattr(module, "BETWEEN_SECONDS", 0.05)
-
-
-@pytest.fixture
-def told() -> Iterator[ToldSession]:
-    session = ToldSession()
-    yield session
-    session.close()
 
 
 @pytest.mark.usefixtures("quick")

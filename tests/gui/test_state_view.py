@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -24,13 +22,6 @@ ACTIONS = [
     (Link.READY, status_of(enabled=False), "set_enabled"),
     (Link.READY, status_of("failed"), "attach"),
 ]
-
-
-@pytest.fixture
-def told() -> Iterator[ToldSession]:
-    session = ToldSession()
-    yield session
-    session.close()
 
 
 def shown(view: QWidget, name: str) -> str:

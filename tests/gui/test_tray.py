@@ -24,13 +24,6 @@ pytestmark = [
 
 
 @pytest.fixture
-def told() -> Iterator[ToldSession]:
-    session = ToldSession()
-    yield session
-    session.close()
-
-
-@pytest.fixture
 def tray(told: ToldSession) -> Iterator[Tray]:
     tray = Tray(told)
     yield tray

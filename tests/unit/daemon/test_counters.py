@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from link.listener import Listener
 from link.messages import Counts, Delta, StubKey, StubResult, StubResults
 from link.shortages import shortages
 from link.wire import OpenRequest
-from tests.daemon_world import DaemonWorld, machines, say_nothing
+from tests.daemon_world import DaemonWorld, machines, tell
 from tests.fake_machine import FakeRegistry
 from tests.quiet_ports import quiet_ports
 
@@ -26,17 +24,6 @@ def no_shortages_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are of the process, and other tests have had some."""
     for name in ("files", "memory", "ports", "pauses"):
         monkeypatch.setattr(shortages, name, 0)
-
-
-def tell(
-    home: Path, registry: FakeRegistry, story: Callable[[DaemonWorld], Awaitable[None]]
-) -> None:
-    async def told() -> None:
-        async with DaemonWorld(home, registry) as world:
-            await world.daemon.attach(None, say_nothing)
-            await story(world)
-
-    asyncio.run(told())
 
 
 def counted(world: DaemonWorld) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,10 @@ from desktop.daemon import inquiries, trials
 from desktop.errors import MachineUnreachableError
 from link import one_byte
 from link.messages import TrialOpened, TrialResults
-from tests.daemon_world import DaemonWorld, machines, say_nothing
+from tests.daemon_world import DaemonWorld, machines, tell
 from tests.fake_machine import FakeRegistry
 
 __all__ = ["machines"]
-
-
-def tell(
-    home: Path, registry: FakeRegistry, story: Callable[[DaemonWorld], Awaitable[None]]
-) -> None:
-    async def told() -> None:
-        async with DaemonWorld(home, registry) as world:
-            await world.daemon.attach(None, say_nothing)
-            await story(world)
-
-    asyncio.run(told())
 
 
 def nothing_is_left(world: DaemonWorld) -> bool:

@@ -25,6 +25,7 @@ from tests.fake_containerd import (
     frame,
     message,
 )
+from tests.fake_engine import running
 from tests.until import until
 from vmagent.engine import EngineWatcher
 from vmagent.engines import follower
@@ -49,13 +50,10 @@ def follow(
         calls: list[str] = []
         engine = Containerd(folder)
         watcher = EngineWatcher([engine.path], lambda: calls.append(name_of(watcher)), usual=())
-        task = asyncio.create_task(watcher.run())
         try:
-            await scenario(engine, watcher, calls)
+            async with running(watcher):
+                await scenario(engine, watcher, calls)
         finally:
-            assert not task.done(), "run must not end by itself"
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await engine.stop()
 
     asyncio.run(main())

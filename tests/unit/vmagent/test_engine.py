@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_docker import ID, Engine, container
+from tests.fake_engine import running
 from tests.until import until
 from vmagent import engine as engine_module
 from vmagent.engine import ENGINE_SOCKETS, EngineWatcher
@@ -40,15 +41,11 @@ def follow(
             lambda: calls.append(name_of(watcher)),
             usual=[str(folder / usual)] if usual else [],
         )
-        task = asyncio.create_task(watcher.run())
         try:
-            await scenario(engine, watcher, calls)
+            async with running(watcher):
+                await scenario(engine, watcher, calls)
         finally:
-            assert not task.done(), "run must not end by itself"
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await engine.stop()
-            assert task.cancelled()
 
     asyncio.run(main())
 
