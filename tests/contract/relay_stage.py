@@ -42,15 +42,10 @@ __all__ = [
     "Joined",
     "MakeEnds",
     "Run",
-    "is_reset",
     "joined",
     "make_ends",
-    "receive",
-    "receive_all",
-    "receive_exactly",
     "refused",
     "run_on_loop",
-    "send",
     "streams",
     "tcp_pair",
 ]
@@ -321,40 +316,3 @@ async def joined(make_ends: MakeEnds, room: int | None = None) -> AsyncIterator[
     finally:
         await ends.aclose()
         flow.close()
-
-
-async def send(sock: socket.socket, data: bytes) -> None:
-    """Send all of it."""
-    await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(sock, data), PATIENCE)
-
-
-async def receive(sock: socket.socket, size: int = 1 << 16) -> bytes:
-    """What comes next; b"" at end-of-file."""
-    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, size), PATIENCE)
-
-
-async def receive_exactly(sock: socket.socket, size: int) -> bytes:
-    """So many bytes."""
-    data = bytearray()
-    while len(data) < size:
-        part = await receive(sock, min(size - len(data), PIECE))
-        assert part, f"end-of-file after {len(data)} of {size} bytes"
-        data += part
-    return bytes(data)
-
-
-async def receive_all(sock: socket.socket) -> bytes:
-    """Everything, to end-of-file."""
-    data = bytearray()
-    while part := await receive(sock, PIECE):
-        data += part
-    return bytes(data)
-
-
-async def is_reset(sock: socket.socket) -> bool:
-    """True if the connection ends with a reset."""
-    with contextlib.suppress(ConnectionResetError):
-        while await receive(sock):
-            pass
-        return False
-    return True

@@ -11,18 +11,8 @@ import pytest
 
 from link.relay.frames import HEADER
 from link.stream import READ_AHEAD
-from tests.contract.relay_stage import (
-    PATIENCE,
-    Joined,
-    MakeEnds,
-    Run,
-    is_reset,
-    receive,
-    receive_exactly,
-    refused,
-    send,
-    tcp_pair,
-)
+from tests.contract.relay_stage import PATIENCE, Joined, MakeEnds, Run, refused, tcp_pair
+from tests.streams import is_reset, receive, receive_exactly, send
 
 WHOLE: int = READ_AHEAD - HEADER.size
 """The longest that is read with the opening as a whole."""

@@ -13,14 +13,8 @@ import pytest
 
 from tests.capabilities import POSIX_FILES
 from tests.contract.relay_sizes import COPY_SIZE, PIPE_SIZE, RAW_AFTER, TURN_BYTES
-from tests.contract.relay_stage import (
-    Ends,
-    Joined,
-    MakeEnds,
-    Run,
-    receive_all,
-    send,
-)
+from tests.contract.relay_stage import Ends, Joined, MakeEnds, Run
+from tests.streams import receive_all, send
 
 EDGES: Final = (1 << 12, COPY_SIZE, 2 * COPY_SIZE, TURN_BYTES, RAW_AFTER, PIPE_SIZE, 1 << 21)
 """Sizes of buffers, pipes and turns, and twice and half of some."""

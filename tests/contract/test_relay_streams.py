@@ -22,14 +22,10 @@ from tests.contract.relay_stage import (
     Joined,
     MakeEnds,
     Run,
-    is_reset,
     joined,
-    receive,
-    receive_all,
-    receive_exactly,
-    send,
     tcp_pair,
 )
+from tests.streams import is_reset, receive, receive_all, receive_exactly, send
 from tests.until import until
 
 SPLICE: Final = PAIRS["splice-splice"]

@@ -13,19 +13,9 @@ import pytest
 
 from link.dial import ForbiddenAddressError, dial
 from link.relay.relay import reset_socket
-from tests.contract.relay_stage import (
-    PAIRS,
-    Joined,
-    MakeEnds,
-    Run,
-    is_reset,
-    joined,
-    receive,
-    receive_exactly,
-    refused,
-    send,
-)
+from tests.contract.relay_stage import PAIRS, Joined, MakeEnds, Run, joined, refused
 from tests.private_network import private_network
+from tests.streams import is_reset, receive, receive_exactly, send
 
 
 def test_bytes_pass_both_ways_and_are_counted(make_ends: MakeEnds, run_on_loop: Run) -> None:

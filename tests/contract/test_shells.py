@@ -29,7 +29,7 @@ from desktop.machines.wsl_shell import WslShell
 from desktop.transports.transport import Transport, TransportError
 from tests.fake_wsl import FakeWsl
 from tests.integration.ssh_server import SshServer, ssh_server
-from tests.unit.machines.received import received
+from tests.streams import receive_all
 from tests.until import until
 
 PATIENCE = 20.0
@@ -137,7 +137,7 @@ def test_programs_do_not_wait_for_one_another(tell: Tell) -> None:
             others = [group.create_task(shell.run(f"echo {number}")) for number in range(5)]
         assert [int(other.result().output) for other in others] == list(range(5))
         await asyncio.get_running_loop().sock_sendall(waiting.stream, b"at last\n")
-        assert await received(waiting.stream, PATIENCE) == b"at last\n"
+        assert await receive_all(waiting.stream) == b"at last\n"
         assert await waiting.wait() == 0
 
     tell(story)
@@ -147,7 +147,7 @@ def test_a_program_may_go_on_to_write_when_its_input_has_ended(tell: Tell) -> No
     async def story(shell: Shell) -> None:
         process = await shell.start("cat >/dev/null; echo after")
         process.end_input()
-        assert await received(process.stream, PATIENCE) == b"after\n"
+        assert await receive_all(process.stream) == b"after\n"
         assert await process.wait() == 0
 
     tell(story)
@@ -224,7 +224,7 @@ async def _says_back(transport: Transport, data: bytes) -> None:
     try:
         await asyncio.get_running_loop().sock_sendall(stream, data)
         stream.shutdown(socket.SHUT_WR)
-        assert await received(stream, PATIENCE) == data
+        assert await receive_all(stream) == data
     finally:
         stream.close()
 
@@ -258,7 +258,7 @@ def test_a_door_where_nobody_is_ends_its_streams(tell: Tell, tmp_path: Path) -> 
             )
             with contextlib.suppress(TransportError):
                 stream = await transport.open()
-                assert await received(stream, PATIENCE) == b""
+                assert await receive_all(stream) == b""
                 stream.close()
             await transport.aclose()
 

@@ -21,6 +21,7 @@ from link.relay.relay import reset_socket
 from tests.contract.transport_ways import WAYS, Opened, Program
 from tests.fake_hyperv import FakeHyperv
 from tests.stories import run
+from tests.streams import is_refused, receive
 from tests.until import until
 
 PATIENCE = 30.0
@@ -53,10 +54,6 @@ async def streams(opened: Opened, count: int = 1) -> AsyncIterator[Pairs]:
                 end.close()
             await transport.aclose()
             await transport.aclose()
-
-
-async def receive(sock: socket.socket, size: int = 65536) -> bytes:
-    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, size), PATIENCE)
 
 
 async def receive_all_of(sock: socket.socket, size: int) -> bytes:
@@ -132,17 +129,9 @@ def test_what_was_said_before_the_close_arrives_and_what_is_said_after_it_does_n
             other = pair[1 - side]
             assert await receive_all_of(other, 10) == b"last words"
             assert await receive(other) == b""
-            await until(lambda: _is_refused(other))
+            await until(lambda: is_refused(other))
 
     run(story)
-
-
-def _is_refused(sock: socket.socket) -> bool:
-    try:
-        sock.send(b"x")
-    except (BrokenPipeError, ConnectionResetError):
-        return True
-    return False
 
 
 def test_many_streams_carry_each_its_own_at_once(opened: Opened) -> None:

@@ -31,7 +31,7 @@ from tests.integration.servers import ECHO
 from tests.integration.ssh_server import SshServer, ssh_server
 from tests.integration.ssh_stage import SshSamehost, server_in
 from tests.integration.test_main_job import web_server
-from tests.unit.machines.received import received
+from tests.streams import receive_all
 
 PATIENCE = 20.0
 BULK_BYTES = 4 << 20
@@ -254,7 +254,7 @@ def test_end_of_file_goes_one_way_and_then_the_other(server: SshServer) -> None:
         stream = await transport.open()
         stream.send(b"word")
         stream.shutdown(socket.SHUT_WR)
-        assert await received(stream, PATIENCE) == b"word, the end"
+        assert await receive_all(stream) == b"word, the end"
         stream.close()
 
     over(server, say_back, story)
@@ -339,10 +339,10 @@ def test_one_that_the_machine_does_not_read_stops_here_and_goes_on_later(
         assert not done
         other.shutdown(socket.SHUT_WR)
         go_on.set()
-        assert await received(other, PATIENCE) == b"0"
+        assert await receive_all(other) == b"0"
         await asyncio.wait_for(sending, PATIENCE)
         stream.shutdown(socket.SHUT_WR)
-        assert await received(stream, PATIENCE) == b"%d" % len(data)
+        assert await receive_all(stream) == b"%d" % len(data)
         stream.close()
         other.close()
 
@@ -400,7 +400,7 @@ def test_a_lost_connection_ends_all_that_went_over_it_and_is_made_again(server: 
             transport = await shell.forward(TcpDoor((port,)))
             stream = await transport.open()
             os.kill(pid, signal.SIGKILL)
-            assert await received(stream, PATIENCE) == b""
+            assert await receive_all(stream) == b""
             assert await asyncio.wait_for(process.wait(), PATIENCE) == 255
             with pytest.raises(TransportError):
                 await transport.open()

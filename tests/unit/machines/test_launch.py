@@ -14,7 +14,7 @@ from desktop.machines.launch import AgentStartError, Order, launch
 from desktop.machines.process import ChildProcess
 from link.outcome import Outcome
 from tests.capabilities import LINUX_KERNEL, needs
-from tests.unit.machines.received import received
+from tests.streams import receive_all
 
 ORDER = Order("00ff", TcpOrder("10.213.0.2", peer="10.213.0.1"), ["/run/docker.sock"])
 DOOR = '{"ready": true, "door": {"kind": "tcp", "ports": [4711]}}'
@@ -27,7 +27,7 @@ def start(program: str, feed: bytes = b"", seconds: float = 10) -> tuple[TcpDoor
         process = await ChildProcess.start([sys.executable, "-I", "-c", program])
         door = await launch(process, ORDER, TcpDoor, feed=feed, seconds=seconds)
         process.end_input()
-        output = await received(process.stream)
+        output = await receive_all(process.stream)
         await process.wait()
         return door, output
 

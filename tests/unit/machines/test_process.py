@@ -16,7 +16,7 @@ from desktop.machines.joint import make_joint
 from desktop.machines.process import ChildProcess
 from tests import stories
 from tests.loops import LOOPS
-from tests.unit.machines.received import received
+from tests.streams import receive_all
 
 
 @pytest.fixture(params=["posix", "nt"], autouse=True)
@@ -42,7 +42,7 @@ def test_it_reads_and_writes_one_stream_and_ends_with_its_status(tell: Tell) -> 
         await asyncio.get_running_loop().sock_sendall(process.stream, b"words ")
         process.end_input()
         process.end_input()
-        assert await received(process.stream) == b"words end\n"
+        assert await receive_all(process.stream) == b"words end\n"
         assert await process.wait() == 7
         assert await process.errors.read() == b"trouble\n"
         assert await process.wait() == 7
@@ -63,7 +63,7 @@ def test_much_passes_both_ways_at_the_pace_of_who_reads(tell: Tell) -> None:
         sending = asyncio.create_task(send())
         await asyncio.sleep(0.1)
         assert not sending.done(), "who does not read has to be waited for"
-        assert await received(process.stream) == data
+        assert await receive_all(process.stream) == data
         await sending
         assert await process.wait() == 0
 
@@ -122,7 +122,7 @@ def test_its_environment_and_folder_are_as_given(tell: Tell) -> None:
     async def story() -> bytes:
         script = ["/bin/sh", "-c", 'echo "$WORD $(pwd)"']
         process = await ChildProcess.start(script, environment={"WORD": "so"}, folder="/usr")
-        said = await received(process.stream)
+        said = await receive_all(process.stream)
         await process.wait()
         return said
 

@@ -19,6 +19,7 @@ from link.mux.pipe import DescriptorPipe, SocketPipe
 from link.mux.pump import MuxPump
 from link.mux.session import FIRST_WINDOW, MAX_STREAMS, MAX_WINDOW, StreamLimitError
 from link.mux.signals import EpollSignals, LoopSignals, Signals, open_signals
+from tests.streams import is_refused, receive, receive_all, send
 from tests.until import until
 
 PATIENCE = 20.0
@@ -91,22 +92,6 @@ async def ends(new_signals: NewSignals) -> AsyncIterator[Ends]:
         both.far.close()
 
 
-async def receive(sock: socket.socket, size: int = 1 << 16) -> bytes:
-    loop = asyncio.get_running_loop()
-    return await asyncio.wait_for(loop.sock_recv(sock, size), PATIENCE)
-
-
-async def receive_all(sock: socket.socket) -> bytes:
-    whole = bytearray()
-    while data := await receive(sock):
-        whole += data
-    return bytes(whole)
-
-
-async def send(sock: socket.socket, data: bytes) -> None:
-    await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(sock, data), PATIENCE)
-
-
 async def fill(sock: socket.socket) -> int:
     """Send until nothing is taken any more; how much was."""
     total, quiet = 0, 0
@@ -144,14 +129,6 @@ def test_bytes_go_both_ways_at_once_whole_and_in_order(run: Run, new_signals: Ne
     run(story())
 
 
-def _is_refused(sock: socket.socket) -> bool:
-    try:
-        sock.send(b"x")
-    except (BrokenPipeError, ConnectionResetError):
-        return True
-    return False
-
-
 def test_a_user_who_closes_has_said_all_and_the_other_writes_in_vain(
     run: Run, new_signals: NewSignals
 ) -> None:
@@ -161,7 +138,7 @@ def test_a_user_who_closes_has_said_all_and_the_other_writes_in_vain(
             await send(near, b"last words")
             near.close()
             assert await receive_all(far) == b"last words"
-            await until(lambda: _is_refused(far))
+            await until(lambda: is_refused(far))
             far.close()
             await until(lambda: not (both.near.count or both.far.count))
 
@@ -274,7 +251,7 @@ def test_more_streams_than_there_may_be_are_refused_here_already(
     run(story())
 
 
-def test_without_descriptors_a_stream_is_refused_and_the_pipe_goes_on(run: Run) -> None:
+def test_without_descriptors_a_streamis_refused_and_the_pipe_goes_on(run: Run) -> None:
     async def story() -> None:
         async with ends(EpollSignals) as both:
             first = await both.open()
