@@ -13,16 +13,14 @@ from typing import Any
 import msgspec
 
 from desktop.api.types import (
-    ByteCounts,
-    FlowCounts,
     MachineStatus,
-    PortCounts,
     PortDelta,
     PortRow,
     Status,
     row_key,
 )
 from gui.session import Call, Link, Problem, Question, RowKey, Session, Starter
+from tests.gui.machine.words_of import status
 
 __all__ = ["Asked", "ToldSession", "machine_status", "status_of"]
 
@@ -36,20 +34,7 @@ def machine_status(
 
 def status_of(state: str = "connected", *others: str, **changes: object) -> Status:
     """All is well, but for the machines' states and what is changed."""
-    machines = [machine_status(each) for each in (state, *others)]
-    usual = Status(
-        version="0.1.0",
-        protocol=1,
-        enabled=True,
-        enabled_locked=False,
-        enabled_reason="",
-        machine=machines[0],
-        ports=PortCounts(),
-        flows=FlowCounts(),
-        bytes=ByteCounts(),
-        uptime_s=1.0,
-        machines=machines,
-    )
+    usual = status(*(machine_status(each) for each in (state, *others)))
     return msgspec.structs.replace(usual, **changes)
 
 

@@ -16,7 +16,7 @@ import pytest
 from desktop.machines.sandbox import Sandbox
 from tests.ended import ended
 from tests.integration.conftest import require_root
-from tests.integration.samehost import Samehost, free_port, talk, until
+from tests.integration.samehost import Samehost, free_port, says, until
 from tests.integration.servers import GREETER
 
 
@@ -46,13 +46,6 @@ def process_of(*words: str) -> int | None:
 
 def daemon_of(samehost: Samehost) -> int:
     return int(samehost.paths.lock_file.read_text())
-
-
-def says(port: int) -> bytes:
-    try:
-        return talk("127.0.0.1", port)
-    except OSError:
-        return b""
 
 
 def leftovers(samehost: Samehost) -> list[str]:

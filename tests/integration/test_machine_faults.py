@@ -25,7 +25,7 @@ from tests.integration.injured import (
 )
 from tests.integration.injured import standing_still as stand_still
 from tests.integration.runtimes_stage import serving
-from tests.integration.samehost import Samehost, quiet_ports, running_samehost, talk, until
+from tests.integration.samehost import Samehost, quiet_ports, running_samehost, says, until
 from tests.integration.servers import ECHO
 
 PAUSE_SECONDS = (LEASE_SECONDS + REATTACH_SECONDS + 2 * HANDSHAKE_SECONDS) * EFFORT
@@ -48,13 +48,6 @@ def samehost() -> Iterator[Samehost]:
     """One that runs."""
     with running_samehost() as samehost:
         yield samehost
-
-
-def says(port: int) -> bytes:
-    try:
-        return talk("127.0.0.1", port)
-    except OSError:
-        return b""
 
 
 def test_a_machine_that_stood_still_is_linked_again_with_its_flows_and_nothing_is_there_twice(
