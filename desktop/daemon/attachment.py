@@ -24,7 +24,6 @@ from typing import Final, Protocol
 from desktop.daemon.link import AgentLink, LinkEvents
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.machine import AgentHandle, Machine, Progress, end_agent
-from desktop.machines.process import Process
 from desktop.tasks import uninterrupted
 from desktop.transports.transport import TransportError, WayGoneError
 from link.handshake import SECRET_SIZE, HandshakeError
@@ -220,7 +219,8 @@ class Attachment:
         self.transport_name = handle.transport.name
         self.transport_limits = handle.transport.limits
         logger = asyncio.get_running_loop().create_task(
-            _log_lines(machine.name, handle.process), name=f"log of the agent in {machine.name}"
+            handle.process.log_errors(log, f"agent in {machine.name}"),
+            name=f"log of the agent in {machine.name}",
         )
         try:
             yield handle, secret
@@ -290,14 +290,3 @@ def _words_of(error: OSError | MemoryError) -> str:
         return "this computer is short of something: memory"
     what = "is short of something" if error.errno in _SHORT else "does not let it be done"
     return f"this computer {what}: {str(error) or type(error).__name__}"
-
-
-async def _log_lines(machine: str, process: Process) -> None:
-    while True:
-        try:
-            line = await process.errors.readline()
-        except ValueError:
-            continue
-        if not line:
-            return
-        log.info("agent in %s: %s", machine, line.decode(errors="replace").rstrip())

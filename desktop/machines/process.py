@@ -53,6 +53,17 @@ class Process(abc.ABC):
         with contextlib.suppress(OSError):
             self.stream.shutdown(socket.SHUT_WR)
 
+    async def log_errors(self, to: logging.Logger, whose: str) -> None:
+        """Log what it says on its standard error, line by line, until its end."""
+        while True:
+            try:
+                line = await self.errors.readline()
+            except ValueError:
+                continue  # longer than any line that is meant to be read
+            if not line:
+                return
+            to.info("%s: %s", whose, line.decode(errors="replace").rstrip())
+
     @abc.abstractmethod
     def kill(self) -> None:
         """End it at once. One that has ended is left alone."""

@@ -48,7 +48,8 @@ class Master:
         self.folder = folder
         self._process = process
         self._talk = asyncio.get_running_loop().create_task(
-            _log_lines(process, str(client.destination)), name=f"words of ssh to {client.host}"
+            process.log_errors(log, f"ssh to {client.destination}"),
+            name=f"words of ssh to {client.host}",
         )
 
     @classmethod
@@ -126,14 +127,3 @@ async def _why(client: SshClient, process: ChildProcess, printed: bytes) -> Shel
         f"{client.host} lets {client.user} log in, but not run programs: {words or 'no words'}",
         "the user needs a log-in shell, and sshd no ForceCommand for it",
     )
-
-
-async def _log_lines(process: ChildProcess, place: str) -> None:
-    while True:
-        try:
-            line = await process.errors.readline()
-        except ValueError:
-            continue  # longer than any line of ssh(1)
-        if not line:
-            return
-        log.info("ssh to %s: %s", place, line.decode(errors="replace").rstrip())

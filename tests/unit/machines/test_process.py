@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -68,6 +69,22 @@ def test_much_passes_both_ways_at_the_pace_of_who_reads(tell: Tell) -> None:
         assert await process.wait() == 0
 
     tell(story)
+
+
+def test_its_errors_are_logged_line_by_line_but_for_one_that_is_endless(
+    tell: Tell, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        endless = "head --bytes 300000 /dev/zero | tr '\\0' x >&2; echo >&2"
+        process = await ChildProcess.start(["sh", "-c", f"echo one >&2; {endless}; echo two >&2"])
+        with caplog.at_level(logging.INFO):
+            await process.log_errors(logging.getLogger(__name__), "a program")
+        assert await process.wait() == 0
+
+    tell(story)
+    lines = [each.getMessage() for each in caplog.records if each.name == __name__]
+    assert (lines[0], lines[-1]) == ("a program: one", "a program: two")
+    assert all(len(line) < 100_000 for line in lines)
 
 
 def test_one_that_takes_no_more_can_be_awaited_while_it_is_spoken_to(tell: Tell) -> None:
