@@ -27,8 +27,9 @@ from link.relay.kernel import (
     splice,
 )
 from link.relay.splice import SpliceRelay
-from tests.contract.relay_stage import Ends, Joined, Run, receive_exactly, run_on_loop, send
+from tests.contract.relay_stage import Ends, Joined, Run, run_on_loop
 from tests.contract.test_relay_sizes import exchange
+from tests.streams import receive_exactly, send
 
 __all__ = ["run_on_loop"]
 
