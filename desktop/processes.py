@@ -11,7 +11,15 @@ import os
 import signal
 from typing import Final
 
-__all__ = ["KILL", "TERMINATE", "end_group", "ending_words", "going_on_words", "is_stopped"]
+__all__ = [
+    "KILL",
+    "TERMINATE",
+    "end_group",
+    "ending_words",
+    "going_on_words",
+    "is_stopped",
+    "let_go_on",
+]
 
 KILL: Final[signal.Signals] = getattr(signal, "SIGKILL", signal.SIGTERM)
 TERMINATE: Final = signal.SIGTERM
@@ -47,3 +55,13 @@ def going_on_words(pid: int) -> str:
     if HAS_SIGNALS:
         return f"let it go on: kill -CONT {pid}"
     return f"let it go on in the Resource Monitor (resmon), or end it: {ending_words(pid)}"
+
+
+def let_go_on(process: int) -> None:
+    """Let one go on that a signal has stopped, where signals stop any: it sees others only then.
+
+    Raises ProcessLookupError, PermissionError.
+    """
+    number = getattr(signal, "SIGCONT", None)
+    if number is not None:
+        os.kill(process, number)

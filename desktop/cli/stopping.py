@@ -2,7 +2,8 @@
 
 Rules: the daemon has ended when its lock is free. A daemon of another version understands no
 request, but every daemon understands SIGTERM; on Windows, where nobody can be told to end, that
-ends it at once, and `clean_up` removes what it leaves.
+ends it at once, and `clean_up` removes what it leaves. One that answers nothing may not understand
+even that: it is killed, since who says `down` has no other way to be rid of it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from desktop.cli.daemon import remove_empty_folders
 from desktop.daemon.lock import DaemonLock
 from desktop.errors import ConflictError, NotRunningError, SamehostError, VersionMismatchError
 from desktop.paths import Paths
-from desktop.processes import TERMINATE
+from desktop.processes import KILL, TERMINATE, let_go_on
 
 __all__ = ["clean_up", "remove_leftovers", "stop_daemon"]
 
 STOP_SECONDS: Final = 60.0
 """The engine gives containers 10 s, and several stop at once."""
+
+HANG_SECONDS: Final = 10.0
+"""What a daemon that answers nothing may take to end by itself, once a signal has told it to."""
 
 CONNECT_SECONDS: Final = 10.0
 """As long as a daemon may take to greet."""
@@ -104,15 +108,33 @@ def _ask_to_stop(paths: Paths, progress: Progress) -> bool:
         return True
     except NotRunningError:
         return False
-    except (VersionMismatchError, NoAnswerError) as error:
+    except VersionMismatchError as error:
         progress(f"{error.message}: ending it by a signal")
-        _terminate(paths)
+        os.kill(_listener(paths), TERMINATE)
+    except NoAnswerError as error:
+        progress(f"{error.message}: ending it by a signal")
+        _end_deaf(paths, progress)
     return True
 
 
-def _terminate(paths: Paths) -> None:
+def _end_deaf(paths: Paths, progress: Progress) -> None:
+    """End a daemon that hangs, or that a signal has stopped: kindly at first."""
+    process = _listener(paths)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, TERMINATE)
+        let_go_on(process)
+        deadline = time.monotonic() + HANG_SECONDS
+        while not _is_free(paths):
+            if time.monotonic() > deadline:
+                progress("it does not end by itself: killing it")
+                os.kill(process, KILL)
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _listener(paths: Paths) -> int:
     with contextlib.closing(connect(paths.api_socket, CONNECT_SECONDS)) as stream:
-        os.kill(listener_of(stream), TERMINATE)
+        return listener_of(stream)
 
 
 def _is_free(paths: Paths) -> bool:

@@ -2,7 +2,8 @@
 
 The variable STUB says what it does: "ready"; "refuse" (an error instead of readiness); "die"
 (a last word in the log); "hang" (before it is ready); "slow" (attaching never ends);
-"sick" (attaching fails); "curious" (attaching asks for a name).
+"sick" (attaching fails); "curious" (attaching asks for a name). Told so by SIGHUP, it hangs: then
+it hears nothing, other signals neither.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ BACKENDS = {"sick": SickBackend, "slow": SlowBackend, "curious": CuriousBackend}
 async def serve(paths: Paths, line: ReadyLine, mode: str) -> None:
     backend = BACKENDS.get(mode, FakeBackend)()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, backend.stopped.set)
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, threading.Event().wait)
     with DaemonLock(paths.lock_file):
         async with ApiServer(paths.api_socket, backend):
             say("a line in the log")

@@ -325,6 +325,30 @@ def test_down_ends_a_daemon_of_another_version_by_a_signal(
     assert not paths.api_socket.exists()
 
 
+@needs(POSIX_FILES)
+@pytest.mark.parametrize(("number", "is_killed"), [("SIGSTOP", False), ("SIGHUP", True)])
+@pytest.mark.usefixtures("registry")
+def test_down_ends_a_daemon_that_answers_nothing(
+    samehost: Command,
+    stub: Callable[[str], None],
+    paths: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+    number: str,
+    is_killed: bool,
+) -> None:
+    stub("ready")
+    assert samehost("up").code == 0
+    os.kill(int(paths.lock_file.read_text()), getattr(signal, number))
+    monkeypatch.setattr("desktop.api.client.HELLO_SECONDS", 0.1)
+    if is_killed:
+        monkeypatch.setattr("desktop.cli.stopping.HANG_SECONDS", 0.1)
+    result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost has stopped.\n")
+    assert "does not answer: ending it by a signal" in result.err
+    assert ("killing it" in result.err) == is_killed
+    assert not paths.api_socket.exists()
+
+
 @pytest.mark.usefixtures("registry")
 def test_down_gives_up_on_a_daemon_that_does_not_end(
     samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
