@@ -1,28 +1,38 @@
 """What several verbs need of the daemon: is it there, and what to do if it is not.
 
-Rules: without a daemon, settings are written under its lock, so there is only one writer.
+Rules: without a daemon, settings are written under its lock, so there is only one writer. Who needs
+either waits for a daemon that is about to begin, or to end: neither is there a moment later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from desktop.api.client import ApiClient
 from desktop.cli.output import warn
-from desktop.errors import NotRunningError
+from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
 
 __all__ = [
+    "await_daemon",
     "connect_if_running",
+    "has_daemon",
     "hint_if_no_machine",
     "hint_if_off",
     "offline_store",
     "remove_empty_folders",
     "report_findings",
 ]
+
+TURN_SECONDS: Final = 10.0
+"""How long a daemon is waited for that neither serves nor has ended."""
+
+POLL_SECONDS: Final = 0.02
+"""flock(2) has no time limit of its own."""
 
 
 def connect_if_running(paths: Paths) -> ApiClient | None:
@@ -31,6 +41,29 @@ def connect_if_running(paths: Paths) -> ApiClient | None:
         return ApiClient.connect(paths.api_socket)
     except NotRunningError:
         return None
+
+
+def await_daemon(paths: Paths) -> ApiClient | None:
+    """As `connect_if_running`, but one that begins or ends is waited for."""
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        client = connect_if_running(paths)
+        if client is not None or not has_daemon(paths) or time.monotonic() > deadline:
+            return client
+        time.sleep(POLL_SECONDS)
+
+
+def has_daemon(paths: Paths) -> bool:
+    """True while a daemon holds these folders, whether or not it serves anybody."""
+    from desktop.daemon.lock import DaemonLock
+
+    if not paths.lock_file.exists():
+        return False
+    try:
+        with DaemonLock(paths.lock_file):
+            return False
+    except ConflictError:
+        return True
 
 
 @contextlib.contextmanager

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from desktop.api.client import ApiClient
 from desktop.cli.asking import asking
 from desktop.cli.current import Engine, check_answers, current_engine, open_registry
-from desktop.cli.daemon import connect_if_running, offline_store, remove_empty_folders
+from desktop.cli.daemon import (
+    await_daemon,
+    connect_if_running,
+    offline_store,
+    remove_empty_folders,
+)
 from desktop.cli.output import Progress, print_json, table, warn
 from desktop.errors import ExitCode, UsageError
 from desktop.paths import Paths
@@ -71,7 +76,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
 
         return examine_machine(paths, arguments.name, arguments.json)
     else:
-        client = connect_if_running(paths)
+        client = await_daemon(paths)
         if client is None:
             _act_offline(paths, arguments.action, arguments.name)
         else:

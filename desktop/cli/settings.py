@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from desktop.cli.daemon import connect_if_running, offline_store, report_findings
+from desktop.cli.daemon import await_daemon, connect_if_running, offline_store, report_findings
 from desktop.cli.output import print_json, shown, table
 from desktop.errors import ExitCode
 from desktop.paths import Paths
@@ -88,7 +88,7 @@ def _info(entry: Entry) -> dict[str, Any]:
 
 def _set(paths: Paths, key: str, value: object) -> bool:
     """Change a setting; True if the daemon did it, so that it is in force now."""
-    client = connect_if_running(paths)
+    client = await_daemon(paths)
     if client is not None:
         with client:
             client.call("set_setting", {"key": key, "value": value})

@@ -16,9 +16,9 @@ from typing import Final
 
 from desktop.api.client import ApiClient, ConnectionLostError, NoAnswerError
 from desktop.api.stream import connect, listener_of
-from desktop.cli.daemon import remove_empty_folders
+from desktop.cli.daemon import has_daemon, remove_empty_folders
 from desktop.daemon.lock import DaemonLock
-from desktop.errors import ConflictError, NotRunningError, SamehostError, VersionMismatchError
+from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
 from desktop.paths import Paths
 from desktop.processes import KILL, TERMINATE, let_go_on
 
@@ -46,7 +46,7 @@ def stop_daemon(paths: Paths, progress: Progress) -> bool:
     """
     deadline = time.monotonic() + STOP_SECONDS
     was_running = has_heard = False
-    while not _is_free(paths):
+    while has_daemon(paths):
         was_running = True
         has_heard = has_heard or _ask_to_stop(paths, progress)
         if time.monotonic() > deadline:
@@ -124,7 +124,7 @@ def _end_deaf(paths: Paths, progress: Progress) -> None:
         os.kill(process, TERMINATE)
         let_go_on(process)
         deadline = time.monotonic() + HANG_SECONDS
-        while not _is_free(paths):
+        while has_daemon(paths):
             if time.monotonic() > deadline:
                 progress("it does not end by itself: killing it")
                 os.kill(process, KILL)
@@ -135,13 +135,3 @@ def _end_deaf(paths: Paths, progress: Progress) -> None:
 def _listener(paths: Paths) -> int:
     with contextlib.closing(connect(paths.api_socket, CONNECT_SECONDS)) as stream:
         return listener_of(stream)
-
-
-def _is_free(paths: Paths) -> bool:
-    if not paths.lock_file.exists():
-        return True
-    try:
-        with DaemonLock(paths.lock_file):
-            return True
-    except ConflictError:
-        return False

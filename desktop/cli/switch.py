@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from desktop.cli.daemon import connect_if_running, offline_store, report_findings
+from desktop.cli.daemon import await_daemon, offline_store, report_findings
 from desktop.errors import ExitCode
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     enabled = arguments.verb == "enable"
     word = "on" if enabled else "off"
-    client = connect_if_running(paths)
+    client = await_daemon(paths)
     if client is not None:
         with client:
             client.call("set_enabled", {"enabled": enabled})

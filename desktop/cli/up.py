@@ -16,6 +16,7 @@ from typing import Any
 from desktop.api.client import ApiClient
 from desktop.cli.asking import asking
 from desktop.cli.daemon import (
+    await_daemon,
     connect_if_running,
     hint_if_no_machine,
     remove_empty_folders,
@@ -29,6 +30,9 @@ from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
 
 __all__ = ["add_arguments", "run"]
+
+Attach = Callable[[ApiClient], dict[str, Any]]
+"""Does what `up` is to do with a daemon, and tells its status."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +53,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     attach = _no_attach if arguments.no_machine else partial(_attach, machine=arguments.machine)
     if arguments.foreground:
         return _foreground(paths, arguments)
-    client = connect_if_running(paths)
-    if client is not None:
-        with client:
-            warn("the daemon runs already")
-            status = attach(client)
-    else:
+    status = _join(paths, attach)
+    if status is None:
         status = _start(paths, attach)
     print(_summary(status))
     hint_if_no_machine(status)
@@ -74,10 +74,23 @@ def _foreground(paths: Paths, arguments: argparse.Namespace) -> int:
     return run_daemon(paths, None, Foreground(arguments.machine, warn))
 
 
-def _start(paths: Paths, attach: Callable[[ApiClient], dict[str, Any]]) -> dict[str, Any]:
+def _join(paths: Paths, attach: Attach) -> dict[str, Any] | None:
+    """Attach by a daemon that another has started; None if there is none."""
+    client = await_daemon(paths)
+    if client is None:
+        return None
+    with client:
+        warn("the daemon runs already")
+        return attach(client)
+
+
+def _start(paths: Paths, attach: Attach) -> dict[str, Any]:
     try:
         start_daemon(paths)
-    except BaseException:
+    except BaseException as error:
+        status = _join(paths, attach) if isinstance(error, ConflictError) else None
+        if status is not None:
+            return status  # another `up` was a moment faster
         remove_leftovers(paths)
         raise
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,7 +22,7 @@ from desktop.api.socketfile import bind
 from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
-from desktop.paths import Paths
+from desktop.paths import HOME_VARIABLE, Paths
 from tests.capabilities import LINUX_KERNEL, POSIX_FILES, UNIX_SOCKETS, needs
 from tests.ended import ended
 from tests.served_backend import PATIENCE, ServedBackend
@@ -89,6 +91,47 @@ def test_up_with_a_daemon_attaches_only_and_says_so(
     result = samehost("up", "--machine", "sandbox")
     assert (result.code, result.out) == (0, "sandbox is connected; host networking is on\n")
     assert "runs already" in result.err
+
+
+def test_up_joins_the_daemon_that_another_up_has_just_started(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def start(_: Paths) -> None:
+            stack.enter_context(ServedBackend(paths.config))
+            raise ConflictError("Samehost is running already")
+
+        monkeypatch.setattr("desktop.cli.up.start_daemon", start)
+        result = samehost("up")
+        assert result.code == 0
+        assert "sandbox is connected" in result.out
+        assert "runs already" in result.err
+        assert is_running(paths)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["enable", "settings set reachHost false", "machine stop sandbox", "up"],
+)
+def test_a_daemon_that_does_not_serve_yet_is_waited_for(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    lock = DaemonLock(paths.lock_file)
+    lock.acquire()
+    with contextlib.ExitStack() as stack:
+
+        def begin(_: float) -> None:
+            lock.release()
+            stack.enter_context(ServedBackend(paths.config))
+
+        monkeypatch.setattr(
+            "desktop.cli.daemon.time", SimpleNamespace(sleep=begin, monotonic=time.monotonic)
+        )
+        result = samehost(*words.split())
+        assert is_running(paths)
+    assert result.code == 0
+    assert "at the next: samehost up" not in result.out
 
 
 def test_up_without_a_machine_starts_the_daemon_only(
@@ -347,6 +390,23 @@ def test_down_ends_a_daemon_that_answers_nothing(
     assert "does not answer: ending it by a signal" in result.err
     assert ("killing it" in result.err) == is_killed
     assert not paths.api_socket.exists()
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_also_ends_a_daemon_that_begins_at_the_same_moment(
+    samehost: Command, served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_too_soon(paths: Paths, progress: Callable[[str], None]) -> bool:
+        monkeypatch.undo()
+        monkeypatch.setenv(HOME_VARIABLE, str(paths.config))
+        assert served.backend.calls == []
+        progress("none seen")
+        return False
+
+    monkeypatch.setattr("desktop.cli.down.stop_daemon", stop_too_soon)
+    result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost has stopped.\n")
+    served.join()
 
 
 @pytest.mark.usefixtures("registry")
