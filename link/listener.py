@@ -54,6 +54,7 @@ class Listener:
         id: the kernel's socket cookie; unique on its side while the machine runs.
         protocol: "tcp", or "udp" for a socket that is bound on purpose and has no peer.
         address: canonical text (see `canonical_address`); "0.0.0.0" and "::" are the wildcards.
+            "0.0.0.N" and "::N" are all addresses of interface N (255 for those above) alone.
         port: 1 to 65535.
         v6only: False only for an IPv6 socket that also takes IPv4 peers (IPV6_V6ONLY off).
         inode: the socket's inode, by which an end knows its own sockets; 0 if not known.

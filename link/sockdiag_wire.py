@@ -95,6 +95,9 @@ FAMILIES: Final = (int(socket.AF_INET), int(socket.AF_INET6))
 
 NO_PORT: Final = b"\0\0"
 
+LOOPBACK_INTERFACE: Final = 1
+"""LOOPBACK_IFINDEX of linux/net/flow.h: `lo` of every network namespace; 0 is any."""
+
 
 class SockDiagError(OSError):
     """The kernel refused, or answered with something that is no sock_diag message."""
@@ -121,8 +124,14 @@ class ListeningSocket(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The address in the one spelling that all comparisons use."""
-        return _address_text(self.family, self.packed_address)
+        """The address in the one spelling that all comparisons use.
+
+        A wildcard that takes from one interface only is "0.0.0.N" or "::N", see `Listener`.
+        """
+        text = _address_text(self.family, self.packed_address)
+        if self.interface > LOOPBACK_INTERFACE and text in ("0.0.0.0", "::"):
+            return text.rstrip("0") + str(min(self.interface, 255))
+        return text
 
 
 class Batch(NamedTuple):

@@ -88,19 +88,27 @@ pkg/cmd/container/run_cgroup_linux.go; cri-o internal/config/cgmgr; kubelet
 pkg/kubelet/cm/cgroup_manager_linux.go."""
 
 SYSTEMS: Final = tuple(
-    (what, _components(pattern))
-    for what, pattern in (
-        ("systemd-nspawn", r"systemd-nspawn@[^/]+\.service"),
-        ("systemd-machined: nspawn by hand, virtual machines", r"machine-[^/]+\.scope"),
-        ("LXC, LXD, Incus", r"lxc(?:\.(?:payload|monitor)[^/]*)?"),
-        ("monitors of Podman and CRI-O", r"(?:libpod|crio)-conmon-[^/]+|conmon|supervisor"),
-        ("those, and forwarders, of Quadlet's containers", r"[^/]+\.service/runtime"),
-        ("Podman, and forwarders of its rootless containers", r"podman-[^/]+\.scope"),
-        ("Flatpak", r"app-flatpak-[^/]+\.scope"),
-        ("Snap", r"snap\.[^/]+\.scope"),
+    _components(pattern)
+    for pattern in (
+        # systemd-nspawn
+        r"systemd-nspawn@[^/]+\.service",
+        # systemd-machined: nspawn by hand, virtual machines
+        r"machine-[^/]+\.scope",
+        # LXC, LXD, Incus
+        r"lxc(?:\.(?:payload|monitor)[^/]*)?",
+        # monitors of Podman and CRI-O
+        r"(?:libpod|crio)-conmon-[^/]+|conmon|supervisor",
+        # those, and forwarders, of Quadlet's containers
+        r"[^/]+\.service/runtime",
+        # Podman, and forwarders of its rootless containers
+        r"podman-[^/]+\.scope",
+        # Flatpak
+        r"app-flatpak-[^/]+\.scope",
+        # Snap
+        r"snap\.[^/]+\.scope",
     )
 )
-"""What has namespaces of its own but is no container: words for a person, and the pattern."""
+"""What has namespaces of its own but is no container."""
 
 PORT_FORWARDERS: Final = frozenset(
     {
@@ -152,7 +160,7 @@ def is_machines_own(*paths: str) -> bool:
     """True if a process whose cgroup paths, one per hierarchy, name no container is surely the
     machine's own: in systemd's units only, or in what is in `SYSTEMS`. The root says nothing.
     """
-    if any(pattern.search(path) for _what, pattern in SYSTEMS for path in paths):
+    if any(pattern.search(path) for pattern in SYSTEMS for path in paths):
         return True
     telling = [parts for path in paths if (parts := _parts(path))]
     return bool(telling) and all(_UNIT.fullmatch(part) for parts in telling for part in parts)

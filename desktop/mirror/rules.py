@@ -6,6 +6,7 @@
     :: dual-stack              both families                        both families
     another 127/8 address      the same on the host                 none
     any other address          none: `ignored`                      none
+    all, of one interface      none: `ignored`                      none
 
 Rules: pure; the same listeners and rules give the same wishes in the same order of importance.
 Each machine is planned for by itself: what two machines want of the desktop is settled where it
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
 
 from desktop.mirror.conflicts import describe_holder, hint
@@ -46,6 +47,10 @@ __all__ = ["AS_BOUND", "LOCALHOST", "PortMatcher", "Rules", "plan"]
 
 AS_BOUND: Final = "as-bound"
 LOCALHOST: Final = "localhost"
+
+INTERFACES: Final = (ip_network("0.0.0.0/8"), ip_network("::/96"))
+"""Addresses that stand for an interface, as `link.listener.Listener` says, but for the wildcards
+and ::1."""
 
 
 class PortMatcher(Protocol):
@@ -177,6 +182,8 @@ def _ignored(origin: Origin, listener: Listener, rules: Rules, machine: str) -> 
 def _out_of_reach(address: str) -> str:
     if ip_address(address).is_multicast:
         return f"listens only to the multicast group {address}, which stays in the machine"
+    if any(ip_address(address) in block for block in INTERFACES):
+        return "takes from one network interface of the machine only; have it take from all, or lo"
     return f"listens only on {address}, an address of the machine; listen on 0.0.0.0 or 127.0.0.1"
 
 

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -62,6 +63,21 @@ def test_a_multipath_listener_appears_as_tcp() -> None:
         (found,) = dump(diag)
         assert found.port == sock.getsockname()[1]
         assert found.inode == os.fstat(sock.fileno()).st_ino
+
+
+@private_network
+@pytest.mark.parametrize(("wildcard", "told"), [("0.0.0.0", "0.0.0."), ("::", "::")])
+def test_who_takes_from_one_interface_only_is_told_from_who_takes_from_all(
+    wildcard: str, told: str
+) -> None:
+    subprocess.run(["ip", "link", "add", "here", "type", "veth", "peer", "there"], check=True)
+    diag = SockDiag()
+    with listen(wildcard) as server, contextlib.closing(diag):
+        assert dump(diag)[0].address == wildcard
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        assert dump(diag)[0].address == wildcard
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"here")
+        assert dump(diag)[0].address == f"{told}{socket.if_nametoindex('here')}"
 
 
 @private_network

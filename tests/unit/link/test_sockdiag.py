@@ -52,11 +52,12 @@ def diag(
     state: int = 10,
     attributes: bytes = b"",
     peer: int = 0,
+    interface: int = 0,
 ) -> bytes:
     """The body of a socket, as struct inet_diag_msg lays it out."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     source = socket.inet_pton(family, address).ljust(16, b"\0")
-    identity = struct.pack(">HH16s16x", port, peer, source) + struct.pack("=I", 3)
+    identity = struct.pack(">HH16s16x", port, peer, source) + struct.pack("=I", interface)
     identity += struct.pack("=II", cookie & 0xFFFFFFFF, cookie >> 32)
     rest = struct.pack("=IIIII", 0, 0, 0, 1000, 4242)
     return struct.pack("=BBBB", family, state, 0, 0) + identity + rest + attributes
@@ -78,7 +79,7 @@ def test_a_request_has_the_kernel_filter_by_state(protocol: str) -> None:
 @both_protocols
 def test_a_socket_is_read_with_all_its_fields(protocol: str) -> None:
     extra = attribute(8, b"\3") + attribute(21, struct.pack("=Q", 1 << 33 | 17))
-    body = diag(state=STATES[protocol], attributes=extra)
+    body = diag(state=STATES[protocol], attributes=extra, interface=3)
     assert read(message(20, body), protocol) == [
         ListeningSocket(
             protocol=protocol,
@@ -115,6 +116,26 @@ def test_only_the_ipv6_wildcard_takes_ipv4_peers(address: str) -> None:
 def test_a_mapped_address_is_the_ipv4_address_it_stands_for() -> None:
     (record,) = read(message(20, diag("::ffff:127.0.0.2")))
     assert to_listener(record).address == "127.0.0.2"
+
+
+@pytest.mark.parametrize(
+    ("address", "interface", "told"),
+    [
+        ("0.0.0.0", 2, "0.0.0.2"),
+        ("::", 2, "::2"),
+        ("::ffff:0.0.0.0", 2, "0.0.0.2"),
+        ("0.0.0.0", 70_000, "0.0.0.255"),
+        ("0.0.0.0", 1, "0.0.0.0"),
+        ("::", 1, "::"),
+        ("192.0.2.7", 2, "192.0.2.7"),
+        ("127.0.0.1", 2, "127.0.0.1"),
+    ],
+)
+def test_a_wildcard_of_one_interface_is_told_from_that_of_all(
+    address: str, interface: int, told: str
+) -> None:
+    (record,) = read(message(20, diag(address, interface=interface)))
+    assert to_listener(record).address == told
 
 
 @both_protocols

@@ -433,3 +433,15 @@ def test_a_listener_to_a_multicast_group_is_ignored_and_says_so(address: str) ->
     (wish,) = plan([Listener(1, "udp", address, 6000)], [], Rules())
     assert wish.state is State.IGNORED
     assert "multicast group" in wish.reason
+
+
+@pytest.mark.parametrize("address", ["0.0.0.3", "::3"])
+def test_a_listener_to_one_interface_of_the_machine_is_ignored_and_says_so(address: str) -> None:
+    (wish,) = plan([listens(address)], [], Rules())
+    assert wish.state is State.IGNORED
+    assert "one network interface" in wish.reason
+
+
+@pytest.mark.parametrize("address", ["0.0.0.3", "::3"])
+def test_a_listener_to_one_interface_of_this_computer_is_not_mirrored(address: str) -> None:
+    assert plan([], [listens_here(address)], Rules()) == []
