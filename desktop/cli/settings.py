@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
+    if arguments.action != "set":
+        report_findings(SettingsStore(paths))
     if arguments.action == "list":
         _list(paths, arguments.json)
         return ExitCode.DONE
@@ -75,9 +77,7 @@ def _infos(paths: Paths) -> dict[str, dict[str, Any]]:
     if client is not None:
         with client:
             return {info["key"]: info for info in client.call("settings")}
-    store = SettingsStore(paths)
-    report_findings(store)
-    return {entry.key: _info(entry) for entry in store.entries()}
+    return {entry.key: _info(entry) for entry in SettingsStore(paths).entries()}
 
 
 def _info(entry: Entry) -> dict[str, Any]:

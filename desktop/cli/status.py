@@ -35,9 +35,9 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     client = connect_if_running(paths)
     if arguments.prometheus:
         return _metrics(client)
+    store = SettingsStore(paths)
+    report_findings(store)
     if client is None:
-        store = SettingsStore(paths)
-        report_findings(store)
         status = _offline(store)
     else:
         with client:

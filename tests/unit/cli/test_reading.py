@@ -123,6 +123,17 @@ def test_a_broken_settings_file_is_mentioned(samehost: Command, paths: Paths) ->
     assert "line 1 column 2" in result.err
 
 
+@pytest.mark.parametrize("words", ["status", "settings list", "settings get remap --json"])
+def test_a_settings_file_that_was_broken_under_the_daemon_is_mentioned_once(
+    samehost: Command, served: ServedBackend, paths: Paths, words: str
+) -> None:
+    enable(served)
+    paths.settings_file.write_text("{")
+    result = samehost(*words.split())
+    assert result.code == 0
+    assert result.err.count(f"{paths.settings_file} is not JSON") == 1
+
+
 def test_status_is_three_while_the_switch_is_off(samehost: Command, served: ServedBackend) -> None:
     result = samehost("status", "--json")
     assert result.code == 3
