@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from desktop.api.client import ApiClient
-from desktop.cli.output import warn
+from desktop.cli.output import clean, warn
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
@@ -22,7 +22,9 @@ __all__ = [
     "connect_if_running",
     "has_daemon",
     "hint_if_no_machine",
+    "hint_if_not_attached",
     "hint_if_off",
+    "link_state",
     "offline_store",
     "remove_empty_folders",
     "report_findings",
@@ -97,6 +99,18 @@ def hint_if_no_machine(status: Mapping[str, Any]) -> None:
             "no machine is attached; start one that `samehost machine list` shows, then:"
             " samehost machine attach NAME"
         )
+
+
+def hint_if_not_attached(status: Mapping[str, Any]) -> None:
+    """Say how to attach the machine that the daemon would name, if none is attached."""
+    name = status["machine"]["name"]
+    if name and all(machine["state"] == "stopped" for machine in status["machines"]):
+        warn(f"{clean(name)} is not attached; attach it: samehost up")
+
+
+def link_state(machine: Mapping[str, Any]) -> str:
+    """The state of the link with a machine, in a word that cannot be taken for the machine's."""
+    return "not attached" if machine["state"] == "stopped" else str(machine["state"])
 
 
 def remove_empty_folders(paths: Paths) -> None:

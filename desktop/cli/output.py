@@ -52,6 +52,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "off": "33",
     "ignored": "2",
     "stopped": "2",
+    "not attached": "2",
 }
 """SGR parameters (ECMA-48, 8.3.117) of the words for states: green, red, yellow, cyan, faint."""
 

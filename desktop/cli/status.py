@@ -11,7 +11,9 @@ from desktop.api.counters import all_counters, machine_counters
 from desktop.cli.daemon import (
     connect_if_running,
     hint_if_no_machine,
+    hint_if_not_attached,
     hint_if_off,
+    link_state,
     report_findings,
 )
 from desktop.cli.output import clean, mapping_lines, paint, print_json, size, warn
@@ -50,6 +52,7 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
         warn("the daemon does not run; start it: samehost up")
         return ExitCode.NOT_RUNNING
     hint_if_no_machine(status)
+    hint_if_not_attached(status)
     hint_if_off(status["enabled"], status["enabled_reason"])
     return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
 
@@ -134,7 +137,7 @@ def _machine(machine: dict[str, Any]) -> str:
         )
         if value
     ]
-    state = f"{name} {paint(machine['state'], sys.stdout)}".strip()
+    state = f"{name} {paint(link_state(machine), sys.stdout)}".strip()
     if machine["connected_s"]:
         state += f" for {_duration(machine['connected_s'])}"
     elif machine["problem"]:

@@ -19,6 +19,7 @@ from desktop.cli.daemon import (
     await_daemon,
     connect_if_running,
     hint_if_no_machine,
+    link_state,
     remove_empty_folders,
     report_findings,
 )
@@ -129,7 +130,7 @@ def _undo(paths: Paths) -> None:
 
 def _summary(status: dict[str, Any]) -> str:
     first = ", ".join(
-        f"{clean(machine['name'])} is {paint(machine['state'], sys.stdout)}"
+        f"{clean(machine['name'])} is {paint(link_state(machine), sys.stdout)}"
         for machine in status["machines"]
         if machine["name"]
     )

@@ -141,7 +141,21 @@ def test_status_is_three_while_the_switch_is_off(samehost: Command, served: Serv
     assert "samehost enable" in result.err
     enable(served)
     result = samehost("status", "--json")
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
+    assert "samehost enable" not in result.err
+
+
+def test_a_machine_that_is_not_attached_is_not_called_stopped_and_the_way_is_said(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    result = samehost("status")
+    assert "sandbox (fake) not attached" in result.out
+    assert result.err == "samehost: sandbox is not attached; attach it: samehost up\n"
+    assert samehost("up").code == 0
+    result = samehost("status")
+    assert "sandbox (fake) connected" in result.out
+    assert result.err == ""
 
 
 def test_status_says_who_locked_the_switch(samehost: Command, served: ServedBackend) -> None:

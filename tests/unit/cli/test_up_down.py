@@ -141,7 +141,7 @@ def test_up_without_a_machine_starts_the_daemon_only(
     result = samehost("up", "--no-machine")
     assert result.code == 0
     assert result.out == (
-        "sandbox is stopped; host networking is off (turn it on: samehost enable)\n"
+        "sandbox is not attached; host networking is off (turn it on: samehost enable)\n"
     )
     assert result.err == ""
     assert is_running(paths)
