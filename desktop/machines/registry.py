@@ -263,7 +263,7 @@ def _none_runs(sighting: Sighting) -> MachineUnreachableError:
     advice += [f"{each.name}: {each.declined}" for each in sighting.machines if each.declined]
     advice += [f"{finding.message} ({finding.remedy})" for finding in sighting.findings]
     if has_namespaces():
-        advice.append("or, as root, one made of this computer's namespaces: sudo samehost up")
+        advice.append("one can be made of this computer's namespaces, by root: sudo samehost up")
     elif not stopped:
         advice.append(INSTALL)
     return MachineUnreachableError("no machine runs", "\n".join(advice))

@@ -44,8 +44,9 @@ STREAM_BUFFER_BYTES: Final = 4 << 20
 nine in ten."""
 
 JOIN: Final = (
-    'echo 0 > "/proc/$0/root/sys/fs/cgroup/init/cgroup.procs" && exec nsenter --target "$0" '
-    '--mount --net --uts --ipc --pid --cgroup -- "$@"'
+    '{ echo 0 > "/proc/$0/root/sys/fs/cgroup/init/cgroup.procs"; } 2> /dev/null || '
+    '{ echo "the machine has ended, or is about to" >&2; exit 1; }; '
+    'exec nsenter --target "$0" --mount --net --uts --ipc --pid --cgroup -- "$@"'
 )
 """Into the machine's own cgroup first, through the machine's own mount of it, so that it works
 whatever this computer has mounted. Once inside, the kernel would not allow the move: with

@@ -323,6 +323,7 @@ def test_where_there_is_none_at_all_what_to_install_is_said(registry: Registry, 
     with pytest.raises(MachineUnreachableError) as caught:
         choose(registry)
     assert ("install Lima" in caught.value.remedy) is (who == "a Mac")
+    assert not caught.value.remedy.startswith("or")
 
 
 @NOBODY_OR_MAC

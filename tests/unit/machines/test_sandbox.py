@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from desktop.machines.sandbox import Sandbox, programs
 from desktop.machines.sandbox.locks import held, is_held
 from desktop.machines.sandbox.python import find_python
 from desktop.paths import Paths
+from tests.capabilities import LINUX_KERNEL, needs
+from tests.ended import ended
 from tests.until import until
 
 
@@ -154,3 +157,14 @@ def test_without_a_new_enough_python_the_error_names_what_was_found(tmp_path: Pa
     old = python_that_is("3.8", tmp_path)
     with pytest.raises(MachineUnreachableError, match=r"python-3\.8 is 3\.8"):
         asyncio.run(find_python([old]))
+
+
+@needs(LINUX_KERNEL)
+def test_what_is_run_in_one_that_has_just_ended_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ended(subprocess.Popen(["true"])) as process:
+        process.wait()
+    monkeypatch.setattr(Sandbox, "pid", process.pid)
+    with pytest.raises(SamehostError, match=r"failed: the machine has ended, or is about to$"):
+        asyncio.run(sandbox(tmp_path).run("true"))
