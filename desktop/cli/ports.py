@@ -15,6 +15,7 @@ from desktop.api.client import ApiClient, ConnectionLostError
 from desktop.cli import reader
 from desktop.cli.daemon import connect_if_running, hint_if_off
 from desktop.cli.output import Row, clean, print_json, print_json_line, table, warn
+from desktop.cli.page import Page
 from desktop.errors import ExitCode
 from desktop.paths import Paths
 from link.labels import service_of
@@ -35,9 +36,6 @@ SHORT_ID: Final = 12
 
 IMAGE_ID: Final = "sha256:"
 """How the id of an image that has no name (any more) begins."""
-
-WIPE: Final = "\x1b[H\x1b[2J\x1b[3J"
-"""Cursor home, erase the page (ECMA-48, 8.3.21 and 8.3.39) and what scrolled away (xterm)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,10 +77,11 @@ def _watch(paths: Paths, wide: bool, show: Callable[[dict[str, Any]], None]) -> 
 
 def _printer(as_json: bool, wide: bool) -> Callable[[dict[str, Any]], None]:
     port_table = PortTable()
+    page = Page(sys.stdout)
 
     def redraw(line: dict[str, Any]) -> None:
         port_table.apply(line)
-        print(f"{WIPE}{_text(port_table.rows(), wide)}", flush=True)
+        page.draw(_text(port_table.rows(), wide))
 
     def tell(line: dict[str, Any]) -> None:
         has_several = _has_several(port_table.rows())
