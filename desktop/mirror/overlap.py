@@ -94,12 +94,12 @@ class WishChoice:
         )
 
     def offer(self, wish: Wish) -> None:
-        """Take part. Of equals, the one offered first represents them."""
+        """Take part. Who gets the flows represents all; of equals, who was offered first."""
         key = wish.binding
         rivals = self._ports[key.origin.value, key.protocol, key.port]
         same = key.address, wish.listener.port
         rival = rivals.get(same)
-        if rival is None or _RANKS[wish.state] < _RANKS[rival.state]:
+        if rival is None or _rank(wish) < _rank(rival):
             rivals[same] = wish
 
     def settle(self) -> list[Wish]:
@@ -111,6 +111,11 @@ class WishChoice:
             else:
                 settled.extend(_settle_port(sorted(rivals.values(), key=_precedence)))
         return settled
+
+
+def _rank(wish: Wish) -> tuple[int, bool]:
+    """A kernel prefers the listener on the very address over one on the wildcard."""
+    return _RANKS[wish.state], wish.listener.address != wish.target.address
 
 
 def _precedence(wish: Wish) -> tuple[int, int, bool, str]:

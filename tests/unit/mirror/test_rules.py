@@ -117,6 +117,18 @@ def test_on_localhost_wildcard_and_loopback_of_one_port_are_one_mirror() -> None
     assert len(wishes) == 1
 
 
+@pytest.mark.parametrize("wide", [1, 2])
+def test_of_wildcard_and_loopback_with_one_mirror_the_one_that_gets_the_flows_is_shown(
+    wide: int,
+) -> None:
+    there = [
+        in_container("0.0.0.0", 80, cookie=wide),
+        in_container("127.0.0.1", 80, cookie=3 - wide),
+    ]
+    (wish,) = plan(there, [], Rules(LOCALHOST))
+    assert wish.listener.address == "127.0.0.1"
+
+
 @pytest.mark.parametrize("narrow", ["127.0.0.1", "127.4.5.6"])
 def test_a_wildcards_mirror_stands_for_the_same_ports_loopback_listener(narrow: str) -> None:
     wishes = plan([listens(narrow), listens("0.0.0.0")], [], Rules())
