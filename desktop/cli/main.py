@@ -152,7 +152,8 @@ def _reader_left() -> int:
 
 
 def _system_error(error: OSError) -> int:
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    words = error.strerror or str(error)
+    what = f"{error.filename}: {words}" if error.filename else words
     kind = PermissionDeniedError if isinstance(error, PermissionError) else SamehostError
     print_error(kind(what, "look at that file or folder" if error.filename else ""))
     return int(kind.code)

@@ -86,6 +86,7 @@ def test_an_error_is_said_with_its_remedy_and_has_its_code(
     [
         (KeyboardInterrupt(), 130, ""),
         (OSError(28, "No space left", "/x"), 1, "samehost: /x: No space left\n"),
+        (OSError(28, "No space left"), 1, "samehost: No space left\n"),
         (PermissionError(13, "Denied", "/x"), 5, "samehost: /x: Denied\n"),
     ],
 )
