@@ -49,8 +49,9 @@ GRACE_SECONDS: Final = 5.0
 CONFLICT_RETRY_SECONDS: Final = (0.25, 1.0)
 """First and longest wait before a port in use is tried again; the wait doubles."""
 
-DENIED_RETRY_SECONDS: Final = (1.0, 30.0)
-"""First and longest wait after a refusal, which only a person's doing heals."""
+DENIED_RETRY_SECONDS: Final = (1.0, 5.0)
+"""First and longest wait after a refusal, which only a person's doing heals: whoever has done it
+looks at once whether it was right."""
 
 LINK_DOWN: Final = "the link to the machine is down"
 

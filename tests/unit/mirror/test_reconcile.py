@@ -206,6 +206,21 @@ def test_failures_are_tried_again_ever_more_slowly(
     assert reconciler.row(ON_HOST) == Row(wish_of(ON_HOST), failure.state, failure.reason, 0.0)
 
 
+@pytest.mark.parametrize(("failure", "seconds"), [(BUSY, 1.0), (REFUSED, 5.0)])
+def test_who_has_healed_a_failure_that_stood_for_long_sees_it_soon(
+    failure: Failure, seconds: float
+) -> None:
+    reconciler = with_failed(failure)
+    now = wait = 0.0
+    while now < 3600.0:
+        due = reconciler.next_deadline()
+        assert due is not None
+        now, wait = due, due - now
+        reconciler.actions(now)
+        reconciler.failed(ON_HOST, failure, now)
+    assert wait <= seconds
+
+
 def test_a_retry_under_way_shows_no_other_state() -> None:
     reconciler = with_failed(BUSY)
     reconciler.take_changes()
