@@ -198,16 +198,18 @@ class Attachment:
             except SamehostError as error:
                 if error.is_lasting and not self._connected.is_set():
                     raise
-                log.warning("%s: %s", machine.name, error.message)
-                self.failed += 1
-                self._set("reconnecting", error.message)
+                self._failed(machine, error.message)
             except (OSError, MemoryError) as error:  # files, room or memory: that may pass
-                words = _words_of(error)
-                log.warning("%s: %s", machine.name, words)
-                self.failed += 1
-                self._set("reconnecting", words)
+                self._failed(machine, _words_of(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, BACKOFF_SECONDS[1])
+
+    def _failed(self, machine: Machine, words: str) -> None:
+        """Note why there is no agent; said once, however often it is tried in vain."""
+        if words != self.problem:
+            log.warning("%s: %s", machine.name, words)
+        self.failed += 1
+        self._set("reconnecting", words)
 
     @contextlib.asynccontextmanager
     async def _agent(self, machine: Machine) -> AsyncIterator[tuple[AgentHandle, bytes]]:

@@ -104,13 +104,16 @@ def test_what_another_try_would_not_change_is_said_at_once(lasting: SamehostErro
     assert machine.tries == 1
 
 
-def test_what_may_pass_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_pass_is_tried_again_for_a_while_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("desktop.daemon.attachment.LINK_SECONDS", 1.0)
     machine = TroubledMachine(None, LOST)
     error = attach(machine)
     assert isinstance(error, MachineUnreachableError)
     assert LOST.message in error.message
     assert machine.tries > 1
+    assert caplog.text.count(LOST.message) == 1
 
 
 @pytest.mark.parametrize(
