@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Final
 
 from desktop.api.messages import error_to_wire
@@ -85,11 +86,34 @@ class ReadyLine:
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log that only its owner may read, whoever makes the file and however often."""
+    """A log that only its owner may read, whoever makes the file and however often.
+
+    Moved or removed by somebody, it is begun anew with the next line.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        before = self.stream
+        if before is not None and not _is_at(before, self.baseFilename):
+            with contextlib.suppress(OSError):  # then it goes on where it is
+                Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.stream = self._open()
+                before.close()
+        super().emit(record)
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, LOG_FLAGS, 0o600)
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
+def _is_at(stream: TextIOWrapper, path: str) -> bool:
+    """False if another file is there, or none."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
