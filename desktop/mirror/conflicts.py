@@ -6,6 +6,7 @@ met), `reconcile.py` (a port that two machines want here) - the same holder read
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from desktop.mirror.forwarders import find_forwarder
 from desktop.mirror.model import Origin, Wish
 from link.listener import Listener
 
-__all__ = ["SIDES", "describe_holder", "describe_rival", "hint"]
+__all__ = ["REMEDIES", "SIDES", "describe_holder", "describe_rival", "hint"]
 
 SIDES: Final = {Origin.MACHINE: "the machine", Origin.HOST: "this computer"}
 """What a person calls the side where a listener of that origin lives."""
@@ -52,6 +53,13 @@ _CULPRITS: Final = (
         "macOS takes it for Internet Sharing and for virtual machines' networks",
     ),
 )
+
+
+REMEDIES: Final[Mapping[Origin, str]] = {
+    Origin.MACHINE: "stop it, or remap the port",
+    Origin.HOST: "stop one of the two",
+}
+"""What to do about a program in the way of a mirror of that origin, if no more is known of it."""
 
 
 def describe_holder(holder: Listener, origin: Origin) -> str:

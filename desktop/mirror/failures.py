@@ -11,8 +11,8 @@ import errno
 from collections.abc import Iterable
 from typing import Final
 
-from desktop.mirror.conflicts import SIDES, describe_holder, hint
-from desktop.mirror.model import Binding, Failure, Origin, State
+from desktop.mirror.conflicts import REMEDIES, SIDES, describe_holder, hint
+from desktop.mirror.model import Binding, Failure, Origin, State, family_of
 from desktop.mirror.overlap import is_in_the_way
 from desktop.mirror.systems import LINUX, ExcludedRange, System, Why
 from link.listener import Listener
@@ -42,7 +42,8 @@ def explain(
     if why is Why.IN_USE:
         return Failure(State.CONFLICT, _holder(binding, side, there))
     if why is Why.NO_ADDRESS:
-        return Failure(State.DENIED, f"{side} has no address {binding.address}")
+        words = f"{side} has no address {binding.address}: {_no_address(binding, system)}"
+        return Failure(State.DENIED, words)
     if why is Why.NO_FILES:
         words = f"Samehost has too many files open on {side}: {system.files}"
         return Failure(State.DENIED, words)
@@ -52,6 +53,12 @@ def explain(
     if system.reserves and _held(binding, there):
         return Failure(State.CONFLICT, _holder(binding, side, there))
     return Failure(State.DENIED, _denied(binding, side, system, excluded))
+
+
+def _no_address(binding: Binding, system: System) -> str:
+    if family_of(binding.address) == 6 and system is LINUX:
+        return "have IPv6 there (`sysctl net.ipv6.conf.lo.disable_ipv6=0` as root), or ignore it"
+    return "give it one, or ignore the port"
 
 
 def _denied(binding: Binding, side: str, system: System, excluded: Iterable[ExcludedRange]) -> str:
@@ -82,11 +89,12 @@ def _held(binding: Binding, there: Iterable[Listener]) -> list[Listener]:
 def _holder(binding: Binding, side: str, there: Iterable[Listener]) -> str:
     held = _held(binding, there)
     holder = next((each for each in held if each.process or each.container), None)
+    remedy = REMEDIES[binding.origin]
     if holder is None:
-        return f"another program on {side} has {binding.protocol} port {binding.port}"
+        return f"another program on {side} has {binding.protocol} port {binding.port}: {remedy}"
     words = describe_holder(holder, _OTHER_SIDE[binding.origin])
     advice = hint(holder, binding.machine)
-    return f"{words}; {advice}" if advice else words
+    return f"{words}; {advice}" if advice else f"{words}: {remedy}"
 
 
 _RESTART_NAT: Final = (

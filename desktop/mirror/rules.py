@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
 
-from desktop.mirror.conflicts import describe_holder, hint
+from desktop.mirror.conflicts import REMEDIES, describe_holder, hint
 from desktop.mirror.defaults import find_default, is_loopback, plumbing
 from desktop.mirror.model import (
     LOOPBACK,
@@ -123,7 +123,7 @@ def _wish_on_host(
     holder = None if reason else here.holder(listener.protocol, port, places)
     if holder is not None:
         state = State.CONFLICT
-        reason = _blamed(holder, Origin.HOST, machine, "stop it, or remap the port")
+        reason = _blamed(holder, Origin.HOST, machine, REMEDIES[Origin.MACHINE])
     for place in places:
         binding = Binding(Origin.MACHINE, listener.protocol, place, port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))
@@ -138,7 +138,7 @@ def _wish_in_machine(
     holder = None if reason else there.holder(listener.protocol, listener.port, places)
     if holder is not None:
         state = State.CONFLICT
-        reason = _blamed(holder, Origin.MACHINE, machine, "stop one of the two")
+        reason = _blamed(holder, Origin.MACHINE, machine, REMEDIES[Origin.HOST])
     for place in places:
         binding = Binding(Origin.HOST, listener.protocol, place, listener.port, machine)
         choice.offer(Wish(binding, _target(listener, place), listener, state, reason))

@@ -50,6 +50,7 @@ def reasons_of_rules() -> Iterator[str]:
     yield from _planned([listener(port=22)], [], Rules())
     yield from _planned([listener("192.0.2.7")], [], Rules())
     yield from _planned([listener("239.1.2.3", protocol="udp")], [], Rules())
+    yield from _planned([listener("0.0.0.2")], [], Rules())
 
 
 def _planned(there: list[Listener], here: list[Listener], rules: Rules) -> Iterator[str]:
@@ -67,6 +68,8 @@ def reasons_of_failures() -> Iterator[str]:
     yield explain(binding, errno.EADDRINUSE, []).reason
     airplay = listener(port=5000, process="ControlCenter", pid=7)
     yield explain(binding, errno.EADDRINUSE, [airplay]).reason
+    binding = Binding(Origin.MACHINE, "tcp", "::1", 80, MACHINE)
+    yield explain(binding, errno.EADDRNOTAVAIL, []).reason
 
 
 def reasons_of_rivals_and_forwarders() -> Iterator[str]:

@@ -309,7 +309,8 @@ def test_a_port_of_the_machines_own_daemon_is_not_mirrored_and_a_conflict_that_h
         with stage.here.serving(protocol, "127.0.0.1", port, "desktop"):
             table.until(lambda: table.states(protocol, port, "host") == ["conflict"], "the row")
             (row,) = table.rows(protocol, port, "host")
-            assert row["reason"] == f"another program on the machine has {protocol} port {port}"
+            holder = f"another program on the machine has {protocol} port {port}"
+            assert row["reason"] == f"{holder}: stop one of the two"
             assert table.rows(protocol, port) == []
             held.close()
             freed = time.monotonic()

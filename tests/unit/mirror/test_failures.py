@@ -26,7 +26,8 @@ def test_a_port_in_use_names_program_and_process() -> None:
     other = Listener(1, "tcp", "0.0.0.0", 80, process="nginx", pid=12)
     failure = explain(HERE, IN_USE, [other])
     assert failure.state is State.CONFLICT
-    assert failure.reason == "nginx (pid 12) on this computer has tcp port 80"
+    reason = "nginx (pid 12) on this computer has tcp port 80: stop it, or remap the port"
+    assert failure.reason == reason
 
 
 def test_a_port_in_use_in_the_machine_names_the_container() -> None:
@@ -38,7 +39,17 @@ def test_a_port_in_use_in_the_machine_names_the_container() -> None:
 
 def test_a_port_in_use_by_nobody_who_may_be_seen_says_so() -> None:
     others = [Listener(1, "tcp", "0.0.0.0", 81, process="x"), Listener(2, "tcp", "0.0.0.0", 80)]
-    assert "another program on this computer" in explain(HERE, IN_USE, others).reason
+    reason = explain(HERE, IN_USE, others).reason
+    assert reason.startswith("another program on this computer has tcp port 80: stop it")
+    reason = explain(THERE, IN_USE, []).reason
+    assert reason.endswith("on the machine has tcp port 80: stop one of the two")
+
+
+@pytest.mark.parametrize("number", [NOT_AVAILABLE, NO_FAMILY])
+def test_where_there_is_no_ipv6_the_line_that_switches_it_on_is_told(number: int) -> None:
+    for address in ("::", "::1"):
+        assert "net.ipv6.conf" in explain(machine_binding(address, 80), number, []).reason
+    assert "net.ipv6.conf" not in explain(machine_binding("127.0.0.9", 80), number, []).reason
 
 
 @pytest.mark.parametrize(
