@@ -1,9 +1,10 @@
 """Ending the daemon, or what a killed one has left; used by `down` and by an `up` that failed.
 
 Rules: the daemon has ended when its lock is free. A daemon of another version understands no
-request, but every daemon understands SIGTERM; on Windows, where nobody can be told to end, that
-ends it at once, and `clean_up` removes what it leaves. One that answers nothing may not understand
-even that: it is killed, since who says `down` has no other way to be rid of it.
+request, and one that has too many clients takes none, but every daemon understands SIGTERM; on
+Windows, where nobody can be told to end, that ends it at once, and `clean_up` removes what it
+leaves. One that answers nothing may not understand even that: it is killed, since who says `down`
+has no other way to be rid of it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from desktop.api.client import ApiClient, ConnectionLostError, NoAnswerError
 from desktop.api.stream import connect, listener_of
 from desktop.cli.daemon import has_daemon, remove_empty_folders
 from desktop.daemon.lock import DaemonLock
-from desktop.errors import NotRunningError, SamehostError, VersionMismatchError
+from desktop.errors import NotRunningError, PermissionDeniedError, SamehostError
 from desktop.paths import Paths
 from desktop.processes import KILL, TERMINATE, let_go_on
 
@@ -102,18 +103,20 @@ def remove_leftovers(paths: Paths) -> None:
 def _ask_to_stop(paths: Paths, progress: Progress) -> bool:
     """True if the daemon has been told; False if it does not listen, as when it starts."""
     try:
-        with ApiClient.connect(paths.api_socket) as client:
-            client.call("shutdown", None, progress)
-    except ConnectionLostError:
-        return True
-    except NotRunningError:
-        return False
-    except VersionMismatchError as error:
-        progress(f"{error.message}: ending it by a signal")
-        os.kill(_listener(paths), TERMINATE)
+        client = ApiClient.connect(paths.api_socket)
+    except NotRunningError as error:
+        return isinstance(error, ConnectionLostError)
+    except PermissionDeniedError:
+        raise
     except NoAnswerError as error:
         progress(f"{error.message}: ending it by a signal")
         _end_deaf(paths, progress)
+    except SamehostError as error:  # of another version, or with too many others to talk to
+        progress(f"{error.message}: ending it by a signal")
+        os.kill(_listener(paths), TERMINATE)
+    else:
+        with client, contextlib.suppress(NotRunningError):
+            client.call("shutdown", None, progress)
     return True
 
 

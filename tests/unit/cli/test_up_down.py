@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from desktop.api.client import ApiClient
+from desktop.api.connection import Limits
 from desktop.api.fake import FakeMachine
 from desktop.api.socketfile import bind
 from desktop.daemon.lock import DaemonLock
@@ -366,6 +367,20 @@ def test_down_ends_a_daemon_of_another_version_by_a_signal(
     assert "by a signal" in result.err
     monkeypatch.undo()
     assert not paths.api_socket.exists()
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_ends_a_daemon_that_takes_no_more_clients_by_a_signal(
+    samehost: Command, stub: Callable[[str], None], paths: Paths
+) -> None:
+    stub("ready")
+    assert samehost("up").code == 0
+    with contextlib.ExitStack() as others:
+        for _ in range(Limits().clients):
+            others.enter_context(ApiClient.connect(paths.api_socket))
+        result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost has stopped.\n")
+    assert "more than 64 programs talk with the daemon already: ending it" in result.err
 
 
 @needs(POSIX_FILES)
