@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from desktop.api.client import ApiClient, ConnectionLostError
@@ -53,16 +54,17 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     client = connect_if_running(paths)
     if client is None:
-        _print_snapshot([], arguments)
+        _print_snapshot([], arguments.json, _Look(arguments.wide))
         warn("the daemon does not run; start it: samehost up")
         return ExitCode.NOT_RUNNING
     with client:
         status = client.call("status")
         hint_if_off(status["enabled"], status["enabled_reason"])
+        look = _Look(arguments.wide, status["machine"]["name"])
         if not arguments.watch:
-            _print_snapshot(client.ports(wide=arguments.wide)[1], arguments)
+            _print_snapshot(client.ports(wide=look.wide)[1], arguments.json, look)
             return ExitCode.DONE if status["enabled"] else ExitCode.NOT_RUNNING
-    return _watch(paths, arguments.wide, _printer(arguments.json, arguments.wide))
+    return _watch(paths, look.wide, _printer(arguments.json, look))
 
 
 def _watch(paths: Paths, wide: bool, show: Callable[[dict[str, Any]], None]) -> NoReturn:
@@ -75,33 +77,46 @@ def _watch(paths: Paths, wide: bool, show: Callable[[dict[str, Any]], None]) -> 
                 show(line)
 
 
-def _printer(as_json: bool, wide: bool) -> Callable[[dict[str, Any]], None]:
+def _printer(as_json: bool, look: _Look) -> Callable[[dict[str, Any]], None]:
     port_table = PortTable()
     page = Page(sys.stdout)
 
     def redraw(line: dict[str, Any]) -> None:
         port_table.apply(line)
-        page.draw(_text(port_table.rows(), wide))
+        page.draw(_text(port_table.rows(), look))
 
     def tell(line: dict[str, Any]) -> None:
-        has_several = _has_several(port_table.rows())
+        is_named = look.names_machines(port_table.rows())
         port_table.apply(line)
-        has_several = has_several or _has_several(port_table.rows())
+        is_named = is_named or look.names_machines(port_table.rows())
         if line["type"] == "snapshot":
-            print(_text(port_table.rows(), wide), flush=True)
+            print(_text(port_table.rows(), look), flush=True)
         else:
-            _print_changes(line, wide, has_several)
+            _print_changes(line, look.wide, is_named)
 
     if as_json:
         return print_json_line
     return redraw if sys.stdout.isatty() else tell
 
 
-def _print_changes(line: dict[str, Any], wide: bool, has_several: bool) -> None:
+def _print_changes(line: dict[str, Any], wide: bool, is_named: bool) -> None:
     for word in ("added", "changed", "removed"):
         for row in line[word]:
-            cells = [word, *filter(None, _cells(row, wide, has_several))]
+            cells = [word, *filter(None, _cells(row, wide, is_named))]
             print(clean("  ".join(cells)), flush=True)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How rows are shown: `wide` or not; the machine `current` goes without saying."""
+
+    wide: bool
+    current: str = ""
+
+    def names_machines(self, rows: Iterable[Row]) -> bool:
+        """True if the rows are of more than one machine, or of another one."""
+        machines = {row["machine"] for row in rows}
+        return len(machines) > 1 or not machines <= {self.current}
 
 
 class PortTable:
@@ -124,35 +139,30 @@ class PortTable:
         return sorted(self._rows.values(), key=_order)
 
 
-def _print_snapshot(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
-    if arguments.json:
+def _print_snapshot(rows: list[dict[str, Any]], as_json: bool, look: _Look) -> None:
+    if as_json:
         print_json(rows)
     else:
-        print(_text(rows, arguments.wide))
+        print(_text(rows, look))
 
 
-def _text(rows: Sequence[Row], wide: bool) -> str:
+def _text(rows: Sequence[Row], look: _Look) -> str:
     if not rows:
         return "no ports"
-    has_several = _has_several(rows)
+    is_named = look.names_machines(rows)
     head = (
-        *(SEVERAL_HEAD if has_several else ()),
+        *(SEVERAL_HEAD if is_named else ()),
         *HEAD,
-        *(WIDE_HEAD if wide else ()),
+        *(WIDE_HEAD if look.wide else ()),
         *TAIL,
     )
-    cells = [_cells(row, wide, has_several) for row in rows]
+    cells = [_cells(row, look.wide, is_named) for row in rows]
     return table(head, cells, sys.stdout, whole=HEAD[:-1], is_last_below=True)
 
 
-def _has_several(rows: Iterable[Row]) -> bool:
-    """True if the rows are of more than one machine."""
-    return len({row["machine"] for row in rows}) > 1
-
-
-def _cells(row: Row, wide: bool, has_several: bool) -> list[str]:
+def _cells(row: Row, wide: bool, is_named: bool) -> list[str]:
     return [
-        *([row["machine"]] if has_several else ()),
+        *([row["machine"]] if is_named else ()),
         row["origin"],
         row["protocol"],
         _address(row["machine_address"], row["machine_port"]),

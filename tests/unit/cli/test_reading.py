@@ -277,6 +277,15 @@ def test_the_table_shows_where_and_whose_and_why(samehost: Command, served: Serv
     assert row.endswith("held by nginx (pid 7)")
 
 
+def test_the_table_names_the_machine_where_only_another_than_the_current_one_has_ports(
+    samehost: Command, served: ServedBackend
+) -> None:
+    enable(served)
+    appear(served, fake_row(80, machine="sandbox-b"))
+    head, line = samehost("ports").out.splitlines()
+    assert (head.split()[0], line.split()[0]) == ("MACHINE", "sandbox-b")
+
+
 def test_the_table_names_machines_once_there_are_several(
     samehost: Command, served: ServedBackend
 ) -> None:
