@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from desktop.daemon.main import _PrivateLog
-from tests.capabilities import MOVABLE_FILES, needs
+from tests.capabilities import POSIX_FILES, needs
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def log(tmp_path: Path) -> Iterator[tuple[logging.Logger, Path]]:
     handler.close()
 
 
-@needs(MOVABLE_FILES)
+@needs(POSIX_FILES)
 def test_a_log_that_was_moved_away_is_begun_anew(log: tuple[logging.Logger, Path]) -> None:
     logger, file = log
     logger.warning("before")
@@ -38,7 +38,7 @@ def test_a_log_that_was_moved_away_is_begun_anew(log: tuple[logging.Logger, Path
     assert file.stat().st_mode & 0o077 == 0
 
 
-@needs(MOVABLE_FILES)
+@needs(POSIX_FILES)
 def test_a_log_whose_folder_was_removed_is_begun_anew(log: tuple[logging.Logger, Path]) -> None:
     logger, file = log
     logger.warning("before")
@@ -47,7 +47,7 @@ def test_a_log_whose_folder_was_removed_is_begun_anew(log: tuple[logging.Logger,
     assert file.read_text() == "after\n"
 
 
-@needs(MOVABLE_FILES)
+@needs(POSIX_FILES)
 def test_a_log_that_cannot_be_begun_anew_hinders_nobody(log: tuple[logging.Logger, Path]) -> None:
     logger, file = log
     shutil.rmtree(file.parent)
