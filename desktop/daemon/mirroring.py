@@ -96,7 +96,8 @@ class Mirroring:
         self._pace = source.pace
         self._interval = self._interval_of(source.pace)
         self._named = NamedPorts()
-        relay.before_words = self._before_words
+        self._relay = relay
+        self._ask_before_words()
         self._kicked = asyncio.Event()
         self._has_news = False
         self._counting: asyncio.TimerHandle | None = None
@@ -230,11 +231,18 @@ class Mirroring:
         """Look before words go on, if they may name a port that has just been opened."""
         if self._is_closed:
             return
-        if self._named.is_due(self._loop.time(), has_closed=self._interval.is_kicked):
+        now = self._loop.time()
+        if self._named.is_due(now, has_closed=self._interval.is_kicked):
             self._scan()
             if self._is_step_due and self._step_handle is not None:
                 self._step_handle.cancel()
                 self._step()
+        elif pause := self._named.pause(now):
+            self._relay.before_words = None
+            self._loop.call_later(pause, self._ask_before_words)
+
+    def _ask_before_words(self) -> None:
+        self._relay.before_words = self._before_words
 
     def _complain(self, words: str) -> None:
         """Say once what keeps looks from succeeding, however often they are tried."""

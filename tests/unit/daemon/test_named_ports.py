@@ -7,7 +7,14 @@ import socket
 
 import pytest
 
-from desktop.daemon.named_ports import COUNT_PERIOD, COUNTS, LOOK_PERIOD, LOOKS, NamedPorts
+from desktop.daemon.named_ports import (
+    COUNT_PERIOD,
+    COUNTS,
+    LEAST_PAUSE,
+    LOOK_PERIOD,
+    LOOKS,
+    NamedPorts,
+)
 from link.socket_counts import SocketCounts
 from tests.capabilities import LINUX_KERNEL, needs
 
@@ -59,3 +66,23 @@ def test_whatever_changes_there_are_so_many_looks_and_no_more(
         assert sum(named.is_due(NOW, has_closed=has_closed) for _ in range(2 * LOOKS)) == LOOKS
         assert not named.is_due(NOW + LOOK_PERIOD / 2, has_closed=has_closed)
         assert named.is_due(NOW + 1.1 * LOOK_PERIOD, has_closed=has_closed)
+
+
+@pytest.mark.parametrize(("changes", "least"), [(False, LEAST_PAUSE), (True, LOOK_PERIOD)])
+def test_nobody_need_ask_while_it_may_not_be_looked_for(
+    monkeypatch: pytest.MonkeyPatch, changes: bool, least: float
+) -> None:
+    counted = Counted(monkeypatch)
+    counted.changes = changes
+    with contextlib.closing(NamedPorts()) as named:
+        named.looked()
+        assert named.pause(NOW) == 0
+        while named.is_due(NOW, has_closed=False) or not (pause := named.pause(NOW)):
+            pass
+        asked = counted.asked
+        assert pause == pytest.approx(least)
+        assert not named.is_due(NOW + least / 2, has_closed=False) or not changes
+        counted.changes = True
+        assert named.pause(NOW + pause * 1.01) == 0
+        assert named.is_due(NOW + pause * 1.01, has_closed=False)
+        assert counted.asked > asked
