@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import select
+import shutil
 import signal
 import socket
 import tempfile
@@ -29,6 +30,7 @@ import pytest
 __all__ = [
     "AS_ROOT",
     "BOOT_CLOCK",
+    "INTERFACES",
     "LINUX_KERNEL",
     "POSIX_FILES",
     "POSIX_PROCESSES",
@@ -63,6 +65,12 @@ LINUX_KERNEL: Final = Capability(
     hasattr(select, "epoll"), "epoll, splice, namespaces and /proc are Linux's"
 )
 """For the agent, the data plane of Linux, and what measures and injures the two."""
+
+INTERFACES: Final = Capability(
+    LINUX_KERNEL.is_there and shutil.which("ip") is not None,
+    "network interfaces are made by ip (iproute2), which is not here",
+)
+"""Small emulated computers, with nothing but a kernel and Python, lack it."""
 
 BOOT_CLOCK: Final = Capability(hasattr(time, "CLOCK_BOOTTIME"), "CLOCK_BOOTTIME is Linux's")
 

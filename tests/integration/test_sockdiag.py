@@ -26,6 +26,7 @@ from link.sockdiag import (
     ephemeral_ports,
     to_listener,
 )
+from tests.capabilities import INTERFACES, needs
 from tests.integration.kernel_sockets import bind_udp, listen
 from tests.private_network import private_network
 
@@ -65,6 +66,7 @@ def test_a_multipath_listener_appears_as_tcp() -> None:
         assert found.inode == os.fstat(sock.fileno()).st_ino
 
 
+@needs(INTERFACES)
 @private_network
 @pytest.mark.parametrize(("wildcard", "told"), [("0.0.0.0", "0.0.0."), ("::", "::")])
 def test_who_takes_from_one_interface_only_is_told_from_who_takes_from_all(
