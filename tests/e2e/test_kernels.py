@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.capabilities import INTERFACES
 from tests.e2e.guest import KERNELS, PROJECT, REPORT, Ended, missing, project_image, run_in_guest
 
 SECONDS: Final = 1200
@@ -39,12 +40,13 @@ HAS_STUBS: Final = f"(not redirect or too_old) and {LEFT_OUT}"
 NO_MPTCP: Final = "no multipath TCP here"
 NO_UDP_LITE: Final = "no such sockets here"
 NO_NAMESPACES: Final = "this kernel does not tell its programs the network"
+NO_IP: Final = INTERFACES.reason
 
 EXPECTED: Final = {
-    "5.10": (HAS_STUBS, {NO_MPTCP, NO_NAMESPACES}),
-    "6.1": (REDIRECTS, set[str]()),
-    "6.12": (REDIRECTS, set[str]()),
-    "newest": (REDIRECTS, {NO_UDP_LITE}),
+    "5.10": (HAS_STUBS, {NO_IP, NO_MPTCP, NO_NAMESPACES}),
+    "6.1": (REDIRECTS, {NO_IP}),
+    "6.12": (REDIRECTS, {NO_IP}),
+    "newest": (REDIRECTS, {NO_IP, NO_UDP_LITE}),
 }
 """By kernel: which tests run, and for which reasons some of them cannot.
 
