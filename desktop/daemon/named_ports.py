@@ -9,7 +9,7 @@ for before words go on, for as long as that costs little: the sockets are counte
 (`link.socket_counts`), and there is a scan only if that has changed.
 
 Rules: at most COUNTS and LOOKS after a quiet time, and in the long run one in each period. Where
-both are used up, nobody need ask for a while (`pause`): to ask before each of 40 000 messages a
+either is used up, nobody need ask for a while (`pause`): to ask before each of 40 000 messages a
 second took a twentieth of a core. Never raises.
 
 Limits: Linux. A program that names a port later than it opens it needs none of this, and one that
@@ -35,7 +35,6 @@ COUNT_PERIOD: Final = 0.002
 LOOKS: Final = 16
 LOOK_PERIOD: Final = 0.05
 """Seconds; a scan takes 0.3 ms, and some more where it finds something."""
-
 
 LEAST_PAUSE: Final = 0.01
 """Seconds; to come back from one takes as long as to ask ten times."""
@@ -84,7 +83,10 @@ class NamedPorts:
         return (has_closed or self._may_have_changed(now)) and self._may_look.take(now)
 
     def pause(self, now: float) -> float:
-        """Seconds for which `is_due` need not be asked again; 0 if it may say yes."""
+        """Seconds for which `is_due` need not be asked again; 0 if it may say yes.
+
+        It would of one that has closed, for which there is a scan at once by itself.
+        """
         wait = max(self._may_look.wait(now), self._may_count.wait(now))
         return max(wait, LEAST_PAUSE) if wait > 0 else 0.0
 

@@ -198,7 +198,7 @@ class Watcher:
         self._skipped = 0
         self._counted = self._counts.read()
         if self._binds.heal(time.monotonic()):
-            self._are_followed = False
+            self._are_followed, self._ends_are_told = False, True  # by programs that know of none
             self.kick()
         changed = False
         try:

@@ -11,7 +11,7 @@ from link import polling
 from link.polling import FAST
 from link.sockdiag import ListeningSocket, SockDiagError
 from tests.unit.vmagent.watcher_setting import Setting, listening, run_until
-from vmagent.watch.watcher import EVENTS_CEILING, Watcher
+from vmagent.watch.watcher import EVENTS_CEILING
 
 
 @pytest.fixture
@@ -20,10 +20,18 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
 
 
 class Ends:
-    """Events of destroyed sockets that break down when they are first read."""
+    """Events of destroyed sockets that break down when they are first read.
+
+    Attributes:
+        made: the last one.
+        is_wanted: whether the kernel is asked for them.
+    """
+
+    made: Ends
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
+        Ends.made = self
         os.write(self._writer, b"x")
         self.is_wanted = True
 
@@ -58,21 +66,6 @@ def test_that_events_broke_down_is_described_and_said_without_waiting_for_the_cl
     )
 
 
-class Followed:
-    """What `Binds` follows, of which it takes no more than `most` at a time."""
-
-    def __init__(self, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cookies: list[int] = []
-        self.most = 1
-        monkeypatch.setattr(type(watcher._binds), "is_on", True)
-        monkeypatch.setattr(watcher._binds, "follow", self._follow)
-
-    def _follow(self, sockets: Iterable[ListeningSocket]) -> bool:
-        more = [each.cookie for each in sockets]
-        self.cookies += more
-        return len(more) <= self.most
-
-
 class QuietEnds(Ends):
     """Such events that do not break down, and tell nothing."""
 
@@ -80,61 +73,86 @@ class QuietEnds(Ends):
         return False
 
 
+class Followed:
+    """A watcher with eBPF, which follows no more than `most` sockets at a time."""
+
+    most = 1
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.setting = Setting(monkeypatch, QuietEnds)
+        self.setting.kernel.sockets = [listening(1)]
+        self.watcher = self.setting.watcher
+        self.cookies: list[int] = []
+        monkeypatch.setattr(type(self.watcher._binds), "is_on", True)
+        monkeypatch.setattr(self.watcher._binds, "follow", self._follow)
+
+    def _follow(self, sockets: Iterable[ListeningSocket]) -> bool:
+        more = [each.cookie for each in sockets]
+        self.cookies += more
+        return len(more) <= self.most
+
+    def come(self, *cookies: int) -> None:
+        """Let UDP servers come, and be seen."""
+        self.setting.kernel.sockets += [listening(each, each, "udp") for each in cookies]
+        self.watcher.rescan()
+
+    @property
+    def are_all_ends_told(self) -> bool:
+        """Whether the kernel is asked, and that is what is said."""
+        assert ("destroy events" in self.watcher.description) is Ends.made.is_wanted
+        return Ends.made.is_wanted
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
+    followed = Followed(monkeypatch)
+    assert followed.are_all_ends_told
+    followed.watcher.rescan()
+    return followed
+
+
 def test_where_ebpf_tells_of_ends_the_kernel_is_not_asked_for_those_of_all_connections(
-    monkeypatch: pytest.MonkeyPatch,
+    followed: Followed,
 ) -> None:
-    setting = Setting(monkeypatch, QuietEnds)
-    followed = Followed(setting.watcher, monkeypatch)
-    setting.kernel.sockets = [listening(1)]
-    said: list[str] = []
-    setting.watcher._on_scan = lambda: said.append(setting.watcher.description)
-    run_until(setting.watcher, lambda: None, lambda: bool(said))
-    assert "destroy events" not in said[0]
+    assert not followed.are_all_ends_told
     assert followed.cookies == [1]
 
 
-def test_where_not_all_can_be_followed_all_ends_are_told_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    setting = Setting(monkeypatch, QuietEnds)
-    followed = Followed(setting.watcher, monkeypatch)
-    setting.kernel.sockets = [listening(1)]
-
-    def are_all_told() -> bool:
-        if setting.scans == [[1]] and "destroy events" not in setting.watcher.description:
-            setting.kernel.sockets += [listening(each, each, "udp") for each in (2, 3)]
-            setting.watcher.kick()
-        return len(setting.kernel.sockets) == 3 and "destroy events" in setting.watcher.description
-
-    run_until(setting.watcher, lambda: None, are_all_told)
+def test_where_not_all_can_be_followed_all_ends_are_told_again(followed: Followed) -> None:
+    followed.come(2, 3)
+    followed.watcher.rescan()
+    assert followed.are_all_ends_told
     assert followed.cookies == [1, 2, 3]
 
 
-def test_programs_attached_anew_follow_what_there_is(
-    monkeypatch: pytest.MonkeyPatch, setting: Setting
+def test_where_ebpf_has_gone_all_ends_are_told_again(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    followed = Followed(setting.watcher, monkeypatch)
-    setting.kernel.sockets = [listening(1)]
-    setting.watcher.rescan()
-    setting.watcher.rescan()
-    assert followed.cookies == [1]
-    monkeypatch.setattr(setting.watcher._binds, "heal", lambda _now: True)
-    setting.watcher.rescan()
-    assert followed.cookies == [1, 1]
+    monkeypatch.setattr(type(followed.watcher._binds), "is_on", False)
+    followed.watcher.rescan()
+    assert followed.are_all_ends_told
+
+
+def test_programs_attached_anew_follow_what_there_is_whatever_came_of_that_before(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.come(2, 3)
+    followed.most = 3
+    monkeypatch.setattr(followed.watcher._binds, "heal", lambda _now: True)
+    followed.watcher.rescan()
+    assert not followed.are_all_ends_told
+    assert followed.cookies == [1, 2, 3, 1, 2, 3]
 
 
 def test_what_was_told_to_end_and_is_there_yet_is_looked_for_until_it_is_gone(
-    monkeypatch: pytest.MonkeyPatch, setting: Setting
+    followed: Followed,
 ) -> None:
-    Followed(setting.watcher, monkeypatch)
-    setting.kernel.sockets = [listening(1)]
-    setting.watcher.rescan()
-    setting.watcher._on_end({1, 2})
+    followed.watcher._on_end({1, 2})
     for _ in range(3):
-        setting.watcher.rescan()
-        assert setting.watcher._interval.interval < FAST
-    setting.kernel.sockets = []
-    setting.watcher.rescan()
-    assert setting.told.changes[-1] == ([], [1])
-    setting.watcher.rescan()
-    assert setting.watcher._interval.interval == EVENTS_CEILING
+        followed.watcher.rescan()
+        assert followed.watcher._interval.interval < FAST
+    followed.setting.kernel.sockets = []
+    followed.watcher.rescan()
+    assert followed.setting.told.changes[-1] == ([], [1])
+    followed.watcher.rescan()
+    assert followed.watcher._interval.interval == EVENTS_CEILING
