@@ -14,6 +14,7 @@ from desktop.daemon import mirroring as mirroring_module
 from desktop.daemon.link import AgentLink
 from desktop.daemon.machine_ports import MachinePorts
 from desktop.daemon.mirroring import Mirroring
+from desktop.daemon.named_ports import COUNTS
 from desktop.datagrams.select import open_datagram_sockets
 from desktop.listeners.fake import FakeListenerSource
 from desktop.mirror.rules import Rules
@@ -28,6 +29,7 @@ from link.socket_counts import SocketCounts
 from link.wire import OpenRequest
 from tests import stories
 from tests.loops import new_other_loop
+from tests.until import until
 
 PATIENCE = 30.0
 SHORT = 0.1
@@ -264,5 +266,28 @@ def test_listeners_that_close_without_end_are_looked_at_no_more_often_than_may_b
             mirroring._kicked.set()
             await asyncio.sleep(SHORT)
             assert not looks
+
+    run(story)
+
+
+def test_messages_pass_unasked_where_nothing_may_be_looked_for_and_are_asked_again_later(
+    sockets_here: SocketsHere,
+) -> None:
+    async def story() -> None:
+        async with not_running() as mirroring:
+
+            def ask() -> bool:
+                words = mirroring._relay.before_words
+                if words is not None:
+                    words()
+                return words is not None
+
+            asked = sum(1 for _ in iter(ask, False))
+            assert asked >= COUNTS - 1, "some may be asked for after a quiet time"
+            before = sockets_here.counted
+            await until(lambda: mirroring._relay.before_words is not None)
+            assert sockets_here.counted == before, "nothing was said meanwhile"
+            assert ask()
+            assert sockets_here.counted == before + 1
 
     run(story)
