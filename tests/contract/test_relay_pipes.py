@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import pytest
 
 from link.readiness import SHORT_TURNS
 from link.relay import halves
-from link.relay.halves import SHORT_TURN_BYTES, TURN_BYTES
+from link.relay.framed import RAW_AFTER
+from link.relay.halves import SHORT_TURN_BYTES, TURN_BYTES, Half
 from link.relay.kernel import (
     F_GETPIPE_SZ,
     MAX_SPARE_PIPES,
@@ -26,7 +28,7 @@ from link.relay.kernel import (
     PipePool,
     splice,
 )
-from link.relay.splice import SpliceRelay
+from link.relay.splice import SpliceFlow, SpliceRelay
 from tests.contract.relay_stage import Ends, Joined, Run, run_on_loop
 from tests.contract.test_relay_sizes import exchange
 from tests.streams import receive_exactly, send
@@ -185,6 +187,35 @@ def test_bulk_moves_in_short_pieces_beside_questions_and_in_long_ones_without(
         assert await most_asked(ends, SHORT_TURN_BYTES * SHORT_TURNS + BULK) == TURN_BYTES
         small.close()
         await small.wait_end()
+        await ends.aclose()
+
+    run_on_loop(story())
+
+
+def test_a_question_counts_in_a_flow_that_was_bulk_before(run_on_loop: Run) -> None:
+    async def fill(sender: socket.socket, reader: socket.socket, half: Half) -> None:
+        """Send so much that there are no frames any more."""
+        while not half.is_raw:
+            piece = bytes(RAW_AFTER)
+            await asyncio.gather(send(sender, piece), receive_exactly(reader, len(piece)))
+
+    async def story() -> None:
+        ends = Ends(SpliceRelay(), SpliceRelay())
+        flow = Joined(ends)
+        await ask(flow)
+        assert isinstance(flow.flow, SpliceFlow)
+        assert isinstance(flow.served, SpliceFlow)
+        await fill(flow.client, flow.server, flow.flow.outgoing)
+        await fill(flow.server, flow.client, flow.served.outgoing)
+        for relay in (ends.opener, ends.listener):
+            assert isinstance(relay, SpliceRelay)
+            relay.readiness.short_turns = 0
+        await ask(flow)
+        for relay in (ends.opener, ends.listener):
+            assert isinstance(relay, SpliceRelay)
+            assert relay.readiness.short_turns == SHORT_TURNS
+        flow.close()
+        await flow.wait_end()
         await ends.aclose()
 
     run_on_loop(story())
