@@ -34,8 +34,10 @@ from link.messages import (
     Welcome,
 )
 
-__all__ = ["CONTAINER", "MESSAGES", "WEB", "of"]
+__all__ = ["CONTAINER", "MESSAGES", "WEB", "WELCOME", "of"]
 
+WELCOME: Final = Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag")
+"""An agent's first word."""
 WEB: Final = Listener(
     7,
     "tcp",
@@ -51,7 +53,7 @@ CONTAINER: Final = Container(
     "ab", "web", "docker", "nginx:1", (("note", "a\n\x1b[31m"), ("tier", "é"))
 )
 MESSAGES: Final[tuple[Message, ...]] = (
-    Welcome("0.1.0", "3.9.2", "6.1", "vm", "sock_diag"),
+    WELCOME,
     Snapshot(1, first=True, last=True, listeners=(WEB,), containers=(CONTAINER,)),
     Delta(
         1, 2, (WEB, Listener(8, "tcp", "::", 81, v6only=False)), (3, 2**64 - 1), (CONTAINER,) * 2

@@ -22,7 +22,7 @@ from desktop.daemon.files import are_files_short, is_reserved
 from desktop.transports.transport import Transport, TransportError, WayGoneError
 from link.control import ControlConnection
 from link.handshake import NONCE_SIZE, DesktopHandshake, HandshakeError, Role
-from link.messages import Message, Wanted
+from link.messages import Message, Wanted, Welcome
 from link.opening import OpenReader
 from link.pool import StreamPool
 from link.stream import Stream
@@ -43,6 +43,8 @@ CALM_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 0.2
 """Pause of a dialler whose dial failed while the control session still lives."""
 FEW_FILES: Final = "too many files are open here for another one"
+
+SILENT: Final = "the agent does not answer"
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +85,16 @@ class AgentLink:
         self._tickets: asyncio.Queue[Role] = asyncio.Queue()
         self._control: ControlConnection | None = None
         self._early: list[Message] | None = []
+        self._welcome: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._is_closed = False
         self._complaint = ""
         self.retried = 0
 
     async def open(self) -> None:
-        """Begin the control session; what the agent says waits for `run`.
+        """Begin the control session, up to the agent's welcome; what it says waits for `run`.
 
-        Raises TransportError, HandshakeError.
+        So whoever sees an open link knows its agent. Raises TransportError, HandshakeError.
         """
         stream = await self._dial(Role.CONTROL)
         try:
@@ -101,6 +104,11 @@ class AgentLink:
         except OSError as error:
             stream.close()
             raise TransportError(f"the agent hung up: {error}") from error
+        try:
+            await self._welcomed()
+        except BaseException:
+            self._control.abort("no welcome")
+            raise
 
     async def run(self) -> str:
         """Keep streams ready until the link ends; the reason is for a person."""
@@ -158,7 +166,16 @@ class AgentLink:
                 self._on_their_way[role] += 1
                 self._tickets.put_nowait(role)
 
+    async def _welcomed(self) -> None:
+        """The agent's first word has come. Raises TransportError."""
+        either: list[asyncio.Future[Any]] = [self._welcome, self._ended]
+        await asyncio.wait(either, timeout=HANDSHAKE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not self._welcome.done():
+            raise TransportError(self._ended.result() if self._ended.done() else SILENT)
+
     def _message(self, message: Message) -> None:
+        if not self._welcome.done():
+            self._first(message)
         if self._early is not None:
             self._early.append(message)
         elif isinstance(message, Wanted):
@@ -166,6 +183,13 @@ class AgentLink:
             self.need()
         else:
             self._events.message(message)
+
+    def _first(self, message: Message) -> None:
+        """An agent says who it is before anything else."""
+        if isinstance(message, Welcome):
+            self._welcome.set_result(None)
+        else:
+            self._end("protocol error: the agent's first word is no welcome")
 
     def _raise_target(self, role: Role, at_least: int) -> None:
         self._set_target(role, min(max(self._targets[role] * 2, at_least), self._most))
@@ -246,7 +270,7 @@ class AgentLink:
                 await self._authenticate(stream, role)
         except TimeoutError as error:
             stream.close()
-            raise TransportError("the agent does not answer") from error
+            raise TransportError(SILENT) from error
         except OSError as error:
             stream.close()
             raise TransportError(f"the agent hung up: {error}") from error

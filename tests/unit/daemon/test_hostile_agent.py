@@ -21,29 +21,33 @@ from desktop.daemon.link import AgentLink
 from desktop.mirror.rules import Rules
 from desktop.settings.values import parse_rule
 from desktop.transports.memory import MemoryTransport, tcp_pair
+from desktop.transports.transport import TransportError
 from link.handshake import SECRET_SIZE, Role
 from link.listener import Listener
-from link.messages import Message
+from link.messages import Message, Wanted, encode
 from link.pool import StreamPool
 from link.relay.select import open_relay
-from link.wire import OpenRequest
+from link.wire import OpenRequest, encode_frame
 from tests.effort import EFFORT
 from tests.fake_machine import FILES
 from tests.fuzz.of_link import OF_LINK
 from tests.fuzz.parser import inputs
+from tests.link_messages import WELCOME
 from tests.unit.daemon.test_mirroring import link_up, mirroring_of, run, until_states
 from vmagent.door import Door
 
 SECRET = bytes(range(SECRET_SIZE))
 PATIENCE = 30.0
+WELCOMING = encode_frame(encode(WELCOME))
 CONTROL = next(each for each in OF_LINK if each.name.startswith("link.session"))
 
 
 class HostileAgent:
     """Lets the desktop in as it should be, and then says `words`, by the stream's role."""
 
-    def __init__(self, words: dict[Role, bytes]) -> None:
+    def __init__(self, words: dict[Role, bytes], *, hangs_up: bool) -> None:
         self.words = words
+        self._hangs_up = hangs_up
         self.streams: list[socket.socket] = []
         self.door = Door(SECRET, self.enter, files=FILES)
 
@@ -51,7 +55,7 @@ class HostileAgent:
         self.streams.append(stream)
         with contextlib.suppress(ConnectionResetError):  # the desktop may have left meanwhile
             stream.send(self.words.get(role, b""))
-        if role is Role.CONTROL:
+        if role is Role.CONTROL and self._hangs_up:
             stream.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
@@ -74,20 +78,19 @@ class Owner:
         stream.close()
 
 
-def story_of(words: dict[Role, bytes]) -> str:
+def story_of(words: dict[Role, bytes], *, hangs_up: bool = True) -> str:
     """Why the link ended, if nothing went wrong on the desktop meanwhile."""
     troubles: list[dict[str, Any]] = []
 
     async def story() -> str:
         asyncio.get_running_loop().set_exception_handler(lambda _, what: troubles.append(what))
         relay, owner = open_relay(), Owner()
-        agent = HostileAgent(words)
+        agent = HostileAgent(words, hangs_up=hangs_up)
         pool = StreamPool(lambda: None, relay.readiness)
         try:
             async with asyncio.timeout(PATIENCE):
                 link = AgentLink(MemoryTransport(agent.door.admit), SECRET, pool, owner)
-                await link.open()
-                return await link.run()
+                return await end_of(link)
         finally:
             pool.close()
             await relay.aclose()
@@ -98,15 +101,30 @@ def story_of(words: dict[Role, bytes]) -> str:
     return reason
 
 
+async def end_of(link: AgentLink) -> str:
+    """Why a link ended, early or late."""
+    try:
+        await link.open()
+    except TransportError as error:
+        return str(error)
+    return await link.run()
+
+
 @settings(max_examples=12 * EFFORT, deadline=None)
-@given(inputs(CONTROL), st.binary(max_size=60), st.binary(max_size=60))
+@given(
+    st.sampled_from([WELCOMING, b""]),
+    inputs(CONTROL),
+    st.binary(max_size=60),
+    st.binary(max_size=60),
+)
 def test_whatever_an_agent_says_ends_its_link_at_most(
-    control: bytes, outbound: bytes, parked: bytes
+    welcome: bytes, control: bytes, outbound: bytes, parked: bytes
 ) -> None:
-    said = {Role.CONTROL: control[1:], Role.OUTBOUND: outbound, Role.PARKED: parked}
+    said = {Role.CONTROL: welcome + control[1:], Role.OUTBOUND: outbound, Role.PARKED: parked}
     assert story_of(said)
 
 
+@pytest.mark.parametrize("welcome", [WELCOMING, b""], ids=["welcome", "none"])
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -116,8 +134,42 @@ def test_whatever_an_agent_says_ends_its_link_at_most(
         (b"", "closed the link"),
     ],
 )
-def test_what_breaks_the_rules_is_the_reason_why_the_link_ends(words: bytes, reason: str) -> None:
-    assert reason in story_of({Role.CONTROL: words})
+def test_what_breaks_the_rules_is_the_reason_why_the_link_ends(
+    welcome: bytes, words: bytes, reason: str
+) -> None:
+    assert reason in story_of({Role.CONTROL: welcome + words})
+
+
+def test_an_agent_whose_first_word_is_no_welcome_has_no_link() -> None:
+    words = encode_frame(encode(Wanted(1)))
+    assert "no welcome" in story_of({Role.CONTROL: words + WELCOMING})
+
+
+def test_an_agent_that_says_nothing_has_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop.daemon.link.HANDSHAKE_SECONDS", 0.2)
+    assert "does not answer" in story_of({}, hangs_up=False)
+
+
+def test_a_link_is_open_once_its_agent_has_said_who_it_is() -> None:
+    async def story() -> None:
+        relay, agent = open_relay(), HostileAgent({}, hangs_up=False)
+        pool = StreamPool(lambda: None, relay.readiness)
+        link = AgentLink(MemoryTransport(agent.door.admit), SECRET, pool, Owner())
+        opening = asyncio.create_task(link.open(), name="opening")
+        try:
+            while not agent.streams:
+                await asyncio.wait([opening], timeout=0.01)
+            assert not opening.done()
+            agent.streams[0].send(WELCOMING)
+            await opening
+        finally:
+            link.give_up("the test is over")
+            await link.run()
+            pool.close()
+            await relay.aclose()
+            agent.close()
+
+    run(story)
 
 
 async def is_refused(opened: Callable[[socket.socket], None]) -> bool:

@@ -18,6 +18,7 @@ from link.messages import Wanted
 from link.relay.frames import END, HEADER, WHOLE
 from link.wire import OpenRequest
 from tests.integration.both_ends import PATIENCE, SECRET, Desktop
+from tests.link_messages import WELCOME
 from tests.until import until
 from vmagent.door import Door
 
@@ -68,6 +69,7 @@ class DrawingAgent:
         self.control = await ControlConnection.start(
             stream, beats=False, on_message=lambda _: None, on_end=lambda _: None
         )
+        self.control.send(WELCOME)
         self.control.send(Wanted(MOST))
 
     async def stream(self, number: int) -> socket.socket:
