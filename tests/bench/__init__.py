@@ -68,9 +68,9 @@ round: through docker-proxy, one hop on this computer to the machine's address. 
 without offload, as plain programs do; that bounds direct, but not a mirror, which uses offload.
 For times, p99 is the 99th percentile of all rounds; `ping` and `udp` have the rounds' own
 percentiles and show their median. Memory is Pss (proc_pid_smaps(5)): what is shared is divided by
-the number of sharers; the kernel's socket buffers are not in it. CPU "at rest" comes after all that
-opens listeners but the comparison, more than a minute later if all is run; before that both ends
-look for listeners at their fast pace.
+the number of sharers; the kernel's socket buffers are not in it. CPU "at rest" begins a while after
+the last listener was opened; before that both ends look for listeners at their fast pace, as they
+do while any program here opens and closes ports.
 
 Of detection, which is a matter of milliseconds, other load on the computer decides. `appear` shows
 the rounds that it did not disturb as well, and `brief` how long daemon and agent had to wait for a

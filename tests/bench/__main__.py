@@ -60,7 +60,7 @@ MEASURES: Final[dict[str, Callable[[Stage, Plan], list[Figure]]]] = {
 
 GROUPS: Final = {
     "detection": ("appear", "brief", "watching", "scan"),
-    "peers": ("flows", "compared", "compared-host", "start"),
+    "peers": ("memory", "flows", "rest", "compared", "compared-host", "start"),
 }
 """Names for several of them."""
 

@@ -52,9 +52,10 @@ def measure_memory(stage: Stage, plan: Plan) -> list[Figure]:  # noqa: ARG001 - 
 
 
 def measure_rest(stage: Stage, plan: Plan) -> list[Figure]:
-    """CPU while nothing happens."""
+    """CPU while nothing happens, and long enough after what happened last."""
     pids = stage.pids
     settled_files(*pids)
+    time.sleep(plan.settle_seconds)
     before = [cpu_seconds(pid) for pid in pids]
     time.sleep(plan.rest_seconds)
     spent = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]

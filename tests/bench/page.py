@@ -71,7 +71,7 @@ def _required(figures: Sequence[Entry]) -> str:
     rows = [
         (figure["name"], _value(figure), figure["required"], "yes" if figure["met"] else "**no**")
         for figure in figures
-        if figure["required"] and figure["way"]
+        if figure["required"]
     ]
     return _table(("measure", OURS, "required", "met"), rows)
 
@@ -94,7 +94,12 @@ def _matrix(cases: Mapping[str, Sequence[Entry]]) -> str:
 
 
 def _others(figures: Sequence[Entry]) -> str:
-    rows = [(figure["name"], _value(figure)) for figure in figures if not figure["way"]]
+    """Of ours alone, and how much of the run was disturbed."""
+    rows = [
+        (figure["name"], _value(figure))
+        for figure in figures
+        if not figure["way"] and not figure["required"]
+    ]
     return _table(("measure", "value"), rows)
 
 
