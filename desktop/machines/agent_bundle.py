@@ -18,7 +18,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from desktop.errors import SamehostError
 
@@ -68,7 +68,7 @@ def build_agent(target: Path) -> int:
 
 def _write(path: Path) -> None:
     modules = {
-        name: _Module(source.read_bytes())
+        name: _read(source.read_bytes())
         for package in PACKAGES
         for name, source in _sources(package)
     }
@@ -89,13 +89,26 @@ def _sources(package: str) -> Iterator[tuple[str, Path]]:
         yield f"{package}/{source.relative_to(root).as_posix()}", source
 
 
-class _Module:
-    """A source, and what of it goes into the agent.
+class _Module(NamedTuple):
+    """What of a source goes into the agent.
 
     Attributes:
         imports: names of modules, and of what is imported from them, which may be modules.
         program: the same program, line by line, without what only people read.
     """
+
+    imports: list[str]
+    program: bytes
+
+
+def _read(source: bytes) -> _Module:
+    """Its tree is dropped at once: all of them together take as much as all else in the daemon."""
+    reader = _Reader(source)
+    return _Module(reader.imports, reader.program)
+
+
+class _Reader:
+    """Takes from a source what a `_Module` has."""
 
     def __init__(self, source: bytes) -> None:
         self.imports: list[str] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import struct
 from array import array
@@ -99,10 +100,11 @@ class Slots:
     """Memory for the payloads of one batch. Pages that are never filled cost nothing."""
 
     def __init__(self) -> None:
-        self.buffer = bytearray(BATCH * SLOT_SIZE)
-        whole = memoryview(self.buffer)
+        # A bytearray would fill all of it.
+        room = mmap.mmap(-1, BATCH * SLOT_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        whole = memoryview(room)
         self.views = [whole[i * SLOT_SIZE : (i + 1) * SLOT_SIZE] for i in range(BATCH)]
-        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer))
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(room))
         self._cut_to = -1
         self._cut: list[memoryview] = []
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tokenize
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from link.outcome import Outcome
 
 PROJECT = Path(__file__).parents[3]
 
+MOST_MEMORY = 5 << 20
+"""Bytes. With the trees of all parts at once it is more than 14 MiB."""
+
 
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     build_agent(tmp_path / "one")
@@ -31,6 +35,17 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_the_size_is_returned_and_below_the_limit(tmp_path: Path) -> None:
     target = tmp_path / "agent.pyz"
     assert build_agent(target) == target.stat().st_size < SIZE_LIMIT
+
+
+def test_to_build_it_takes_no_more_memory_than_its_largest_part(tmp_path: Path) -> None:
+    # The allocator keeps what it once had: the daemon would have it for good.
+    tracemalloc.start()
+    try:
+        build_agent(tmp_path / "agent.pyz")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < MOST_MEMORY
 
 
 def test_it_holds_the_sources_of_agent_and_link_and_nothing_else(tmp_path: Path) -> None:

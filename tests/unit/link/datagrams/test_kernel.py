@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import psutil
 import pytest
 
 from link.datagrams.kernel import (
@@ -17,6 +18,7 @@ from link.datagrams.kernel import (
     IP_PKTINFO,
     IPV6_RECVPKTINFO,
     NAME_SIZE,
+    SLOT_SIZE,
     SOL_UDP,
     UDP_GRO,
     Batch,
@@ -27,6 +29,7 @@ from link.datagrams.sockets import MOST_SEGMENTS
 
 HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 FAMILIES = pytest.mark.parametrize("family", HOSTS, ids=["IPv4", "IPv6"])
+ROOMS = 16
 HEADER = struct.Struct("@Nii")
 
 
@@ -198,6 +201,15 @@ def test_a_connected_socket_needs_no_names_and_control_messages_tell_of_merging_
         assert bytes(batch.names) == bytes(len(batch.names))
         controls = bytes(batch.controls[CONTROL_SIZE : CONTROL_SIZE + merged])
         assert read_controls(controls) == [(SOL_UDP, UDP_GRO, struct.pack("=i", 3))]
+
+
+def test_room_for_payloads_takes_no_memory_until_it_is_filled() -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    rooms = [Slots() for _ in range(ROOMS)]
+    grown = process.memory_info().rss - before
+    assert grown < ROOMS * BATCH * SLOT_SIZE // 4
+    assert all(bytes(room.views[-1][-3:]) == bytes(3) for room in rooms)
 
 
 def test_payloads_may_share_memory_between_batches() -> None:
