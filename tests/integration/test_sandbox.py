@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from desktop.errors import MachineUnreachableError, SamehostError
+from desktop.machines.bootstrap import own_agent
 from desktop.machines.sandbox import Sandbox, boot, record
 from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
@@ -127,7 +128,9 @@ def machine(short_home: Path) -> Iterator[Machine]:
 
 def test_it_boots_says_so_and_goes_without_a_trace(machine: Machine) -> None:
     lines: list[str] = []
+    own_agent.cache_clear()
     machine.start(lines.append)
+    assert own_agent.cache_info().currsize == 1, "the agent was made meanwhile"
     assert machine.state() == "running"
     assert len(lines) == 2
     pid = machine.record.pid

@@ -219,7 +219,9 @@ class Sandbox(Machine):
         finally:
             boot.close()
         progress(f"starting {self.name}: the Docker Engine")
-        await await_engine(machine.pid, self.docker_socket, self.log)
+        engine = await_engine(machine.pid, self.docker_socket, self.log)
+        # The agent is needed next, and made meanwhile: an engine that starts mostly waits.
+        await asyncio.gather(engine, asyncio.to_thread(own_agent))
 
     async def _remove(self) -> None:
         await self._traces.remove()
