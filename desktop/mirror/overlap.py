@@ -3,7 +3,8 @@
 Rules: pure; constant time per question, however many addresses of 127/8 a program listens on.
 A wildcard takes every address of its family (bind(2) gives EADDRINUSE without SO_REUSEPORT);
 IPv4 and IPv6 do not meet, since mirror sockets are v6-only and a dual-stack listener counts as
-both wildcards. Counterpart: `rules.py`.
+both wildcards. Where a wildcard's flows would be another listener's, which is for loopback alone,
+the wildcard has no mirror: it would let other computers in there. Counterpart: `rules.py`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
+from desktop.mirror.conflicts import describe_holder
 from desktop.mirror.defaults import is_loopback
-from desktop.mirror.model import WILDCARD, State, Wish, family_of
+from desktop.mirror.model import LOOPBACK, WILDCARD, State, Wish, family_of
 from link.listener import Listener
 
 __all__ = ["HeldPorts", "TakenAddresses", "WishChoice", "is_in_the_way", "wildcard_families"]
 
 Holder = TypeVar("Holder")
 
+_LOSES_ITS_FLOWS: Final = (
+    "and would get what comes from the network: give one of the two another port"
+)
 _RANKS: Final = {State.PENDING: 0, State.CONFLICT: 1, State.IGNORED: 2}
 
 
@@ -118,10 +123,12 @@ def _rank(wish: Wish) -> tuple[int, bool]:
     return _RANKS[wish.state], wish.listener.address != wish.target.address
 
 
-def _precedence(wish: Wish) -> tuple[int, int, bool, str]:
+def _precedence(wish: Wish) -> tuple[int, int, int, str]:
+    """Of one listener's port: who gets a wildcard's flows, then wildcards, then the others."""
     address = wish.binding.address
-    is_narrow = address != WILDCARD[family_of(address)]
-    return _RANKS[wish.state], wish.listener.port, is_narrow, address
+    family = family_of(address)
+    width = (LOOPBACK[family], WILDCARD[family], address).index(address)
+    return _RANKS[wish.state], wish.listener.port, width, address
 
 
 def _settle_port(wishes: list[Wish]) -> list[Wish]:
@@ -146,6 +153,9 @@ def _outdone(wish: Wish, winner: Wish) -> Wish:
     place = winner.binding.address
     if wish.listener.port == winner.listener.port:
         reason = f"the mirror of {place} takes this address as well"
+        if wish.binding.address == WILDCARD[family_of(place)]:
+            holder = describe_holder(winner.listener, winner.binding.origin)
+            reason = f"{holder} on {place} alone, {_LOSES_ITS_FLOWS}"
         return replace(wish, state=State.IGNORED, reason=reason)
     protocol, port = wish.binding.protocol, wish.binding.port
     reason = (

@@ -12,9 +12,10 @@ Rules: pure; the same listeners and rules give the same wishes in the same order
 Each machine is planned for by itself: what two machines want of the desktop is settled where it
 is known who stands there already, in the reconciler.
 The user's rules come before the built-in ones. A port that both sides hold stays with both: each
-gets a `conflict` row. A loopback listener behind a wildcard one of the same port needs no mirror
-of its own: flows through the wildcard's are dialled to loopback, where the machine's kernel
-prefers the more specific listener.
+gets a `conflict` row. Flows through a wildcard's mirror are dialled to the family's loopback, where
+the machine's kernel prefers the more specific listener. If there is one, of the same port, it alone
+is mirrored: by the wildcard's mirror the network would reach what is for loopback. Any other
+loopback address needs no mirror beside the wildcard's, which takes it as well.
 
 Counterpart: `reconcile.py` makes the wishes come true.
 """

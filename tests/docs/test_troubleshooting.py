@@ -51,6 +51,8 @@ def reasons_of_rules() -> Iterator[str]:
     yield from _planned([listener("192.0.2.7")], [], Rules())
     yield from _planned([listener("239.1.2.3", protocol="udp")], [], Rules())
     yield from _planned([listener("0.0.0.2")], [], Rules())
+    yield from _planned([listener(), listener("127.0.0.1", id=2, process="nc")], [], Rules())
+    yield from _planned([listener(), listener("127.0.0.2", id=2)], [], Rules())
 
 
 def _planned(there: list[Listener], here: list[Listener], rules: Rules) -> Iterator[str]:

@@ -126,6 +126,24 @@ def test_a_containers_listener_is_open_where_it_would_be_on_linux(
 
 
 @both_protocols
+@pytest.mark.parametrize(("wide", "narrow"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_what_listens_on_loopback_is_not_open_to_the_network_by_anothers_wildcard(
+    stage: Stage, other: Puppet, port: int, protocol: str, wide: str, narrow: str
+) -> None:
+    def is_open_on(address: str) -> bool:
+        return stage.table.mirrors(protocol, port) == [address]
+
+    with stage.inside.serving(protocol, wide, port, "for all", reuse_port=True):
+        stage.table.until(lambda: is_open_on(wide), "the wildcard's mirror")
+        with other.serving(protocol, narrow, port, "for loopback", reuse_port=True):
+            stage.table.until(lambda: is_open_on(narrow), "that of loopback")
+            assert hears(protocol, narrow, port) == "for loopback"
+            assert refuses(protocol, stage.addresses[1], port)
+        stage.table.until(lambda: is_open_on(wide), "the wildcard's mirror again")
+        assert hears(protocol, narrow, port) == "for all"
+
+
+@both_protocols
 def test_a_listener_on_the_machines_own_address_is_ignored_and_says_why(
     stage: Stage, port: int, protocol: str
 ) -> None:

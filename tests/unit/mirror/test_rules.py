@@ -129,15 +129,39 @@ def test_of_wildcard_and_loopback_with_one_mirror_the_one_that_gets_the_flows_is
     assert wish.listener.address == "127.0.0.1"
 
 
-@pytest.mark.parametrize("narrow", ["127.0.0.1", "127.4.5.6"])
-def test_a_wildcards_mirror_stands_for_the_same_ports_loopback_listener(narrow: str) -> None:
-    wishes = plan([listens(narrow), listens("0.0.0.0")], [], Rules())
+def test_a_wildcards_mirror_stands_for_the_same_ports_other_loopback_listener() -> None:
+    wishes = plan([listens("127.4.5.6"), listens("0.0.0.0")], [], Rules())
     assert states(wishes) == {
         machine_binding("0.0.0.0", 8000): State.PENDING,
-        machine_binding(narrow, 8000): State.IGNORED,
+        machine_binding("127.4.5.6", 8000): State.IGNORED,
     }
     (covered,) = [wish for wish in wishes if wish.state is State.IGNORED]
     assert "0.0.0.0" in covered.reason
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "shut"),
+    [
+        ("0.0.0.0", "127.0.0.1", "0.0.0.0"),
+        ("::", "::1", "::"),
+        (DUAL, "127.0.0.1", "0.0.0.0"),
+        (DUAL, "::1", "::"),
+    ],
+)
+def test_a_wildcard_whose_flows_a_loopback_listener_would_get_is_not_open_to_the_network(
+    wide: str, narrow: str, shut: str
+) -> None:
+    wishes = plan([listens(wide), listens(narrow)], [], Rules())
+    assert (narrow, narrow) in opened(wishes)
+    (closed,) = [wish for wish in wishes if wish.state is State.IGNORED]
+    assert closed.binding.address == shut
+    assert closed.reason.startswith(f"container web on the machine has tcp port 8000 on {narrow} ")
+    assert not [wish for wish in wishes if wish.state is State.CONFLICT]
+
+
+def test_beside_a_wildcard_that_is_not_open_every_loopback_listener_has_a_mirror() -> None:
+    wishes = plan([listens("127.4.5.6"), listens("0.0.0.0"), listens("127.0.0.1")], [], Rules())
+    assert opened(wishes) == [("127.0.0.1", "127.0.0.1"), ("127.4.5.6", "127.4.5.6")]
 
 
 def test_a_wildcard_of_the_other_family_leaves_a_loopback_listener_alone() -> None:
