@@ -53,6 +53,9 @@ INTERFACES: Final = (ip_network("0.0.0.0/8"), ip_network("::/96"))
 """Addresses that stand for an interface, as `link.listener.Listener` says, but for the wildcards
 and ::1."""
 
+BROADCASTS: Final = ("127.255.255.255", "255.255.255.255")
+"""For broadcasts on loopback, and on any network (RFC 919, 7): nobody connects there."""
+
 
 class PortMatcher(Protocol):
     """A rule of the user's `ignore` list (`desktop.settings.values.PortRule`); str() names it."""
@@ -146,7 +149,9 @@ def _wish_in_machine(
 
 
 def _places_on_host(listener: Listener, rules: Rules) -> tuple[str, ...]:
-    """Loopback as it is, wildcards by `port_binding`; nothing for the machine's addresses."""
+    """Loopback as it is, wildcards by `port_binding`; nothing for the machine's and broadcasts."""
+    if listener.address in BROADCASTS:
+        return ()
     if is_loopback(listener.address):
         return (listener.address,)
     stands = LOOPBACK if rules.port_binding == LOCALHOST else WILDCARD
@@ -183,6 +188,8 @@ def _ignored(origin: Origin, listener: Listener, rules: Rules, machine: str) -> 
 def _out_of_reach(address: str) -> str:
     if ip_address(address).is_multicast:
         return f"listens only to the multicast group {address}, which stays in the machine"
+    if address in BROADCASTS:
+        return f"listens only to broadcasts, at {address}, which stay in the machine"
     if any(ip_address(address) in block for block in INTERFACES):
         return "takes from one network interface of the machine only; have it take from all, or lo"
     return f"listens only on {address}, an address of the machine; listen on 0.0.0.0 or 127.0.0.1"

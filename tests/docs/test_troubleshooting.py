@@ -50,6 +50,7 @@ def reasons_of_rules() -> Iterator[str]:
     yield from _planned([listener(port=22)], [], Rules())
     yield from _planned([listener("192.0.2.7")], [], Rules())
     yield from _planned([listener("239.1.2.3", protocol="udp")], [], Rules())
+    yield from _planned([listener("255.255.255.255", protocol="udp")], [], Rules())
     yield from _planned([listener("0.0.0.2")], [], Rules())
     yield from _planned([listener(), listener("127.0.0.1", id=2, process="nc")], [], Rules())
     yield from _planned([listener(), listener("127.0.0.2", id=2)], [], Rules())

@@ -471,6 +471,13 @@ def test_a_listener_to_a_multicast_group_is_ignored_and_says_so(address: str) ->
     assert "multicast group" in wish.reason
 
 
+@pytest.mark.parametrize("address", ["127.255.255.255", "255.255.255.255"])
+def test_a_listener_to_broadcasts_is_ignored_and_says_so(address: str) -> None:
+    (wish,) = plan([Listener(1, "udp", address, 6000)], [], Rules())
+    assert wish.state is State.IGNORED
+    assert f"broadcasts, at {address}," in wish.reason
+
+
 @pytest.mark.parametrize("address", ["0.0.0.3", "::3"])
 def test_a_listener_to_one_interface_of_the_machine_is_ignored_and_says_so(address: str) -> None:
     (wish,) = plan([listens(address)], [], Rules())
