@@ -168,7 +168,13 @@ def _losses(counts: Counts) -> str:
     """What a UDP mirror could not carry, in words; "" for nothing."""
     words = []
     if counts.evicted:
-        words.append(f"{counts.evicted} flows evicted: more clients at once than maxUdpFlows")
+        evicted = _number(counts.evicted, "flow")
+        words.append(f"{evicted} evicted: more clients at once than maxUdpFlows")
     if counts.dropped:
-        words.append(f"{counts.dropped} datagrams dropped: more than could be passed on")
+        dropped = _number(counts.dropped, "datagram")
+        words.append(f"{dropped} dropped: more than could be passed on")
     return "; ".join(words)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -196,6 +196,18 @@ def test_what_a_udp_mirror_drops_or_evicts_is_said_in_its_row() -> None:
     assert "7 datagrams dropped" in reason
 
 
+def test_what_happened_once_to_a_udp_mirror_is_said_as_one() -> None:
+    traffic = Traffic()
+    table = PortTable(traffic, STOPPED)
+    table.update([row(UDP, Listener(1, "udp", "0.0.0.0", 53))], [], [])
+    traffic.watch(UDP).evicted(1)
+    traffic.meter(UDP, lambda: 1)
+    traffic.watch(UDP).started(Counted(0, 0))
+    assert {"1 flow evicted", "1 datagram dropped"} == {
+        part.partition(":")[0] for part in table.rows()[0].reason.split("; ")
+    }
+
+
 def test_who_watches_a_mirror_that_went_and_came_again_counts_for_the_new_one() -> None:
     traffic = Traffic()
     watch = traffic.watch(MIRROR)
