@@ -245,7 +245,7 @@ class DatagramStream:
     def _untaken(self, error: OSError) -> int:
         """Bytes that the stream took of what it did not take."""
         if not isinstance(error, BlockingIOError):
-            self._loop.call_soon(self._read)  # which tells of the end
+            self._look_again()  # which finds the end
         return 0
 
     def _keep(self, buffers: Sequence[Buffer], sent: int) -> None:
@@ -384,7 +384,9 @@ class DatagramStream:
         self._read()
 
     def _look_again(self) -> None:
-        """Be told anew of what is left: of an end (reset) some loops, uvloop's, tell but once."""
+        """Be told anew of what is left: of an end (reset) some loops, uvloop's, tell but once, and
+        cannot watch for room any more afterwards.
+        """
         if self._socket is None:
             return
         descriptor = self._socket.fileno()

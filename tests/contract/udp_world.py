@@ -126,12 +126,15 @@ class Endpoint:
             except BlockingIOError:
                 return
             except ConnectionRefusedError:
-                self.refusals += 1
-                # uvloop stops looking at a socket that had an error.
-                asyncio.get_running_loop().remove_reader(self.sock.fileno())
-                asyncio.get_running_loop().add_reader(self.sock.fileno(), self._read)
+                self.refused()
             else:
                 self.heard(Heard(data, sender))
+
+    def refused(self) -> None:
+        """A call told of a refusal. uvloop stops looking at a socket that had an error."""
+        self.refusals += 1
+        asyncio.get_running_loop().remove_reader(self.sock.fileno())
+        asyncio.get_running_loop().add_reader(self.sock.fileno(), self._read)
 
     def heard(self, heard: Heard) -> None:
         """A datagram has come."""
@@ -146,18 +149,22 @@ class Client(Endpoint):
         self.sock.connect((address, port))
 
     def say(self, *datagrams: bytes) -> None:
-        """Send datagrams, each again if the call only told of a refusal."""
+        """Send datagrams, each again for as long as the call only told of a refusal."""
         for data in datagrams:
-            try:
-                self.sock.send(data)
-            except ConnectionRefusedError:
-                self.refusals += 1
-                self.sock.send(data)
+            while not self._tried(data):
+                self.refused()
 
     async def ask(self, data: bytes) -> bytes:
         """Send a datagram, and hear one."""
         self.say(data)
         return await self.hear()
+
+    def _tried(self, data: bytes) -> bool:
+        try:
+            self.sock.send(data)
+        except ConnectionRefusedError:
+            return False
+        return True
 
 
 class Server(Endpoint):

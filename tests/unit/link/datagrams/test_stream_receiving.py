@@ -193,6 +193,26 @@ def test_a_reset_behind_more_than_one_look_takes_is_noticed(
         runner.run(story())
 
 
+@pytest.mark.parametrize("new_loop", LOOPS.values(), ids=list(LOOPS))
+def test_writing_into_a_reset_of_which_only_the_last_bytes_were_read_is_no_error(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def story() -> None:
+        async with world() as one:
+            near, far = tcp_pair()
+            one.stream.attach(near)
+            far.send(frame(1, b"goodbye"))
+            reset_socket(far)
+            await until(lambda: one.received)
+            await asyncio.sleep(0)
+            one.send(b"into the void")
+            await until(lambda: one.ends)
+            assert len(one.ends) == 1
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(story())
+
+
 def test_a_close_ends_the_stream_forgets_what_waited_and_may_come_twice() -> None:
     async def story() -> None:
         async with world() as one:
