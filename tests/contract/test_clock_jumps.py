@@ -20,7 +20,7 @@ __all__ = ["machines"]
 
 JUMPS: Final = 40
 JUMP_EVERY_SECONDS: Final = 0.1
-"""Several leases in all, as they are here."""
+"""Several beats in all, as they are here, at each of which the lease is looked at."""
 DAY: Final = 86_400.0
 BUSY: Final = 0.5
 """Share of a processor: a loop that never rests takes all of it."""
@@ -29,7 +29,6 @@ BUSY: Final = 0.5
 @pytest.fixture
 def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Sets the clock otherwise each time: a day or more, to and fro."""
-    monkeypatch.setattr("link.session.LEASE_SECONDS", 1.0)
     monkeypatch.setattr("link.session.BEAT_SECONDS", 0.2)
     right, right_ns = time.time, time.time_ns
     offsets = itertools.cycle((DAY, -DAY, 0.0, -9 * DAY, 9 * DAY))

@@ -16,6 +16,7 @@ from link.relay.relay import reset_socket
 from tests.contract.relay_stage import PAIRS, Joined, MakeEnds, Run, joined, refused
 from tests.private_network import private_network
 from tests.streams import is_reset, receive, receive_exactly, send
+from tests.until import until
 
 
 def test_bytes_pass_both_ways_and_are_counted(make_ends: MakeEnds, run_on_loop: Run) -> None:
@@ -256,7 +257,7 @@ def test_many_short_flows_leave_no_descriptor(make_ends: MakeEnds, run_on_loop: 
         for _ in range(300):
             await one()
         assert ends.count == 0
-        assert len(os.listdir("/dev/fd")) == before
+        await until(lambda: len(os.listdir("/dev/fd")) <= before)  # a loop closes some in its turn
         await ends.aclose()
 
     run_on_loop(story())

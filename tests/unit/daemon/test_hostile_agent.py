@@ -53,10 +53,10 @@ class HostileAgent:
 
     def enter(self, stream: socket.socket, role: Role) -> None:
         self.streams.append(stream)
-        with contextlib.suppress(ConnectionResetError):  # the desktop may have left meanwhile
+        with contextlib.suppress(OSError):  # the desktop may have left meanwhile
             stream.send(self.words.get(role, b""))
-        if role is Role.CONTROL and self._hangs_up:
-            stream.shutdown(socket.SHUT_WR)
+            if role is Role.CONTROL and self._hangs_up:
+                stream.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.door.close()

@@ -256,8 +256,11 @@ def test_the_next_daemon_attaches_the_same_machines(tmp_path: Path, machines: Fa
 
 @needs(LINUX_KERNEL)
 def test_machines_that_come_and_go_leave_nothing_open(
-    tmp_path: Path, machines: FakeRegistry
+    tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # To the bus of this computer, if it has one, a connection is opened in its own time.
+    monkeypatch.setattr("desktop.daemon.daemon.watch_logind", lambda _wake: asyncio.sleep(0))
+
     async def story() -> None:
         port = quiet_ports(1)
         machines.machines["sandbox-b"].appear(port)
@@ -271,7 +274,7 @@ def test_machines_that_come_and_go_leave_nothing_open(
                 for name in ("sandbox", "sandbox-b"):
                     await world.daemon.detach(name, say_nothing)
                 await world.until(lambda: not world.rows(port))
-            await world.until(lambda: held() == before)
+            await world.until(lambda: held() <= before)
 
     run(story)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
@@ -101,7 +100,18 @@ def test_an_address_that_cannot_be_bound_is_said_once_and_tried_again(
     loop: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = ["127.0.0.1", "10.99.0.9"]
-    monkeypatch.setattr(portable, "local_addresses", lambda _family: list(addresses))
+    looks = 0
+
+    def look(_family: int) -> list[str]:
+        nonlocal looks
+        looks += 1
+        return list(addresses)
+
+    async def until_looked() -> None:
+        before = looks
+        await until(lambda: looks > before)
+
+    monkeypatch.setattr(portable, "local_addresses", look)
 
     def complaints() -> list[str]:
         return [each.message for each in caplog.records if each.levelno >= logging.WARNING]
@@ -109,12 +119,12 @@ def test_an_address_that_cannot_be_bound_is_said_once_and_tried_again(
     async def story() -> None:
         async with opened() as sockets:
             mirror = Mirror(sockets)
-            await asyncio.sleep(0.05)
+            await until_looked()
             assert len(complaints()) == 1
             assert "UDP port 4000 cannot be served on 10.99.0.9" in complaints()[0]
             assert is_served("127.0.0.1")
             addresses.pop()
-            await asyncio.sleep(0.05)
+            await until_looked()
             addresses.append("10.99.0.9")
             await until(lambda: len(complaints()) == 2)
             add_addresses("10.99.0.9/32")
@@ -190,10 +200,11 @@ def test_datagrams_wait_for_a_new_socket_but_not_without_bound(loop: str) -> Non
             async with opened() as sockets:
                 port = server.getsockname()[1]
                 flow = sockets.connect("127.0.0.1", port, lambda _trains: None, lambda: None)
+                assert isinstance(flow, portable._Connected)
                 for number in range(EARLY_TRAINS):
                     assert flow.send(memoryview(bytes([number])), 1) == 0
                 assert flow.send(memoryview(b"1234567"), 3) == 3
-                await asyncio.sleep(0.01)
+                await until(lambda: flow._is_connected)
                 assert flow.send(memoryview(b"later"), 5) == 0
                 heard = [server.recv(9) for _ in range(EARLY_TRAINS + 1)]
                 assert heard == [*(bytes([number]) for number in range(EARLY_TRAINS)), b"later"]
@@ -215,7 +226,7 @@ def test_what_a_stranger_says_before_the_socket_is_connected_is_not_heard(loop: 
                 client = flow._sock.getsockname()
                 stranger.sendto(b"from a stranger", client)
                 flow.send(memoryview(b"?"), 1)
-                await asyncio.sleep(0.01)
+                await until(lambda: flow._is_connected)
                 assert server.recvfrom(9) == (b"?", client)
                 server.sendto(b"!", client)
                 await until(lambda: bool(heard))
