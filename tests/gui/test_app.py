@@ -27,6 +27,7 @@ from gui.preferences import PreferencesFile
 from gui.session import Link, Question, Session
 from gui.single import SOCKET_NAME, TOKEN_VARIABLE, Request, Single
 from tests.capabilities import POSIX_PROCESSES, USER_IDS, needs
+from tests.gui.screen import PATIENCE
 from tests.gui.told import ToldSession, status_of
 from tests.raw_client import raw_client
 from tests.served_backend import ServedBackend
@@ -273,7 +274,7 @@ class Process:
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; the exit code, and what it said."""
         self.process.send_signal(number)
-        said = self.process.communicate(timeout=10)[0]
+        said = self.process.communicate(timeout=PATIENCE)[0]
         return self.process.returncode, said
 
     def files(self) -> list[str]:
@@ -285,7 +286,7 @@ def running(home: Path, qtbot: QtBot) -> Iterator[Process]:
     PreferencesFile(home / "window.json").change(start_daemon=False)
     process = Process(home, "--page", "about")
     try:
-        qtbot.waitUntil(process.answers, timeout=15_000)
+        qtbot.waitUntil(process.answers)
         yield process
     finally:
         if process.process.poll() is None:
@@ -303,7 +304,7 @@ def test_a_signal_ends_it_and_nothing_is_left(running: Process, name: str, code:
 
 def test_a_second_process_ends_with_zero_and_the_first_lives_on(running: Process) -> None:
     second = Process(running.home, "--page", "general")
-    assert second.process.communicate(timeout=15)[0] is not None
+    assert second.process.communicate(timeout=PATIENCE)[0] is not None
     assert second.process.returncode == 0
     assert running.process.poll() is None
     assert running.answers()
@@ -314,7 +315,7 @@ def test_a_window_that_was_killed_is_no_hindrance_to_the_next(
 ) -> None:
     running.end(KILL)
     next_one = Process(running.home)
-    qtbot.waitUntil(next_one.answers, timeout=15_000)
+    qtbot.waitUntil(next_one.answers)
     code, _ = next_one.end(signal.SIGTERM)
     if POSIX_PROCESSES.is_there:  # elsewhere nobody can be told to end
         assert code == 0
@@ -326,7 +327,7 @@ def test_it_leaves_the_daemon_alone(qtbot: QtBot) -> None:
         with ServedBackend(Path(folder)) as served:
             served.do(lambda: served.backend.change([fake_row(8000)]))
             window = Process(Path(folder))
-            qtbot.waitUntil(window.answers, timeout=15_000)
+            qtbot.waitUntil(window.answers)
             code, _ = window.end(signal.SIGTERM)
             assert code == (0 if POSIX_PROCESSES.is_there else signal.SIGTERM)
             assert served.do(served.backend.status).ports.active == 1
@@ -382,7 +383,7 @@ def test_a_folder_that_is_not_ours_alone_is_said_and_not_used(home: Path) -> Non
     (home / "run").mkdir()
     (home / "run").chmod(0o777)
     process = Process(home)
-    said = process.process.communicate(timeout=15)[0]
+    said = process.process.communicate(timeout=PATIENCE)[0]
     assert process.process.returncode == 5
     assert "others may write" in said
     assert "chmod 700" in said

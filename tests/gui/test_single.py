@@ -27,7 +27,8 @@ from tests.raw_client import raw_client
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
-PATIENCE_MS = 5000
+PATIENCE = 30.0
+PATIENCE_MS = round(1000 * PATIENCE)
 
 CONTENDER = """
 import sys
@@ -98,7 +99,7 @@ class Visitor(threading.Thread):
     def run(self) -> None:
         """See the class."""
         with (
-            raw_client(self._place, PATIENCE_MS / 1000) as connection,
+            raw_client(self._place, PATIENCE) as connection,
             contextlib.suppress(ConnectionError),
         ):
             connection.sendall(self._words)
@@ -118,7 +119,7 @@ def test_a_second_start_asks_the_first_for_its_window(
     with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
         with qtbot.waitSignal(first.asked, timeout=PATIENCE_MS) as caught:
             pass
-        assert process.communicate(timeout=10)[0] == "False\n"
+        assert process.communicate(timeout=PATIENCE)[0] == "False\n"
     request = caught.args[0]
     assert (request.show, request.page, request.token) == (True, "ports", "token-1")
 
