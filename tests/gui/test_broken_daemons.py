@@ -31,7 +31,7 @@ NOBODY = 65534
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long."""
-    monkeypatch.setattr("gui.session.SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("gui.session.SILENCE_SECONDS", 1.0)
     monkeypatch.setattr("gui.session.POLL_SECONDS", 0.05)
     monkeypatch.setattr("gui.session.FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr("gui.session.LAST_RETRY_SECONDS", 0.05)

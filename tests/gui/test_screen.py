@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from desktop.paths import Paths
@@ -147,7 +148,7 @@ def test_minimised_it_does_not_follow_the_port_table(desk: Desk, daemon: ServedB
         await_that(lambda: not is_followed(daemon), "the port table is not followed any more")
         desk.run("gui")
         await_that(lambda: is_followed(daemon), "the port table is followed again")
-        assert desk.shown.state(window) == "Normal"
+        await_that(lambda: desk.shown.state(window) == "Normal", "the window is back")
 
 
 def test_ctrl_c_ends_it_and_nothing_of_it_stays(desk: Desk, daemon: ServedBackend) -> None:
@@ -157,7 +158,10 @@ def test_ctrl_c_ends_it_and_nothing_of_it_stays(desk: Desk, daemon: ServedBacken
         before = set(daemon.paths.runtime.iterdir())
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == INTERRUPTED
-        assert desk.shown.run("xdotool", "search", "--name", "Samehost") == ""
+        await_that(
+            lambda: not desk.shown.run("xdotool", "search", "--name", "Samehost"),
+            "none of its windows is left",
+        )
         left = {path.name for path in before & set(daemon.paths.runtime.iterdir())}
         assert left == {"api.sock", "daemon.lock"}
 
@@ -182,12 +186,14 @@ def test_it_starts_a_daemon_that_outlives_it(desk: Desk, by_itself: bool) -> Non
                 lambda: is_served(desk) if by_itself else press_start(desk, window),
                 "the daemon answers",
             )
+            # Whoever starts it takes it back if the window ends meanwhile.
+            await_that(lambda: not psutil.Process(process.pid).children(), "it has been started")
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
             assert desk.run("status").returncode == 3  # it runs, and its switch is off
         finally:
             ended = desk.run("down")
-        assert ended.returncode == 0, ended.stderr
+        assert (ended.returncode, ended.stdout) == (0, "Samehost has stopped.\n"), ended.stderr
 
 
 def is_served(desk: Desk) -> bool:
