@@ -26,6 +26,7 @@ from link.datagrams.kernel import (
     segment_option,
 )
 from link.datagrams.sockets import MOST_SEGMENTS
+from tests.arrival import await_datagrams, await_news
 
 HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 FAMILIES = pytest.mark.parametrize("family", HOSTS, ids=["IPv4", "IPv6"])
@@ -61,24 +62,37 @@ def senders(family: int, count: int) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(count)]
 
 
-def by_recvmsg(sock: socket.socket) -> list[Message]:
-    messages = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            payload, controls, _, sender = sock.recvmsg(1 << 16, CONTROL_SIZE)
-            messages.append(Message(payload, sender[:2], controls))
+def by_recvmsg(sock: socket.socket, expected: int) -> list[Message]:
+    messages: list[Message] = []
+    while len(messages) < expected:
+        await_news(sock)
+        payload, controls, _, sender = sock.recvmsg(1 << 16, CONTROL_SIZE)
+        messages.append(Message(payload, sender[:2], controls))
+    assert not is_left(sock)
     return messages
 
 
-def by_batch(batch: Batch, sock: socket.socket) -> list[Message]:
-    messages = []
-    while count := batch.receive(sock.fileno()):
+def is_left(sock: socket.socket) -> bool:
+    """True if there is another message."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def by_batch(batch: Batch, sock: socket.socket, expected: int) -> list[Message]:
+    messages: list[Message] = []
+    while len(messages) < expected:
+        await_news(sock)
+        count = batch.receive(sock.fileno())
         lengths = batch.control_lengths[:count].tolist()
         for i, (size, length) in enumerate(zip(taken(batch, count), lengths, strict=True)):
             name = bytes(batch.names[i * NAME_SIZE : (i + 1) * NAME_SIZE])
             controls = bytes(batch.controls[i * CONTROL_SIZE : i * CONTROL_SIZE + length])
             payload = bytes(batch.views[i][:size])
             messages.append(Message(payload, read_name(name), read_controls(controls)))
+    assert not is_left(sock)
     return messages
 
 
@@ -113,9 +127,8 @@ def test_a_batch_gives_what_recvmsg_gives(family: int) -> None:
             client = clients[number % 3 and number % 5]
             client.sendto(payload, one.getsockname())
             client.sendto(payload, other.getsockname())
-        expected = by_recvmsg(one)
-        assert len(expected) == 150
-        assert by_batch(Batch(Slots(), with_peers=True), other) == expected
+        expected = by_recvmsg(one, 150)
+        assert by_batch(Batch(Slots(), with_peers=True), other, 150) == expected
 
 
 @FAMILIES
@@ -127,10 +140,10 @@ def test_a_train_of_the_kernel_comes_in_one_piece_with_its_segment(family: int) 
                 (bytes(10 * MOST_SEGMENTS - 3),), [segment_option(10)], 0, sock.getsockname()
             )
             client.sendto(b"after", sock.getsockname())
-        expected = by_recvmsg(one)
+        expected = by_recvmsg(one, 3)
         assert [len(message.payload) for message in expected] == [6, 10 * MOST_SEGMENTS - 3, 5]
         assert (SOL_UDP, UDP_GRO, struct.pack("=i", 10)) in expected[1].controls
-        assert by_batch(Batch(Slots(), with_peers=True), other) == expected
+        assert by_batch(Batch(Slots(), with_peers=True), other, 3) == expected
 
 
 @FAMILIES
@@ -142,7 +155,7 @@ def test_empty_and_largest_datagrams_come_whole(family: int) -> None:
         for size in (0, 1, 65507, 0):
             client.send(largest[:size])
         batch = Batch(Slots(), with_peers=True)
-        assert [message.payload for message in by_batch(batch, sock)] == [
+        assert [message.payload for message in by_batch(batch, sock, 4)] == [
             b"",
             largest[:1],
             largest[:65507],
@@ -154,12 +167,14 @@ def test_more_than_a_batch_comes_in_several_calls_and_then_nothing() -> None:
     with receiver(socket.AF_INET) as sock, senders(socket.AF_INET, 1) as (client,):
         for _ in range(BATCH + 3):
             client.sendto(b"x", sock.getsockname())
+        await_datagrams(sock, BATCH + 3)
         batch = Batch(Slots(), with_peers=True)
         for count in (BATCH, 3):
             assert batch.receive(sock.fileno()) == count
             assert taken(batch, count) == [1] * count
         assert batch.receive(sock.fileno()) == 0
         client.sendto(b"yz", sock.getsockname())
+        await_datagrams(sock)
         assert batch.receive(sock.fileno()) == 1
         assert taken(batch, 1) == [2]
 
@@ -179,7 +194,7 @@ def test_one_batch_serves_sockets_of_a_family_in_turn(family: int) -> None:
             for count in (1, 3):
                 for _ in range(count):
                     client.send(b"hello")
-                messages = by_batch(batch, sock)
+                messages = by_batch(batch, sock, count)
                 assert [message.sender for message in messages] == [
                     client.getsockname()[:2]
                 ] * count
@@ -194,6 +209,7 @@ def test_a_connected_socket_needs_no_names_and_control_messages_tell_of_merging_
         batch = Batch(Slots(), with_peers=False)
         server.sendto(b"plain", client.getsockname())
         server.sendmsg((b"abcdefgh",), [segment_option(3)], 0, client.getsockname())
+        await_datagrams(client, 2)
         assert batch.receive(client.fileno()) == 2
         assert taken(batch, 2) == [5, 8]
         plain, merged = batch.control_lengths[:2].tolist()
@@ -217,6 +233,7 @@ def test_payloads_may_share_memory_between_batches() -> None:
     with receiver(socket.AF_INET) as sock, senders(socket.AF_INET, 1) as (client,):
         for batch in (Batch(slots, with_peers=True), Batch(slots, with_peers=False)):
             client.sendto(b"shared", sock.getsockname())
+            await_datagrams(sock)
             assert batch.receive(sock.fileno()) == 1
             assert bytes(batch.first[: batch.sizes[0]]) == b"shared"
             slots.views[0][:6] = bytes(6)
@@ -229,6 +246,7 @@ def test_the_fate_of_an_earlier_datagram_is_raised_once_and_the_batch_lives() ->
         batch = Batch(Slots(), with_peers=False)
         server.close()
         client.send(b"to nobody")
+        await_news(client)
         with pytest.raises(ConnectionRefusedError) as raised:
             batch.receive(client.fileno())
         assert raised.value.errno == errno.ECONNREFUSED
@@ -236,6 +254,7 @@ def test_the_fate_of_an_earlier_datagram_is_raised_once_and_the_batch_lives() ->
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
             again.bind(address)
             again.sendto(b"now", client.getsockname())
+            await_datagrams(client)
             assert batch.receive(client.fileno()) == 1
             assert bytes(batch.first[:3]) == b"now"
 

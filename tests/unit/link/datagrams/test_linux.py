@@ -18,6 +18,7 @@ from link.datagrams.kernel import SOL_UDP, UDP_GRO, segment_option
 from link.datagrams.linux import LinuxDatagramSockets
 from link.datagrams.sockets import Train
 from link.readiness import SHORT_TURNS
+from tests.arrival import await_datagrams
 from tests.contract.datagram_ends import free_port
 from tests.private_network import private_network
 from tests.unit.link.datagrams.loopback import add_address, speaker
@@ -44,16 +45,19 @@ def merged_trains_came(_: LinuxDatagramSockets, here: linux._Listening) -> None:
                 sock.send(b"plain")
             else:
                 sock.sendmsg((bytes(250),), [segment_option(100)])
+    await_datagrams(here.sock, 60)
     here.drain()
 
 
 def clients_of_the_other_family_came(sockets: LinuxDatagramSockets, _: linux._Listening) -> None:
     """Clients of several IPv6 addresses speak to another mirror, in turn."""
     beside = sockets.listen("::", 0, lambda _: None)
+    assert isinstance(beside, linux._Listening)
     for i in range(60):
         address = f"fd00::{i % 7 + 1}"
         with speaker((address, port_of(beside)), address) as sock:
             sock.send(b"plain")
+    await_datagrams(beside.sock, 60)
     beside.drain()
     beside.close()
 
@@ -75,6 +79,7 @@ def expect_alike(patch: pytest.MonkeyPatch, address: str, before: Before) -> Non
         with speaker((address, port_of(here)), address) as sock:
             for _ in range(50):
                 sock.send(b"alike")
+        await_datagrams(here.sock, 50)
         here.drain()
         assert alike == [50]
         here.close()
@@ -94,13 +99,15 @@ def test_merged_trains_leave_nothing_behind_by_which_later_datagrams_differ(
 def bound_mirrors_clients_came(sockets: LinuxDatagramSockets, here: linux._Listening) -> None:
     """Clients speak to a mirror of one address, and to one of all, in turn."""
     beside = sockets.listen("0.0.0.0" if "." in here.sock.getsockname()[0] else "::", 0, drop)
+    assert isinstance(beside, linux._Listening)
     address = here.sock.getsockname()[0]
     for _ in range(20):
         for mirror in (beside, here):
             with speaker((address, port_of(mirror)), address) as sock:
                 sock.send(b"plain")
-    beside.drain()
-    here.drain()
+    for mirror in (beside, here):
+        await_datagrams(mirror.sock, 20)
+        mirror.drain()
     beside.close()
 
 
@@ -161,10 +168,12 @@ def test_a_merged_train_that_comes_where_lone_datagrams_did_is_taken_as_its_data
         with speaker((address, port_of(here)), address) as sock:
             for _ in range(4):
                 sock.send(b"lone")
+                await_datagrams(here.sock)
                 here.look()
                 here.send(here.peer(heard[0][0]), memoryview(b"answer"), 6)
             assert here._lone_looks > 0
             sock.sendmsg((bytes(250),), [segment_option(100)])
+            await_datagrams(here.sock)
             here.look()
         key = heard[0][0]
         assert heard == [(key, b"lone", 4)] * 4 + [(key, bytes(250), 100)]
@@ -196,6 +205,7 @@ def test_a_server_that_sends_bursts_is_taken_from_in_batches_and_merged() -> Non
             def send(*payloads: bytes) -> None:
                 for payload in payloads:
                     server.sendto(payload, client)
+                await_datagrams(there.sock, len(payloads))
 
             for _ in range(2):
                 there.send(memoryview(b"question"), 8)
@@ -207,6 +217,7 @@ def test_a_server_that_sends_bursts_is_taken_from_in_batches_and_merged() -> Non
             assert sizes[-1] == 50
             assert there.sock.getsockopt(SOL_UDP, UDP_GRO) == 1
             server.sendmsg((bytes(250),), [segment_option(100)], 0, client)
+            await_datagrams(there.sock)
             there.look()
             assert sizes[-1] == 250
             for number in range(3):
@@ -269,6 +280,7 @@ def taken(*, answers: bool, rounds: int, together: int) -> Taken:
             for _ in range(rounds):
                 for _ in range(together):
                     sock.send(b"question")
+                await_datagrams(here.sock, together)
                 here.look()
                 if answers:
                     here.send(here.peer(key), memoryview(b"answer"), 6)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from link.datagrams.clients import Client
 from link.datagrams.unreachable import Refuser, refusal
+from tests.arrival import await_news
 
 IP_RECVERR = 11
 OFFENDER = slice(16, 32)
@@ -92,6 +93,7 @@ def test_the_next_call_of_a_refused_client_says_connection_refused(address: str)
             sock.recv(1)
         sock.send(b"the error was told once")
         refuser.refuse(client, port)
+        await_news(sock)
         with pytest.raises(ConnectionRefusedError):
             sock.send(b"")
         refuser.close()

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import sys
 import tracemalloc
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from link.datagrams import linux
 from link.datagrams.linux import LinuxDatagramSockets
+from tests.arrival import await_datagrams, await_news
 from tests.contract.udp_world import Client, World, world
+from tests.promptness import TRIES
 
 CALLS: Final = {"in": 17, "across": 22, "back": 16, "out": 24}
 """Most that are called for one datagram, by leg: a few more than when this was written."""
@@ -34,45 +37,63 @@ COPY_BYTES: Final = 30_000
 """Most memory that may be in use at once for one look at BURST datagrams, or one at a large one."""
 
 
+class Leg(NamedTuple):
+    """Where something comes in, and what moves it on."""
+
+    source: socket.socket
+    move: Callable[[], None]
+
+
 class Legs:
     """A conversation whose four legs are moved by hand."""
 
     def __init__(self, one: World, client: Client) -> None:
         flow = one.backs[0]._flows.all()[0]
+        back, front = one.backs[0]._stream, one.front._stream
         assert isinstance(one.front._listening, linux._Listening)
         assert isinstance(flow.socket, linux._Connected)
+        assert back._socket is not None
+        assert front._socket is not None
         self._client, self._server = client.sock, one.server.sock
         self._room = bytearray(1 << 16)
-        self.legs: dict[str, Callable[[], None]] = {
-            "in": one.front._listening.look,
-            "across": one.backs[0]._stream.drain,
-            "back": flow.socket.look,
-            "out": one.front._stream.drain,
+        self.legs: dict[str, Leg] = {
+            "in": Leg(one.front._listening.sock, one.front._listening.look),
+            "across": Leg(back._socket, back.drain),
+            "back": Leg(flow.socket.sock, flow.socket.look),
+            "out": Leg(front._socket, front.drain),
         }
 
     def round_trip(self, run: Callable[[str, Callable[[], None]], None]) -> None:
         self._client.send(b"question")
-        run("in", self.legs["in"])
-        run("across", self.legs["across"])
+        self._run("in", run)
+        self._run("across", run)
+        await_news(self._server)
         question, sender = self._server.recvfrom(100)
         assert question == b"question"
         self._server.sendto(b"answer", sender)
-        run("back", self.legs["back"])
-        run("out", self.legs["out"])
+        self._run("back", run)
+        self._run("out", run)
+        await_news(self._client)
         assert self._client.recv(100) == b"answer"
 
     def ask(self, *questions: bytes) -> None:
         """Questions that come at once, and reach the server."""
         for question in questions:
             self._client.send(question)
+        there, across = self.legs["in"], self.legs["across"]
+        await_datagrams(there.source, len(questions))
         arrived = 0
-        for _ in questions:
-            self.legs["in"]()
-            self.legs["across"]()
+        while arrived < len(questions):
+            await_news(there.source, across.source, self._server)
+            there.move()
+            across.move()
             with contextlib.suppress(BlockingIOError):
                 while self._server.recv_into(self._room):
                     arrived += 1
-        assert arrived == len(questions)
+
+    def _run(self, name: str, run: Callable[[str, Callable[[], None]], None]) -> None:
+        await_news(self.legs[name].source)
+        run(name, self.legs[name].move)
 
 
 def converse(story: Callable[[Legs], None]) -> None:
@@ -146,12 +167,16 @@ def test_what_datagrams_say_is_copied_by_the_kernel_only(datagrams: list[bytes])
     assert sum(map(len, datagrams)) >= 2 * COPY_BYTES
 
     def story(legs: Legs) -> None:
+        def most_used() -> int:
+            tracemalloc.start()
+            try:
+                legs.ask(*datagrams)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
         legs.ask(*datagrams)
-        tracemalloc.start()
-        try:
-            legs.ask(*datagrams)
-            assert 0 < tracemalloc.get_traced_memory()[1] < COPY_BYTES
-        finally:
-            tracemalloc.stop()
+        # What comes in parts is put together: on a busy computer some of it may be late.
+        assert 0 < min(most_used() for _ in range(TRIES)) < COPY_BYTES
 
     converse(story)
