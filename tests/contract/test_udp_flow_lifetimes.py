@@ -277,7 +277,7 @@ def test_nothing_refers_to_what_was_closed(tell: Tell, monkeypatch: pytest.Monke
         await one.client().ask(b"hello")
         one.target = OpenRequest("192.0.2.1", 53, "udp")
         one.client().say(b"to be dropped, and told later")
-        await until(lambda: one.backs[-1].dropped_here == 1)
+        await until(lambda: one.backs and one.backs[-1].dropped_here == 1)
         one.makes_streams = False
         await one.lose_streams()
         one.client().say(b"waits for a stream")
