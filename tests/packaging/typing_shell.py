@@ -22,6 +22,7 @@ __all__ = ["MACHINES", "Shell", "complete"]
 
 PROMPT: Final = "READY> "
 PATIENCE: Final = 30.0
+PAUSE_SECONDS: Final = 0.05
 MACHINES: Final = "colima", "lima-docker", "sandbox"
 
 STUB: Final = """\
@@ -86,6 +87,8 @@ def complete(shell: Shell, keys: str) -> list[str]:
         "bash": [tool("bash"), "--noprofile", "--rcfile", str(shell.folder / "rc"), "-i"],
         "zsh": [tool("zsh"), "-d", "-i"],
     }
+    note = shell.folder / "note"
+    note.unlink(missing_ok=True)
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "r+b", buffering=0) as terminal:
         process = subprocess.Popen(
@@ -101,8 +104,8 @@ def complete(shell: Shell, keys: str) -> list[str]:
             os.close(theirs)
             _await_prompt(ours)
             terminal.write(f"samehost {keys}\r".encode())
-            _await_prompt(ours)
-    return (shell.folder / "note").read_text().splitlines()
+            _await_note(ours, note)
+    return note.read_text().splitlines()
 
 
 def _await_prompt(terminal: int) -> None:
@@ -111,6 +114,16 @@ def _await_prompt(terminal: int) -> None:
     while PROMPT.encode() not in seen:
         assert select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0], seen
         seen += os.read(terminal, 4096)
+
+
+def _await_note(terminal: int, note: Path) -> None:
+    """Read on until the command has run: a prompt may be drawn anew while one types."""
+    seen = b""
+    deadline = time.monotonic() + PATIENCE
+    while not note.exists():
+        assert time.monotonic() < deadline, seen
+        if select.select([terminal], [], [], PAUSE_SECONDS)[0]:
+            seen += os.read(terminal, 4096)
 
 
 def _fish(shell: Shell, keys: str) -> list[str]:

@@ -32,7 +32,7 @@ def tell(tmp_path: Path, machines: FakeRegistry) -> Callable[[Story], None]:
 
     async def told(story: Story) -> None:
         port = quiet_ports(1)
-        async with asyncio.timeout(30), DaemonWorld(tmp_path, machines) as world:
+        async with asyncio.timeout(60), DaemonWorld(tmp_path, machines) as world:
             await world.daemon.attach("sandbox", say_nothing)
             world.machine("sandbox").appear(port)
             await world.until(lambda: world.states(port) == {"sandbox": "active"})
