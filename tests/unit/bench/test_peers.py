@@ -66,7 +66,7 @@ def test_a_peer_that_is_not_installed_is_named_with_the_remedy(route: Route) -> 
 def test_what_a_peer_said_is_told_if_it_does_not_listen(
     route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.bench.load.READY_SECONDS", 0.2)
+    monkeypatch.setattr("tests.bench.load.READY_SECONDS", 2.0)
     mute = Peer("mute", (), lambda _: [["sh", "-c", "echo no licence >&2"]])
     with pytest.raises(SamehostError, match="mute does not carry") as caught:
         with started(mute, route):
