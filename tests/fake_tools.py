@@ -14,6 +14,7 @@ from typing import Final
 
 from desktop.machines.found.tools import Tools
 from tests.capabilities import POSIX_PROCESSES, require
+from tests.until import PATIENCE
 
 __all__ = ["BROKEN", "FakeTools"]
 
@@ -97,7 +98,7 @@ class FakeTools:
             (self.folder / program).write_bytes(b"\x7fELF and nothing more")
             (self.folder / program).chmod(0o755)
 
-    def await_call(self, patience: float = 10.0) -> None:
+    def await_call(self, patience: float = PATIENCE) -> None:
         """Block until a program has been called."""
         deadline = time.monotonic() + patience
         while not self.calls() and time.monotonic() < deadline:
@@ -112,7 +113,7 @@ class FakeTools:
         text = self.pids.read_text() if self.pids.exists() else ""
         return [pid for pid in map(int, text.split()) if _runs(pid)]
 
-    def survivors(self, patience: float = 5.0) -> list[int]:
+    def survivors(self, patience: float = PATIENCE) -> list[int]:
         """The same, once those that were killed have had time to end."""
         deadline = time.monotonic() + patience
         while (alive := self.alive()) and time.monotonic() < deadline:
