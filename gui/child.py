@@ -71,6 +71,8 @@ class Child(QObject):
         process.setProgram(command[0])
         process.setArguments(list(command[1:]))
         process.setStandardInputFile(QProcess.nullDevice())
+        if os.name == "posix":  # else it ignores being interrupted where we do, run by a script
+            process.setUnixProcessParameters(QProcess.UnixProcessFlag.ResetSignalHandlers)
         if not self._keeps_output:
             process.setStandardOutputFile(QProcess.nullDevice())
         process.readyReadStandardOutput.connect(self._read_output)

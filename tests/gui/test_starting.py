@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -154,8 +156,27 @@ def test_endless_words_are_told_and_not_kept(qtbot: QtBot) -> None:
     assert failed.args[0].message == "line"
 
 
-def test_stopped_it_takes_back_what_it_began(qtbot: QtBot, stub: Callable[[str], Starter]) -> None:
-    starter = stub("hang")
+@pytest.mark.parametrize("ignores", [False, True], ids=["", "in the background of a script"])
+def test_stopped_it_takes_back_what_it_began(
+    qtbot: QtBot, stub: Callable[[str], Starter], *, ignores: bool
+) -> None:
+    """What a script of sh runs with `&` ignores Ctrl-C, and so do programs that it starts."""
+    with interrupts(signal.SIG_IGN if ignores else signal.getsignal(signal.SIGINT)):
+        see_it_stopped(qtbot, stub("hang"))
+
+
+@contextlib.contextmanager
+def interrupts(handler: Any) -> Iterator[None]:
+    """What Ctrl-C does in this process."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def see_it_stopped(qtbot: QtBot, starter: Starter) -> None:
+    """See that nothing is left of one that is stopped while it starts a daemon."""
     starter.start()
     me = psutil.Process()
     qtbot.waitUntil(
