@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from tests.contract.datagram_ends import free_port
+from tests.promptness import TRIES
 from tests.system_calls import counted
 from tests.unit.link.datagrams.separate_ends import ADDRESS, HOLDING_CALLS, End, separate_ends
 
@@ -149,11 +150,17 @@ def test_mirrors_that_nobody_speaks_to_wake_nobody() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((ADDRESS, 0))
         with separate_ends(free_port(ADDRESS), server.getsockname()[1]) as (front, back):
-            with counted(front.thread) as at_front, counted(back.thread) as at_back:
-                time.sleep(REST_SECONDS)
-                # An end may go to sleep just after the count has begun.
-                assert at_front.calls <= 1
-                assert at_back.calls <= 1
+            assert any(is_asleep(front, back) for _ in range(TRIES))
+
+
+def is_asleep(front: End, back: End) -> bool:
+    """True if neither end wakes for a while, but may go to sleep just after the count has begun.
+
+    On a busy computer it may have more to do until it sleeps.
+    """
+    with counted(front.thread) as at_front, counted(back.thread) as at_back:
+        time.sleep(REST_SECONDS)
+        return max(at_front.calls, at_back.calls) <= 1
 
 
 def test_silent_flows_wake_nobody_but_for_a_look_now_and_then() -> None:
