@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
+import time
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -90,12 +92,26 @@ def is_answered(address: str, seconds: float, name: str = os.name) -> bool:
 def _connect_unix(path: Path, seconds: float) -> socket.socket:
     """Waits for room among those who wait for the daemon, as Python does not (unix(7))."""
     sock = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + seconds
     try:
-        whole, part = divmod(max(1, int(seconds * 1e6)), 1_000_000)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(whole, part))
-        sock.connect(os.fspath(path))
+        while not _is_connected(sock):
+            left = max(1, int((deadline - time.monotonic()) * 1e6))
+            timeout = _TIMEVAL.pack(*divmod(left, 1_000_000))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            sock.connect(os.fspath(path))
+            if sys.platform != "linux":
+                break  # there nobody waits, and nobody's end can be told from one who has left
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, 0))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """Python takes a `connect` that a signal disturbed for one that goes on by itself."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

@@ -8,10 +8,13 @@ import errno
 import json
 import os
 import selectors
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import psutil
@@ -19,8 +22,16 @@ import pytest
 
 from desktop.api.client import ApiClient, NoAnswerError
 from desktop.api.messages import MAX_LINE
+from desktop.api.stream import connect as connect_stream
 from desktop.errors import PermissionDeniedError, SamehostError
-from tests.capabilities import AS_ROOT, POSIX_FILES, POSIX_PROCESSES, UNIX_SOCKETS, needs
+from tests.capabilities import (
+    AS_ROOT,
+    LINUX_KERNEL,
+    POSIX_FILES,
+    POSIX_PROCESSES,
+    UNIX_SOCKETS,
+    needs,
+)
 from tests.contract.api_clients import (
     HELLO,
     Serve,
@@ -41,6 +52,7 @@ __all__ = ["home", "serve", "served"]
 STRANGER: Final = 12345
 OWNER: Final = 65534
 MANY: Final = 10_000
+DISTURBANCES: Final = 3
 SLOW: Final = 0.2
 """Seconds that stand for the usual ten."""
 
@@ -209,16 +221,55 @@ def test_a_client_waits_for_room_among_those_who_wait(serve: Serve) -> None:
         holder = threading.Thread(target=served.do, args=(hold,))
         holder.start()
         assert asked.wait(PATIENCE)
-        while True:
-            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
-            sock.setblocking(False)
-            if sock.connect_ex(str(served.paths.api_socket)) == errno.EAGAIN:
-                break
+        fill(served.paths.api_socket, stack)
         with pytest.raises(NoAnswerError):
             ApiClient.connect(served.paths.api_socket, SLOW)
         threading.Timer(SLOW, go_on.set).start()
         assert_still_serves(served)
         holder.join()
+
+
+@needs(LINUX_KERNEL)
+def test_a_client_that_a_signal_disturbs_goes_on_waiting_for_room(home: Path) -> None:
+    """As a command does that was suspended by Ctrl-Z meanwhile."""
+    disturbed: list[int] = []
+    is_over = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_name == "_connect_unix":
+            disturbed.append(number)
+
+    def disturb() -> None:
+        while len(disturbed) < DISTURBANCES and not is_over.wait(SLOW / 20):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        listener.accept()[0].close()
+
+    place = home / "api.sock"
+    before = signal.signal(signal.SIGUSR1, note)
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
+        listener.bind(str(place))
+        listener.listen(0)
+        fill(place, stack)
+        disturber = threading.Thread(target=disturb)
+        disturber.start()
+        try:
+            stream = connect_stream(place, PATIENCE)
+            stream.sendall(b"here I am")
+            stream.close()
+        finally:
+            is_over.set()
+            disturber.join()
+            signal.signal(signal.SIGUSR1, before)
+    assert len(disturbed) >= DISTURBANCES
+
+
+def fill(path: Path, stack: contextlib.ExitStack) -> None:
+    """Connect until there is no room for another who waits."""
+    while True:
+        sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+        sock.setblocking(False)
+        if sock.connect_ex(str(path)) == errno.EAGAIN:
+            return
 
 
 def test_a_client_that_asks_for_nothing_makes_room_and_one_that_waits_does_not(
