@@ -209,7 +209,9 @@ def test_a_line_as_long_as_allowed_is_read(served: ServedBackend) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.binary(max_size=200))
 def test_no_bytes_harm_the_daemon(served: ServedBackend, data: bytes) -> None:

@@ -20,7 +20,9 @@ from desktop.settings.values import Settings
 from tests.capabilities import SYMLINKS, USER_IDS, needs
 
 # A folder that the examples share is emptied by each of them.
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+shared = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 
 
 @pytest.fixture
