@@ -86,7 +86,18 @@ class Peer:
             pass
 
     def frames(self) -> list[Read]:
-        """The whole frames so far. Raises WireError if something else came."""
+        """The whole frames so far, but for reports, which come by the clock.
+
+        Raises WireError if something else came.
+        """
+        return [each for each in self._all() if each.kind != Kind.DROPPED]
+
+    @property
+    def reports(self) -> list[int]:
+        """How many datagrams were dropped, each time that it was told."""
+        return [each.flow for each in self._all() if each.kind == Kind.DROPPED]
+
+    def _all(self) -> list[Read]:
         return read(cut(memoryview(self.data))[0])
 
     @property
