@@ -104,7 +104,8 @@ def test_events_kick_and_those_of_containers_ask_for_the_list(tmp_path: Path) ->
         calls.clear()
         for _ in range(20):
             engine.emit("/tasks/exec-started")
-        await until(lambda: len(calls) == 20)
+        # One more if the list that was under way is known only now, and differs from events.
+        await until(lambda: len(calls) >= 20)
         assert len(engine.lists) == 2
         engine.containers = {"default": container(ID, labels={"nerdctl/name": "new"})}
         engine.emit("/containers/update")

@@ -144,7 +144,8 @@ def test_every_event_kicks_but_an_exec_does_not_ask_for_the_list(tmp_path: Path)
         calls.clear()
         for number in range(20):
             engine.emit(f"exec_start: sh -c {number}", "web")
-        await until(lambda: len(calls) == 20)
+        # One more if the list that was under way is known only now, and differs from events.
+        await until(lambda: len(calls) >= 20)
         engine.emit("start", "web")
         await until(lambda: engine.lists == 3)
 
