@@ -21,6 +21,7 @@ import pytest
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.bootstrap import own_agent
 from desktop.machines.sandbox import Sandbox, boot, record
+from desktop.machines.sandbox.locks import is_held
 from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
@@ -40,8 +41,20 @@ NAMESPACES = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 
 
 def listing() -> dict[Path, list[str]]:
-    """What is in the folders of the computer that a Docker Engine would write to."""
-    return {path: sorted(os.listdir(path)) for path in SHARED_FOLDERS if path.exists()}
+    """What is in the folders of the computer that a Docker Engine would write to.
+
+    But for the lock of addresses: other Samehosts that start have it now and then.
+    """
+    return {
+        path: sorted(set(os.listdir(path)) - {boot.ADDRESS_LOCK.name})
+        for path in SHARED_FOLDERS
+        if path.exists()
+    }
+
+
+def is_lock_free() -> bool:
+    """Nobody has left the lock of addresses: it is not there, or another Samehost's."""
+    return is_held(boot.ADDRESS_LOCK) or not boot.ADDRESS_LOCK.exists()
 
 
 def namespaces(pid: int | str) -> set[str]:
@@ -101,6 +114,7 @@ class Machine:
         assert {path.parent for path in files} <= {self.sandbox.log.parent}
         assert not self.sandbox.folder.parent.exists()
         assert listing() == self.before
+        until(is_lock_free, "the lock of addresses to go")
 
 
 def cgroups_called(name: str) -> list[str]:

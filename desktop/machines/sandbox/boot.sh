@@ -7,7 +7,8 @@
 #       configures it and becomes the Docker Engine. End of input instead of that line ends it: a
 #       starter that dies half-way leaves no process. Standard error is FOLDER, locked, which it
 #       holds until it is in CGROUP; what it says goes to LOG.
-#   boot.sh remove-cgroup CGROUP2 CGROUP       Removes a cgroup that has no processes any more.
+#   boot.sh remove-cgroup CGROUP2 CGROUP       Removes a cgroup that has no processes any more;
+#       not 0 if the kernel does not let it yet.
 #
 # CGROUP2 is where the computer has cgroup v2 mounted, "-" if nowhere (cgroup v1 only). In that
 # case the script must be run in a mount namespace of its own, and mounts it there. Mounting it
@@ -23,10 +24,10 @@ mount_cgroup2() {
     cgroup2=/sys/fs/cgroup
 }
 
-remove_cgroup() {
+remove_cgroup() {   # with `+` find ends as rmdir does; with `;` it would call a failure a success
     mount_cgroup2
     [ -d "$cgroup2/$cgroup" ] || exit 0
-    find "$cgroup2/$cgroup" -depth -type d -exec rmdir {} \;
+    find "$cgroup2/$cgroup" -depth -type d -exec rmdir {} +
 }
 
 boot() {            # the cgroup namespace's root is the cgroup that a process is in when it makes it

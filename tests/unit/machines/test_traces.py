@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from desktop.machines.sandbox import traces
 from desktop.machines.sandbox.processes import members
+from desktop.machines.sandbox.programs import run
 from desktop.machines.sandbox.traces import NO_CGROUP2, Traces, cgroup2_mount, mounts_below
 
 INTERFACE_NAME_LIMIT = 15
@@ -92,3 +95,26 @@ def test_files_of_a_half_made_machine_are_removed_and_made_folders_too(tmp_path:
     assert list(folder.iterdir()) == []
     assert not made.exists()
     assert (used / "file").read_text() == "somebody's"
+
+
+def test_a_cgroup_that_the_kernel_still_holds_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Traces.of(tmp_path / "state", "sandbox")
+    cgroup = tmp_path / found.cgroup
+    (cgroup / "init").mkdir(parents=True)
+    busy = cgroup / "init" / "busy"
+    busy.touch()
+    statuses = []
+
+    async def run_and_free(*argv: str, check: bool) -> CompletedProcess[str]:
+        done = await run(*argv, check=check)
+        statuses.append(done.returncode)
+        busy.unlink(missing_ok=True)
+        return done
+
+    monkeypatch.setattr(traces, "cgroup2_mount", lambda: str(tmp_path))
+    monkeypatch.setattr(traces, "run", run_and_free)
+    asyncio.run(found.remove())
+    assert not cgroup.exists()
+    assert [bool(status) for status in statuses] == [True, False]
