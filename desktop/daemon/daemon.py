@@ -172,6 +172,7 @@ class Daemon:
         """See `Backend.set_setting`."""
         self._store.set(key, value)
         self._apply()
+        await self._mirroring.settled()
 
     async def check_setting(self, key: str, value: object) -> None:
         """See `Backend.check_setting`."""
@@ -190,7 +191,9 @@ class Daemon:
                 await self._attach_current(choice.current, progress)
                 self._attachments.current = choice.current
                 await self._attachments.keep(choice.names)
-            return [words for name in choice.others if (words := await self._try(name, progress))]
+            others = [await self._try(name, progress) for name in choice.others]
+        await self._mirroring.settled()
+        return [words for words in others if words]
 
     async def attach_also(self, name: str, progress: Progress) -> None:
         """See `Backend.attach_also`. The first one there is becomes the current one."""
@@ -199,6 +202,7 @@ class Daemon:
             is_first = not self._attachments.names()
             choice = choice.using(name) if is_first else choice.adding(name)
             await self._choose(name, choice, progress)
+        await self._mirroring.settled()
 
     async def detach(self, name: str, progress: Progress) -> None:
         """See `Backend.detach`."""
@@ -213,6 +217,7 @@ class Daemon:
             progress(f"detaching {name}")
             await self._attachments.detach(name)
             self._attachments.current = choice.current
+        await self._mirroring.settled()
 
     async def conditions(self) -> list[MachineCondition]:
         """See `Backend.conditions`."""
@@ -250,6 +255,7 @@ class Daemon:
             with self._attachments.held_back(name):
                 await self._choose(name, choice, progress)
                 await self._attachments.keep(choice.names)
+        await self._mirroring.settled()
 
     async def start(self, name: str, progress: Progress) -> None:
         """See `Backend.start`."""

@@ -227,6 +227,11 @@ class MachinePorts:
 
     # What the owner says.
 
+    @property
+    def has_told(self) -> bool:
+        """False while the agent of a link has yet to say what listens there."""
+        return self._link is None or self._inventory.is_complete
+
     def replan(self) -> None:
         """Something that `plan` looks at has changed."""
         self.is_stale = True

@@ -49,6 +49,9 @@ scan: a server that has begun is open in the machine by then."""
 CHEAP: Final = COUNT_SECONDS * SHARE
 """Seconds that a scan may take for each such count to be followed by one."""
 
+SETTLED_SECONDS: Final = 2.0
+"""How long a command waits at most for what it has changed to be so: an agent may not answer."""
+
 log = logging.getLogger(__name__)
 
 
@@ -101,6 +104,7 @@ class Mirroring:
         self._kicked = asyncio.Event()
         self._has_news = False
         self._counting: asyncio.TimerHandle | None = None
+        self._unsettled: set[asyncio.Future[None]] = set()
 
     def machine(self, name: str) -> MachinePorts:
         """The ports of a machine, which need not be attached."""
@@ -113,6 +117,21 @@ class Mirroring:
         """Mirror by these rules from now on; None: host networking is off."""
         self._rules = rules
         self._replan()
+
+    async def settled(self) -> None:
+        """Wait until ports are as rules and listeners have it, on both sides; not for long.
+
+        So whoever gave a command, and has its answer, finds what it says.
+        """
+        if self._is_closed:
+            return
+        waiter = self._loop.create_future()
+        self._unsettled.add(waiter)
+        self._schedule()
+        try:
+            await asyncio.wait([waiter], timeout=SETTLED_SECONDS)
+        finally:
+            self._unsettled.discard(waiter)
 
     def limit_udp(self, idle_seconds: int, most_flows: int) -> None:
         """Keep UDP flows by these limits from now on, on both sides."""
@@ -184,6 +203,7 @@ class Mirroring:
     def close(self) -> None:
         """Close every mirror for good and free what is held. Flows are the relay's."""
         self._is_closed = True
+        self._let_go_on()
         if self._step_handle is not None:
             self._step_handle.cancel()
         for ports in self._machines.values():
@@ -290,6 +310,19 @@ class Mirroring:
             binding = row.wish.binding
             log.warning("%s port %d: %s", binding.protocol, binding.port, row.reason)
         self._arm(may_have_more=any(acted))
+        if self._unsettled and not any(acted):
+            self._look_whether_settled()
+
+    def _look_whether_settled(self) -> None:
+        """Tell who waits for it, if nothing is left to do, to be answered or to be told."""
+        have_told = all(ports.has_told for ports in self._machines.values())
+        if have_told and not self._reconciler.is_waiting:
+            self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        for waiter in self._unsettled:
+            waiter.set_result(None)
+        self._unsettled.clear()
 
     def _mind_ways(self) -> None:
         """A port by which one machine is reached is not mirrored into any."""

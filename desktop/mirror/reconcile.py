@@ -191,6 +191,12 @@ class Reconciler:
                     self._show(mirror, mirror.wish, now)
         return closes + opens
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while an action that was given has not been answered."""
+        under_way = (_Phase.OPENING, _Phase.CLOSING)
+        return any(mirror.phase in under_way for mirror in self._mirrors.values())
+
     def next_deadline(self) -> float | None:
         """When `actions` may next have something to give; None if only events will tell."""
         if self._agenda:
