@@ -31,6 +31,7 @@ from link.pool import StreamPool
 from link.relay.splice import SpliceRelay
 from link.wire import OpenRequest
 from tests.contract.transport_ways import end_of, program_with_streams
+from tests.quiet_ports import quiet_ports
 from vmagent.agent import Agent, AgentConfig
 
 __all__ = ["KINDS", "PATIENCE", "Both", "Desktop", "ask", "both", "free_port"]
@@ -135,5 +136,5 @@ async def ask(sock: socket.socket, data: bytes) -> bytes:
 
 
 def free_port() -> int:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        return int(server.getsockname()[1])
+    """Not one that the kernel chooses: any program may be given it meanwhile."""
+    return quiet_ports(1)

@@ -21,6 +21,7 @@ from desktop.machines.sandbox import Sandbox
 from desktop.machines.sandbox.processes import members
 from desktop.machines.sandbox.traces import NO_CGROUP2, cgroup2_mount
 from link.sockdiag import SockDiag
+from tests.cgroup_program import remove_cgroup
 from tests.integration.samehost import PATIENCE, Samehost, until
 
 __all__ = [
@@ -115,7 +116,7 @@ def little_memory(process: int, size: int) -> Iterator[None]:
         yield
     finally:
         until(lambda: not (folder / "cgroup.procs").read_text(), "its processes to be gone")
-        folder.rmdir()
+        remove_cgroup(folder)
 
 
 def _memory_folder() -> tuple[Path, str]:

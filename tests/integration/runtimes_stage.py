@@ -17,7 +17,7 @@ import pytest
 from link.labels import service_of
 from tests.integration.conftest import require_root
 from tests.integration.engines import Containerd, Inside, Podman
-from tests.integration.samehost import IMAGE, Samehost, quiet_ports
+from tests.integration.samehost import IMAGE, PATIENCE, Samehost, quiet_ports
 from tests.integration.stage import Stage, hears, open_stage
 
 __all__ = ["Place", "open_place", "serving"]
@@ -117,7 +117,7 @@ class Place:
     def until_mirrored(self, port: int, words: str = "hello") -> None:
         """Wait until a client on this computer hears the server."""
         self.stage.table.until(lambda: self.owner(port), f"a mirror of {port}")
-        assert hears("tcp", "127.0.0.1", port).strip() == words
+        assert hears("tcp", "127.0.0.1", port, PATIENCE).strip() == words
 
     def until_gone(self, port: int) -> None:
         """Wait until the mirror is gone."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from desktop.machines.sandbox import Sandbox
 from desktop.settings.keys import KEYS
-from tests.integration.puppet import Puppet, exchange, program
+from tests.integration.puppet import ANSWER_SECONDS, Puppet, exchange, program
 from tests.integration.samehost import PATIENCE, Samehost, running_samehost
 
 __all__ = ["Stage", "Table", "hears", "open_stage", "refuses"]
@@ -160,10 +160,10 @@ def _watch(samehost: Samehost) -> Iterator[Table]:
         watcher.stdout.close()
 
 
-def hears(protocol: str, address: str, port: int) -> str:
-    """What a server says to a client on this computer; "" if none answers."""
+def hears(protocol: str, address: str, port: int, patience: float = ANSWER_SECONDS) -> str:
+    """What a server says to a client on this computer; "" if none answers in that time."""
     try:
-        return exchange(protocol, address, port).decode()
+        return exchange(protocol, address, port, patience=patience).decode()
     except OSError:
         return ""
 

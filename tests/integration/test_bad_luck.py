@@ -52,8 +52,12 @@ def leftovers(samehost: Samehost) -> list[str]:
     """What a Samehost has on this computer, apart from its settings and logs."""
     home = str(samehost.home)
     found = [line for line in Path("/proc/self/mounts").read_text().splitlines() if home in line]
+    # What goes meanwhile is no reason for os.walk to fail.
     found += [
-        str(path) for path in samehost.home.rglob("*") if path.is_dir() and path.name != "logs"
+        str(Path(above, name))
+        for above, names, _ in os.walk(home)
+        for name in names
+        if name != "logs"
     ]
     if process_of(home) is not None:
         found.append("a process")

@@ -34,7 +34,7 @@ BIND_SECONDS = 5 * EFFORT
 BINDS_A_SECOND = 1000
 PORTS = 400
 STAYING = 30
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = 30.0
 CPU_A_CONTAINER = 0.02
 """Seconds of daemon and agent together, for one that comes, listens and goes."""
 BUSY = 1.0

@@ -165,7 +165,7 @@ def test_an_engine_alone_is_enough(sandbox: SandboxHome) -> None:
         assert len(containers(sandbox)) == 1
 
     with_agent(machine, story)
-    assert containers(sandbox) == []
+    until(lambda: containers(sandbox) == [], "its container to go")
     with pytest.raises(UsageError, match="not started by Samehost"):
         asyncio.run(machine.stop(lambda _line: None))
 
@@ -269,7 +269,7 @@ def test_podman_runs_the_agent_in_it(sandbox: SandboxHome, podman: Podman) -> No
         await end_agent(handle.process, handle.transport)
 
     asyncio.run(body())
-    assert podman.run("ps", "-a", "--format", "{{.Names}}") == ""
+    until(lambda: podman.run("ps", "-a", "--format", "{{.Names}}") == "", "its container to go")
 
 
 @pytest.mark.usefixtures("podman")

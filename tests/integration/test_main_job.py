@@ -255,7 +255,7 @@ def test_a_port_in_use_is_a_conflict_that_names_the_holder_and_heals(samehost: S
         with web_server("0.0.0.0") as port:
             with samehost.python(GREETER, "0.0.0.0", str(port), "v6only", "container"):
                 until(lambda: samehost.states(port) == ["conflict"], "the conflict")
-                assert str(os.getpid()) in samehost.rows(port)[0]["reason"]
+                until(lambda: str(os.getpid()) in samehost.rows(port)[0]["reason"], "the holder")
                 assert samehost.status()["ports"]["conflict"] >= 1
             until(lambda: samehost.rows(port) == [], "the row to go")
         with web_server("0.0.0.0", port):

@@ -120,12 +120,14 @@ def open_loopback(samehost: Samehost) -> None:
     subprocess.run([*network, "sh", "-c", script], check=True)
 
 
-def forge(samehost: Samehost, target: str, port: int, protocol: str) -> str:
-    """What a bridged container gets for packets of its own make."""
+def forge(
+    samehost: Samehost, target: str, port: int, protocol: str, patience: float = ATTEMPT_SECONDS
+) -> str:
+    """What a bridged container gets for packets of its own make, in that time."""
     return samehost.docker(
         *("run", "--rm", "--network=bridge", "-v", "/:/desktop:ro", IMAGE),
         *("busybox", "chroot", "/desktop", "/usr/bin/python3", "-c", FORGER),
-        *(target, str(port), protocol, str(ATTEMPT_SECONDS)),
+        *(target, str(port), protocol, str(patience)),
     )
 
 
@@ -167,7 +169,7 @@ def test_such_packets_do_reach_what_is_just_bound_to_loopback_there(
     port = quiet_ports(1)
     with samehost.python(PLAIN, str(port)):
         until(lambda: len(samehost.rows(port)) == 2, "the server")
-        assert forge(samehost, "127.0.0.1", port, protocol) == "an answer"
+        assert forge(samehost, "127.0.0.1", port, protocol, PATIENCE) == "an answer"
 
 
 # Other computers
@@ -184,11 +186,13 @@ def elsewhere() -> Iterator[OtherHost]:
         yield host
 
 
-def reach(host: OtherHost, address: str, port: int, kind: int) -> str:
-    """What a client on the other computer hears, or how it fails."""
+def reach(
+    host: OtherHost, address: str, port: int, kind: int, patience: float = ATTEMPT_SECONDS
+) -> str:
+    """What a client on the other computer hears in that time, or how it fails."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with host.socket(family, kind) as client:
-        client.settimeout(ATTEMPT_SECONDS)
+        client.settimeout(patience)
         try:
             client.connect((address, port))
             client.send(b"hello")
@@ -223,4 +227,5 @@ def test_another_computer_does_not_reach_a_mirror_on_loopback(
     with samehost.python(code, everywhere, str(port), *words):
         until(lambda: set(samehost.states(port)) == {"active"}, "the mirror")
         address = elsewhere.addresses[2 if loopback == "::1" else 0]
-        assert reach(elsewhere, address, port, kind) == "hello", "a mirror for all is for all"
+        heard = reach(elsewhere, address, port, kind, PATIENCE)
+        assert heard == "hello", "a mirror for all is for all"

@@ -35,6 +35,8 @@ from tests.streams import receive_all
 
 PATIENCE = 20.0
 BULK_BYTES = 4 << 20
+HAS_ANSWERED = (0, 1)
+"""What ssh-add(1) ends with where there is an agent; 2 if there is none."""
 """More than what is carried before a stream would give up its frames."""
 Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -138,8 +140,9 @@ def test_it_logs_in_with_a_key_of_the_agent(
     command = ["ssh-agent", "-D", "-a", str(agent)]
     with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)) as process:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
-        while not agent.exists():
-            assert process.poll() is None
+        list_keys = ["ssh-add", "-l"]
+        until(lambda: subprocess.run(list_keys, check=False).returncode in HAS_ANSWERED, "it")
+        assert process.poll() is None
         key = server.folder / "user_key"
         subprocess.run(["ssh-add", "-q", key], check=True, stderr=subprocess.DEVNULL)
         options = f"IdentityFile {tmp_path}/none\nUserKnownHostsFile {server.known_hosts}"

@@ -129,7 +129,7 @@ def test_the_same_port_in_both_is_the_firsts_and_the_seconds_when_that_has_gone(
     with greeter(one, port):
         until(lambda: states(one, port).get("sandbox") == "conflict", "a conflict")
         holder = f"container {name} on the machine sandbox-b has tcp port {port}"
-        assert holder in reason(one, port, "sandbox")
+        until(lambda: holder in reason(one, port, "sandbox"), holder)
         assert "MACHINE" in one.run("ports").splitlines()[0]
         assert (says(port), one.hears(port)) == ("sandbox-b", "sandbox")
         two.docker("rm", "-f", first)

@@ -81,7 +81,7 @@ class Window(Person):
 
 def answers(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        exchange("tcp", address, port, b"")
+        exchange("tcp", address, port, patience=PATIENCE)
     except OSError:
         return False
     return True
@@ -108,7 +108,7 @@ def test_every_control_of_the_network_page_does_to_real_ports_what_it_says(
         window.box("hostNetworkingEnabled").click()
         window.apply()
         window.until(lambda: answers(port))
-        assert exchange("tcp", "127.0.0.1", port) == b"from the container\n"
+        assert exchange("tcp", "127.0.0.1", port, patience=PATIENCE) == b"from the container\n"
         window.until(lambda: window.states(port + 2, "host") == ["active"])
 
         # 127.0.0.2 is this computer, too, but no listener on 127.0.0.1 answers there.

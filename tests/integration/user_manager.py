@@ -111,8 +111,11 @@ class Account:
         return self.systemctl("is-active", "default.target").said == "active"
 
     def _left(self) -> list[int]:
-        lists = self._cgroup.rglob("cgroup.procs")
-        return [int(line) for each in lists for line in each.read_text().split()]
+        found: list[int] = []
+        for folder, _, _ in os.walk(self._cgroup):
+            with contextlib.suppress(OSError):  # one that is removed meanwhile
+                found += map(int, Path(folder, "cgroup.procs").read_text().split())
+        return found
 
     def _clear(self) -> None:
         for process in self._left():

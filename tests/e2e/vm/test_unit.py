@@ -38,4 +38,5 @@ def test_the_agent_is_a_hardened_unit_that_ends_with_its_link(vm: Vm, way: Way) 
             assert talk("127.0.0.1", port) == b"hello"
             assert samehost.rows(port)[0]["process"].startswith("python")
     eventually(lambda: vm.run(f"systemctl is-active {unit} || true") == "inactive", "its end")
-    assert vm.run("systemctl list-units --all --plain --no-legend 'run-*.service'") == ""
+    listed = "systemctl list-units --all --plain --no-legend 'run-*.service'"
+    eventually(lambda: vm.run(listed) == "", "the manager to forget it")

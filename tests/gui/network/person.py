@@ -70,7 +70,7 @@ class Person:
     def apply(self) -> None:
         """Press Apply, and wait until it is done."""
         self.press("apply")
-        self.bot.waitUntil(lambda: self.words("network-status") != "Applying…")
+        self.until(lambda: self.words("network-status") != "Applying…")
 
     def press(self, name: str) -> None:
         """Press a button that can be pressed."""
