@@ -25,7 +25,7 @@ ROOT = "/run/netshoot"
 USER = "65534"
 """An ordinary user: nobody (base-passwd's default on Debian)."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a program in the machine has to end."""
 
 

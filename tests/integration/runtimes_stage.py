@@ -109,6 +109,10 @@ class Place:
         owner = self.owner(port)
         return owner[1] if owner else ""
 
+    def until_named(self, port: int, name: str) -> None:
+        """Wait until its container has that name, which an engine may tell after the mirror."""
+        self.stage.table.until(lambda: self.name(port) == name, f"the name {name}")
+
     def since(self, port: int) -> float:
         """When the mirror was opened."""
         (row,) = self.stage.table.rows("tcp", port)

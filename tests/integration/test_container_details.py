@@ -68,6 +68,7 @@ def test_image_and_labels_of_a_container_are_shown_to_whoever_asks(place: Place)
     with labelled(place, "shop-web-1", labels, *serving(port)) as identity:
         place.until_mirrored(port)
         until(lambda: place.details(port).get("labels"), "its labels")
+        place.until_named(port, "shop-web-1")
         assert place.details(port) == {
             "id": identity,
             "name": "shop-web-1",
@@ -112,7 +113,7 @@ def test_hostile_labels_break_neither_the_table_nor_the_mirror(place: Place) -> 
         agent = place.agent()
         with place.docker_container("beside", *serving(other := quiet_ports(1), "beside")):
             place.until_mirrored(other, "beside")
-            place.stage.table.until(lambda: place.name(other) == "beside", "its name")
+            place.until_named(other, "beside")
         assert place.agent() == agent
     place.until_gone(port)
 
@@ -175,7 +176,7 @@ def test_podmans_labels_are_known_and_learned_anew_when_its_service_is_back(plac
         assert place.details(ports[1])["labels"] == {}
         with podman.serving():
             until(lambda: place.service(ports[1]) == "shop/web", "the service of the second")
-            place.stage.table.until(lambda: place.name(ports[1]) == "second", "its name")
+            place.until_named(ports[1], "second")
             stack.enter_context(podman_container(podman, "third", labels, *serving(ports[2])))
             place.until_mirrored(ports[2])
             until(lambda: place.service(ports[2]) == "shop/web", "the service of the third")

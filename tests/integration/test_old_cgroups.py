@@ -49,9 +49,12 @@ mkdir /sys/fs/cgroup/init
 
 REMOVE: Final = """
 for folder in /sys/fs/cgroup/*"$1"; do
-    [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} +
+    while [ -d "$folder" ] && ! find "$folder" -depth -type d -exec rmdir {} +; do
+        sleep 0.02
+    done
 done
 """
+"""The kernel may hold them for a moment."""
 
 
 def old_hierarchies() -> list[str]:
