@@ -21,7 +21,7 @@ import pytest
 from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.bootstrap import own_agent
 from desktop.machines.sandbox import Sandbox, boot, record
-from desktop.machines.sandbox.locks import is_held
+from desktop.machines.sandbox.locks import held, is_held
 from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
@@ -423,6 +423,24 @@ def test_without_a_free_range_start_says_so_and_leaves_nothing(machine: Machine)
     with pytest.raises(SamehostError, match=r"no free address range.*127\.0\.0\.0/24") as caught:
         asyncio.run(sandbox.start(quiet))
     assert caught.value.remedy
+    machine.assert_nothing_left()
+
+
+def test_a_start_of_another_that_hangs_is_told_and_leaves_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = machine.home / "addresses"
+    monkeypatch.setattr(boot, "ADDRESS_LOCK", lock)
+    monkeypatch.setattr(boot, "ADDRESS_TIMEOUT_S", 0.3)
+
+    async def body() -> None:
+        async with held(lock):
+            with pytest.raises(SamehostError, match="another sandbox that starts") as caught:
+                await machine.sandbox.start(quiet)
+            assert str(lock) in caught.value.remedy
+
+    asyncio.run(body())
+    lock.rmdir()
     machine.assert_nothing_left()
 
 

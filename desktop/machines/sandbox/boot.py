@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 from collections import deque
+from collections.abc import AsyncIterator
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, cast
@@ -31,6 +32,8 @@ from desktop.machines.sandbox.traces import BOOT_SCRIPT, NO_CGROUP2, Traces, cgr
 __all__ = ["Boot", "await_engine", "last_lines"]
 
 HANDSHAKE_TIMEOUT_S: Final = 15.0
+ADDRESS_TIMEOUT_S: Final = 30.0
+"""To choose them takes a few hundredths of a second, and several may start at once."""
 ENGINE_TIMEOUT_S: Final = 60.0
 ENGINE_RETRY_S: Final = 0.02
 LAST_LINES: Final = 12
@@ -113,7 +116,7 @@ class Boot:
         return machine
 
     async def _plug_in(self, pid: int, pools: list[IPv4Network]) -> AddressPair:
-        async with held(ADDRESS_LOCK):
+        async with _choosing_addresses():
             try:
                 pair = await _free_pair(pools)
                 await run("ip", "-batch", "-", feed=_cable(self._traces.interface, pid, pair))
@@ -141,6 +144,21 @@ class Boot:
             self._input.close()
         if self._transport is not None:
             self._transport.close()
+
+
+@contextlib.asynccontextmanager
+async def _choosing_addresses() -> AsyncIterator[None]:
+    """Alone on this computer. Raises SamehostError if another takes too long over it."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(ADDRESS_TIMEOUT_S):
+                await stack.enter_async_context(held(ADDRESS_LOCK))
+        except TimeoutError as error:
+            raise SamehostError(
+                "another sandbox that starts does not get on with choosing its addresses",
+                f"see which process holds {ADDRESS_LOCK}, and end it: fuser -v {ADDRESS_LOCK}",
+            ) from error
+        yield
 
 
 def _pipe(theirs: contextlib.ExitStack, ours: Literal["rb", "wb"]) -> tuple[BinaryIO, BinaryIO]:
