@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from functools import partial
+from operator import methodcaller
+from typing import Any
 
 import pytest
 
@@ -17,7 +25,24 @@ from tests.served_backend import ServedBackend
 
 PATIENCE = 30
 AT_ONCE = 0.0
+SOON = 0.05
+TWICE = 2
+POLL: Any = getattr(select, "poll", None)
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell")
+
+
+class Late:
+    """In the place of select.poll: an interrupt comes as it begins, before it sleeps."""
+
+    def __init__(self) -> None:
+        self._poll = POLL()
+        self.register = self._poll.register
+
+    def poll(self, milliseconds: float | None) -> Any:
+        asking = partial(self._poll.poll, milliseconds)
+        # One after the other, with none of Python's own steps between them.
+        both = map(methodcaller("__call__"), (ctypes.pythonapi.PyErr_SetInterrupt, asking))
+        return list(both)[-1]
 
 
 @pytest.fixture
@@ -60,6 +85,52 @@ def test_waiting_ends_when_nobody_reads_any_more(
         with pytest.raises(BrokenPipeError):
             reader_system("posix").wait(writing, None, PATIENCE)
     finally:
+        os.close(writing)
+
+
+@posix_only
+def test_an_interrupt_that_comes_as_the_wait_begins_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(select, "poll", Late)
+    reading, writing = os.pipe()
+    begin = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            reader_system("posix").wait(writing, None, PATIENCE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.close(reading)
+        os.close(writing)
+    assert time.monotonic() - begin < PATIENCE, "it was heard with the end of the wait"
+
+
+@posix_only
+def test_a_signal_that_lets_the_command_go_on_ends_no_wait(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    heard: list[int] = []
+
+    def handle(*_: object) -> None:
+        heard.append(len(heard))
+        if len(heard) == TWICE:
+            theirs.send(b"word")
+        else:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    reading, writing = os.pipe()
+    timer = threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        reader_system("posix").wait(writing, ours, None)
+        assert len(heard) == TWICE
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+        os.close(reading)
         os.close(writing)
 
 
