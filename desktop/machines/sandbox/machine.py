@@ -180,7 +180,8 @@ class Sandbox(Machine):
         """
         bundle = self._bundle or self.folder / "agent.pyz"
         if self._bundle is None:
-            await asyncio.to_thread(_put_agent, bundle)
+            # A thread is not cancelled: it would write while the folder is removed.
+            await uninterrupted(asyncio.to_thread(_put_agent, bundle))
         python = await find_python()
         # The agent's parent is nsenter out here; what ends nsenter must end the agent.
         program = self.command("setpriv", "--pdeathsig", "KILL", python, "-I", str(bundle))
@@ -206,7 +207,7 @@ class Sandbox(Machine):
         return machine
 
     async def _boot(self, progress: Progress, lock: int) -> None:
-        await self._traces.remove()
+        await uninterrupted(self._traces.remove())  # else two would remove the same at once
         progress(f"starting {self.name}: namespaces and network")
         boot = Boot(self._traces, self.log, lock)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,17 @@ from desktop.errors import (
     SamehostError,
     UsageError,
 )
-from desktop.machines.sandbox import Sandbox, programs
+from desktop.machines.doors import UnixDoor, UnixOrder
+from desktop.machines.sandbox import Sandbox, machine, programs
 from desktop.machines.sandbox.locks import held, is_held
 from desktop.machines.sandbox.python import find_python
+from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
 from tests.capabilities import LINUX_KERNEL, needs
 from tests.ended import ended
 from tests.until import until
+
+SOON = 0.05
 
 
 def quiet(_line: str) -> None:
@@ -168,3 +173,64 @@ def test_what_is_run_in_one_that_has_just_ended_says_so(
     monkeypatch.setattr(Sandbox, "pid", process.pid)
     with pytest.raises(SamehostError, match=r"failed: the machine has ended, or is about to$"):
         asyncio.run(sandbox(tmp_path).run("true"))
+
+
+def test_a_start_of_the_agent_that_is_cancelled_writes_nothing_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, written = threading.Event(), []
+
+    async def story() -> None:
+        loop, is_about_to = asyncio.get_running_loop(), asyncio.Event()
+
+        def put(bundle: Path) -> None:
+            loop.call_soon_threadsafe(is_about_to.set)
+            may_write.wait()
+            written.append(bundle)
+
+        monkeypatch.setattr(machine, "_put_agent", put)
+        order = UnixOrder(0, machine.STREAM_BUFFER_BYTES)
+        starting = asyncio.create_task(sandbox(tmp_path).launch(bytes(32), order, UnixDoor))
+        await is_about_to.wait()
+        starting.cancel()
+        loop.call_later(SOON, may_write.set)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert written
+
+    asyncio.run(story())
+
+
+def test_a_start_that_is_cancelled_while_it_clears_up_clears_up_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "require_programs", lambda: None)
+    one = sandbox(tmp_path)
+    (one.folder / "lib").mkdir(parents=True)
+    may_remove, at_once, most = threading.Event(), 0, 0
+    remove_files = Traces._remove_files
+
+    async def story() -> None:
+        loop, is_about_to = asyncio.get_running_loop(), asyncio.Event()
+
+        def remove(traces: Traces) -> None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            loop.call_soon_threadsafe(is_about_to.set)
+            may_remove.wait()
+            remove_files(traces)
+            at_once -= 1
+
+        monkeypatch.setattr(Traces, "_remove_files", remove)
+        starting = asyncio.create_task(one.start(quiet))
+        await is_about_to.wait()
+        starting.cancel()
+        loop.call_later(SOON, may_remove.set)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    asyncio.run(story())
+    assert most == 1
+    assert not one.folder.exists()
