@@ -263,6 +263,47 @@ def test_a_running_one_is_left_as_it_is_by_another_start(machine: Machine) -> No
     assert machine.record.pid == pid
 
 
+def engine_of(machine: Machine) -> int:
+    """The process of its Docker Engine."""
+    every = members(machine.traces.cgroup)
+    (engine,) = [pid for pid in every if Path(f"/proc/{pid}/comm").read_text() == "dockerd\n"]
+    return engine
+
+
+def test_one_whose_engine_is_slow_to_answer_is_waited_for_and_not_made_anew(
+    machine: Machine,
+) -> None:
+    machine.start()
+    pid, engine = machine.record.pid, engine_of(machine)
+    lines: list[str] = []
+
+    def go_on(line: str) -> None:
+        lines.append(line)
+        os.kill(engine, signal.SIGCONT)
+
+    os.kill(engine, signal.SIGSTOP)
+    machine.start(go_on)
+    assert len(lines) == 1
+    assert machine.state() == "running"
+    assert machine.record.pid == pid
+
+
+def test_one_whose_engine_hangs_is_told_and_left_as_it_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    pid, engine = machine.record.pid, engine_of(machine)
+    monkeypatch.setattr(boot, "ENGINE_TIMEOUT_S", 0.3)
+    os.kill(engine, signal.SIGSTOP)
+    with pytest.raises(MachineUnreachableError, match="does not answer") as caught:
+        machine.start()
+    assert "samehost machine stop sandbox" in caught.value.remedy
+    os.kill(engine, signal.SIGCONT)
+    assert machine.record.pid == pid
+    machine.start()
+    assert machine.record.pid == pid
+
+
 def test_of_two_starts_at_once_one_boots_and_both_succeed(machine: Machine) -> None:
     lines: list[str] = []
 

@@ -125,7 +125,7 @@ class Sandbox(Machine):
         self._require_root("start")
         require_programs()
         async with held(self.folder) as lock:
-            if await self._is_running():
+            if await self._comes_to_answer(progress):
                 return
             try:
                 await self._boot(progress, lock)
@@ -193,6 +193,29 @@ class Sandbox(Machine):
         """See `Machine`."""
         state, *agent = super().steps()
         return [state, Step("python", find_python), *agent]
+
+    async def _comes_to_answer(self, progress: Progress) -> bool:
+        """False if there is no machine to answer; one whose engine is slow is given its time.
+
+        It has containers, and images: who starts it wants to have it, not another one in its place.
+        Raises MachineUnreachableError if it lives and does not answer.
+        """
+        machine = record.load(self.folder)
+        if machine is None or not machine.is_alive():
+            return False
+        if await ping(self.docker_socket):
+            return True
+        progress(f"waiting for {self.name}: its Docker Engine does not answer yet")
+        try:
+            await await_engine(machine.pid, self.docker_socket, self.log)
+        except MachineUnreachableError as error:
+            if not machine.is_alive():
+                return False
+            raise MachineUnreachableError(
+                error.message,
+                f"to end it with its containers, and start anew: samehost machine stop {self.name}",
+            ) from error
+        return True
 
     async def _is_running(self) -> bool:
         machine = record.load(self.folder)
