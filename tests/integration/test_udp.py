@@ -298,7 +298,7 @@ def test_a_silent_flow_ends_and_the_next_has_another_port(
             until(lambda: stage.samehost.rows(port)[0]["flows"] == 1, "the flow")
             if moment == "during the flow":
                 stage.set("udpIdleSeconds", 1)
-            stage.table.until(lambda: stage.table.rows("udp", port)[0]["flows"] == 0, "its end")
+            until(lambda: stage.samehost.rows(port)[0]["flows"] == 0, "its end")
             assert stage.samehost.status()["flows"]["udp"] == 0
             assert udp.ask(client, b"second").split()[0] != first
 
