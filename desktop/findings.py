@@ -16,3 +16,6 @@ class Finding:
 
     message: str
     remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})"

@@ -111,7 +111,9 @@ class FakeBackend:
 
     `details` are image and labels of containers, by id; `question` is asked when a machine starts;
     `engine` says why the machine's engine cannot have host networking, as of Windows containers;
-    `troubles` are what status says is short; `searches` counts how often machines were looked for.
+    `troubles` are what status says is short, `settings_problems` what is wrong with the files of
+    settings, `is_ending` that the daemon ends; `searches` counts how often machines were looked
+    for.
     """
 
     machine_states: dict[str, FakeMachine] = field(
@@ -125,6 +127,8 @@ class FakeBackend:
     question: str = ""
     engine: str = ""
     troubles: list[str] = field(default_factory=list)
+    settings_problems: list[str] = field(default_factory=list)
+    is_ending: bool = False
 
     def __post_init__(self) -> None:
         self._values: dict[str, object] = {name: key.default for name, key in KEYS.items()}
@@ -176,6 +180,8 @@ class FakeBackend:
             machines=machines,
             counters=self._counters(),
             troubles=list(self.troubles),
+            settings_problems=list(self.settings_problems),
+            ending=self.is_ending,
         )
 
     def _counters(self) -> dict[str, int]:

@@ -170,6 +170,10 @@ class Status(msgspec.Struct, frozen=True):
     """This computer's counters, and the sums of the machines', by name."""
     troubles: list[str] = []
     """What is short just now, each with its remedy; of connections, how many were refused."""
+    settings_problems: list[str] = []
+    """What is wrong with the files of settings, and where a broken one is kept; with remedies."""
+    ending: bool = False
+    """True while the daemon ends."""
 
 
 class ContainerRef(msgspec.Struct, frozen=True):

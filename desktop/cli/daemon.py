@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from desktop.api.client import ApiClient
+from desktop.api.client import ApiClient, ConnectionLostError
 from desktop.cli.output import clean, warn
-from desktop.errors import ConflictError, NotRunningError
+from desktop.errors import NotRunningError, SamehostError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
 
 __all__ = [
+    "STOP_SECONDS",
     "await_daemon",
+    "await_lasting_daemon",
     "connect_if_running",
     "has_daemon",
     "hint_if_no_machine",
     "hint_if_not_attached",
     "hint_if_off",
+    "holder",
     "link_state",
     "offline_store",
+    "problems_of",
     "remove_empty_folders",
-    "report_findings",
+    "report",
 ]
 
 TURN_SECONDS: Final = 10.0
 """How long a daemon is waited for that neither serves nor has ended."""
+
+STOP_SECONDS: Final = 60.0
+"""How long a daemon may take to end: the engine gives containers 10 s, and several stop at once."""
 
 POLL_SECONDS: Final = 0.02
 """flock(2) has no time limit of its own."""
@@ -55,17 +62,49 @@ def await_daemon(paths: Paths) -> ApiClient | None:
         time.sleep(POLL_SECONDS)
 
 
+def await_lasting_daemon(paths: Paths) -> ApiClient | None:
+    """As `await_daemon`, but of one that still serves while it ends the end is waited for."""
+    is_told = False
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        client = await_daemon(paths)
+        if client is None or not _is_ending(client):
+            return client
+        client.close()
+        if not is_told:
+            warn("Samehost is ending; waiting for that")
+            is_told = True
+        if time.monotonic() > deadline:
+            raise SamehostError(
+                f"the daemon has not ended within {STOP_SECONDS:.0f} seconds",
+                "see: samehost logs; to end it: samehost down",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _is_ending(client: ApiClient) -> bool:
+    try:
+        return bool(client.call("status").get("ending", False))
+    except ConnectionLostError:
+        return True
+
+
 def has_daemon(paths: Paths) -> bool:
     """True while a daemon holds these folders, whether or not it serves anybody."""
-    from desktop.daemon.lock import DaemonLock
+    return bool(holder(paths))
+
+
+def holder(paths: Paths) -> str:
+    """Which process holds these folders, as it says itself; "" if none does."""
+    from desktop.daemon.lock import DaemonLock, HeldError
 
     if not paths.lock_file.exists():
-        return False
+        return ""
     try:
         with DaemonLock(paths.lock_file):
-            return False
-    except ConflictError:
-        return True
+            return ""
+    except HeldError as error:
+        return error.holder
 
 
 @contextlib.contextmanager
@@ -80,10 +119,17 @@ def offline_store(paths: Paths) -> Iterator[SettingsStore]:
         remove_empty_folders(paths)
 
 
-def report_findings(store: SettingsStore) -> None:
-    """Say what is wrong with the settings files."""
-    for finding in store.findings:
-        warn(f"{finding.message} ({finding.remedy})")
+def problems_of(settings: SettingsStore | ApiClient) -> list[str]:
+    """What is wrong with the settings files, as read here or by the daemon."""
+    if isinstance(settings, SettingsStore):
+        return list(map(str, settings.findings))
+    return list(settings.call("status").get("settings_problems", ()))
+
+
+def report(problems: Iterable[str]) -> None:
+    """Say what is wrong, and stops nothing."""
+    for problem in problems:
+        warn(problem)
 
 
 def hint_if_off(enabled: bool, reason: str) -> None:

@@ -18,7 +18,9 @@ from desktop.cli.daemon import (
     await_daemon,
     connect_if_running,
     offline_store,
+    problems_of,
     remove_empty_folders,
+    report,
 )
 from desktop.cli.output import Progress, print_json, table, warn
 from desktop.errors import ExitCode, UsageError
@@ -153,6 +155,7 @@ def _env(paths: Paths, name: str | None, as_json: bool) -> None:
 def _act(client: ApiClient, action: str, name: str) -> None:
     with Progress() as progress:
         client.call(METHODS.get(action, action), {"name": name}, progress, asking(progress))
+    report(problems_of(client))
     print(DONE[action], name)
 
 
@@ -190,3 +193,4 @@ def _choose_offline(paths: Paths, action: str, name: str) -> None:
             there = ", ".join(before.names) or "no machine"
             raise UsageError(f"not attached beside another: {name}", f"chosen: {there}")
         store.set_differing({"machine": choice.current or None, "alsoAttach": list(choice.others)})
+        report(problems_of(store))

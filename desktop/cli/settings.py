@@ -11,7 +11,13 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from desktop.cli.daemon import await_daemon, connect_if_running, offline_store, report_findings
+from desktop.cli.daemon import (
+    await_daemon,
+    connect_if_running,
+    offline_store,
+    problems_of,
+    report,
+)
 from desktop.cli.output import print_json, shown, table
 from desktop.errors import ExitCode
 from desktop.paths import Paths
@@ -40,22 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     if arguments.action != "set":
-        report_findings(SettingsStore(paths))
+        report(problems_of(SettingsStore(paths)))
     if arguments.action == "list":
         _list(paths, arguments.json)
         return ExitCode.DONE
     key = find_key(arguments.key).name
     if arguments.action == "get":
-        text = "{value}"
-    elif _set(paths, key, parse_text(key, arguments.value)):
-        text = f"{key} is {{value}}"
+        info = _infos(paths)[key]
+        text = shown(info["value"])
     else:
-        text = f"{key} is {{value}}; this applies at the next: samehost up"
-    info = _infos(paths)[key]
+        is_live, problems = _set(paths, key, parse_text(key, arguments.value))
+        report(problems)
+        info = {**_infos(paths)[key], "problems": problems}
+        later = "" if is_live else "; this applies at the next: samehost up"
+        text = f"{key} is {shown(info['value'])}{later}"
     if arguments.json:
         print_json(info)
     else:
-        print(text.format(value=shown(info["value"])))
+        print(text)
     return ExitCode.DONE
 
 
@@ -86,14 +94,14 @@ def _info(entry: Entry) -> dict[str, Any]:
     return info
 
 
-def _set(paths: Paths, key: str, value: object) -> bool:
-    """Change a setting; True if the daemon did it, so that it is in force now."""
+def _set(paths: Paths, key: str, value: object) -> tuple[bool, list[str]]:
+    """Change a setting: whether the daemon did it, so that it is in force now, and what is wrong
+    with the settings files."""
     client = await_daemon(paths)
     if client is not None:
         with client:
             client.call("set_setting", {"key": key, "value": value})
-        return True
+            return True, problems_of(client)
     with offline_store(paths) as store:
         store.set(key, value)
-        report_findings(store)
-    return False
+        return False, problems_of(store)

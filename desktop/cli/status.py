@@ -14,7 +14,8 @@ from desktop.cli.daemon import (
     hint_if_not_attached,
     hint_if_off,
     link_state,
-    report_findings,
+    problems_of,
+    report,
 )
 from desktop.cli.output import clean, mapping_lines, paint, print_json, size, warn
 from desktop.errors import ExitCode
@@ -37,13 +38,13 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     client = connect_if_running(paths)
     if arguments.prometheus:
         return _metrics(client)
-    store = SettingsStore(paths)
-    report_findings(store)
+    seen_here = SettingsStore(paths)
     if client is None:
-        status = _offline(store)
+        status = _offline(seen_here)
     else:
         with client:
             status = client.call("status")
+    report(dict.fromkeys([*problems_of(seen_here), *status.get("settings_problems", ())]))
     if arguments.json:
         print_json(status)
     else:
@@ -100,6 +101,8 @@ def _offline(store: SettingsStore) -> dict[str, Any]:
         "machines": [machine],
         "counters": all_counters({}, ()),
         "troubles": [],
+        "settings_problems": problems_of(store),
+        "ending": False,
     }
 
 

@@ -17,16 +17,13 @@ from typing import Final
 
 from desktop.api.client import ApiClient, ConnectionLostError, NoAnswerError
 from desktop.api.stream import connect, listener_of
-from desktop.cli.daemon import has_daemon, remove_empty_folders
+from desktop.cli.daemon import STOP_SECONDS, has_daemon, holder, remove_empty_folders
 from desktop.daemon.lock import DaemonLock
 from desktop.errors import NotRunningError, PermissionDeniedError, SamehostError
 from desktop.paths import Paths
 from desktop.processes import KILL, TERMINATE, let_go_on
 
 __all__ = ["clean_up", "remove_leftovers", "stop_daemon"]
-
-STOP_SECONDS: Final = 60.0
-"""The engine gives containers 10 s, and several stop at once."""
 
 HANG_SECONDS: Final = 10.0
 """What a daemon that answers nothing may take to end by itself, once a signal has told it to."""
@@ -43,13 +40,16 @@ Progress = Callable[[str], None]
 def stop_daemon(paths: Paths, progress: Progress) -> bool:
     """End the daemon and wait until it has ended; False if there was none.
 
-    Raises SamehostError if it does not end. Interrupted, the daemon goes on with ending.
+    One that begins afterwards is left alone. Raises SamehostError if it does not end. Interrupted,
+    the daemon goes on with ending.
     """
     deadline = time.monotonic() + STOP_SECONDS
     was_running = has_heard = False
-    while has_daemon(paths):
+    told = ""
+    while (process := holder(paths)) and (not has_heard or process == told):
         was_running = True
-        has_heard = has_heard or _ask_to_stop(paths, progress)
+        if not has_heard:
+            told, has_heard = process, _ask_to_stop(paths, progress)
         if time.monotonic() > deadline:
             raise SamehostError(
                 f"the daemon has not ended within {STOP_SECONDS:.0f} seconds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from desktop.cli.daemon import await_daemon, offline_store, report_findings
+from desktop.cli.daemon import await_daemon, offline_store, problems_of, report
 from desktop.errors import ExitCode
 from desktop.paths import Paths
 from desktop.settings.keys import SWITCH
@@ -24,10 +24,11 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     if client is not None:
         with client:
             client.call("set_enabled", {"enabled": enabled})
+            report(problems_of(client))
         print(f"Host networking is {word}.")
         return ExitCode.DONE
     with offline_store(paths) as store:
         store.set(SWITCH, enabled)
-        report_findings(store)
+        report(problems_of(store))
     print(f"Host networking is {word}; this applies at the next: samehost up")
     return ExitCode.DONE

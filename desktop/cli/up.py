@@ -1,8 +1,9 @@
 """`samehost up`: start the daemon if need be, and attach to a machine.
 
-Rules: an `up` that fails or is interrupted stops what it started, and only that. A second
-Ctrl-C leaves at once; the daemon, told to stop already, goes on with it. With `--no-machine` it is
-done when the daemon serves: the window starts one so, and attaches by itself.
+Rules: an `up` that fails or is interrupted stops what it started, and only that. A daemon that
+ends is waited for, and another one is started then. A second Ctrl-C leaves at once; the daemon,
+told to stop already, goes on with it. With `--no-machine` it is done when the daemon serves: the
+window starts one so, and attaches by itself.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from desktop.api.client import ApiClient
 from desktop.cli.asking import asking
 from desktop.cli.daemon import (
-    await_daemon,
-    connect_if_running,
+    await_lasting_daemon,
     hint_if_no_machine,
     link_state,
+    problems_of,
     remove_empty_folders,
-    report_findings,
+    report,
 )
 from desktop.cli.launch import start_daemon
 from desktop.cli.output import Progress, clean, paint, print_error, warn
@@ -31,6 +32,9 @@ from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
 
 __all__ = ["add_arguments", "run"]
+
+ATTEMPTS: Final = 5
+"""So often is a daemon started, should others hold its lock at the same moment."""
 
 Attach = Callable[[ApiClient], dict[str, Any]]
 """Does what `up` is to do with a daemon, and tells its status."""
@@ -50,20 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
-    report_findings(SettingsStore(paths))
+    report(problems_of(SettingsStore(paths)))
     attach = _no_attach if arguments.no_machine else partial(_attach, machine=arguments.machine)
     if arguments.foreground:
         return _foreground(paths, arguments)
-    status = _join(paths, attach)
-    if status is None:
-        status = _start(paths, attach)
+    status = _join_or_start(paths, attach)
     print(_summary(status))
     hint_if_no_machine(status)
     return ExitCode.DONE
 
 
 def _foreground(paths: Paths, arguments: argparse.Namespace) -> int:
-    client = connect_if_running(paths)
+    client = await_lasting_daemon(paths)
     if client is not None:
         client.close()
         raise ConflictError("the daemon runs already", "to end it: samehost down")
@@ -77,7 +79,7 @@ def _foreground(paths: Paths, arguments: argparse.Namespace) -> int:
 
 def _join(paths: Paths, attach: Attach) -> dict[str, Any] | None:
     """Attach by a daemon that another has started; None if there is none."""
-    client = await_daemon(paths)
+    client = await_lasting_daemon(paths)
     if client is None:
         return None
     with client:
@@ -85,15 +87,26 @@ def _join(paths: Paths, attach: Attach) -> dict[str, Any] | None:
         return attach(client)
 
 
-def _start(paths: Paths, attach: Attach) -> dict[str, Any]:
-    try:
-        start_daemon(paths)
-    except BaseException as error:
-        status = _join(paths, attach) if isinstance(error, ConflictError) else None
+def _join_or_start(paths: Paths, attach: Attach) -> dict[str, Any]:
+    for left in reversed(range(ATTEMPTS)):
+        status = _join(paths, attach)
         if status is not None:
-            return status  # another `up` was a moment faster
-        remove_leftovers(paths)
-        raise
+            return status
+        try:
+            start_daemon(paths)
+        except ConflictError:  # another `up` was a moment faster, or a `down` cleans up
+            if not left:
+                raise
+        except BaseException:
+            remove_leftovers(paths)
+            raise
+        else:
+            return _attach_first(paths, attach)
+    raise AssertionError
+
+
+def _attach_first(paths: Paths, attach: Attach) -> dict[str, Any]:
+    """Attach by a daemon that was started for that, or end it again."""
     try:
         with ApiClient.connect(paths.api_socket) as client:
             return attach(client)

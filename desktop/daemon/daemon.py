@@ -42,6 +42,7 @@ from desktop.daemon.troubles import Troubles
 from desktop.daemon.wall_clock import WallClock
 from desktop.disk import full_disks
 from desktop.errors import NotRunningError, SamehostError, UsageError
+from desktop.findings import Finding
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import WindowsContainersError
 from desktop.machines.registry import Registry, default_machine, windows_engine
@@ -87,6 +88,7 @@ class Daemon:
         self.clients = ClientCounts()
         self._choosing = asyncio.Lock()
         self._is_ending = False
+        self._logged: set[Finding] = set()
         self._apply()
 
     async def run(self) -> None:
@@ -130,6 +132,8 @@ class Daemon:
             machines=machines,
             counters=all_counters(self._counted(), self._attachments.counters()),
             troubles=[*self._look_for_troubles(), *full_disks(self._paths)],
+            settings_problems=list(map(str, self._store.findings)),
+            ending=self._is_ending,
         )
 
     def _counted(self) -> dict[str, int]:
@@ -365,8 +369,9 @@ class Daemon:
     def _apply(self) -> None:
         """Mirror by the settings as they are now."""
         settings = self._store.settings
-        for finding in self._store.findings:
-            log.warning("%s (%s)", finding.message, finding.remedy)
+        for finding in set(self._store.findings) - self._logged:
+            log.warning("%s", finding)
+        self._logged = set(self._store.findings)
         self._mirroring.limit_udp(settings.udp_idle_seconds, settings.max_udp_flows)
         if not self._store.switch.enabled:
             self._mirroring.configure(None)

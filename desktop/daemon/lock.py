@@ -15,7 +15,16 @@ from desktop.api.filelock import give_back, open_lock, read_note, take, write_no
 from desktop.api.socketfile import private_folder
 from desktop.errors import ConflictError
 
-__all__ = ["DaemonLock"]
+__all__ = ["DaemonLock", "HeldError"]
+
+
+class HeldError(ConflictError):
+    """Another process has the lock: `holder`, as it says itself, or "unknown"."""
+
+    def __init__(self, holder: str) -> None:
+        words = f"Samehost is running already (process {holder})"
+        super().__init__(words, "to end it: samehost down")
+        self.holder = holder
 
 
 class DaemonLock:
@@ -33,7 +42,7 @@ class DaemonLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock. Raises ConflictError if it is held, PermissionDeniedError."""
+        """Take the lock. Raises HeldError if another has it, PermissionDeniedError."""
         while self._descriptor is None:
             private_folder(self._path.parent)
             try:
@@ -46,11 +55,7 @@ class DaemonLock:
                     write_note(descriptor, str(os.getpid()))
                     self._descriptor = descriptor
             except BlockingIOError:
-                holder = read_note(descriptor)
-                raise ConflictError(
-                    f"Samehost is running already (process {holder or 'unknown'})",
-                    "to end it: samehost down",
-                ) from None
+                raise HeldError(read_note(descriptor) or "unknown") from None
             finally:
                 if self._descriptor is None:
                     os.close(descriptor)
@@ -58,7 +63,7 @@ class DaemonLock:
     def renew(self) -> bool:
         """Take the lock again if somebody removed its file; True if so.
 
-        Raises as `acquire`, a ConflictError if another daemon has it now.
+        Raises as `acquire`, a HeldError if another daemon has it now.
         """
         lost = self._descriptor
         if lost is None or self._is_still(lost):

@@ -197,7 +197,7 @@ class Registry:
             " with up to 8 letters (a-z) and digits, an SSH server ssh:USER@HOST or"
             " ssh:USER@HOST:PORT"
         )
-        lines = (f"{finding.message} ({finding.remedy})" for finding in sighting.findings)
+        lines = map(str, sighting.findings)
         return UsageError(f"unknown machine: {name}", "\n".join([remedy, *lines]))
 
 
@@ -261,7 +261,7 @@ def _none_runs(sighting: Sighting) -> MachineUnreachableError:
     stopped = [each.name for each in sighting.machines if each.is_candidate and not _is_ours(each)]
     advice = [f"start one: samehost machine start {name}" for name in stopped]
     advice += [f"{each.name}: {each.declined}" for each in sighting.machines if each.declined]
-    advice += [f"{finding.message} ({finding.remedy})" for finding in sighting.findings]
+    advice += map(str, sighting.findings)
     if has_namespaces():
         advice.append("one can be made of this computer's namespaces, by root: sudo samehost up")
     elif not stopped:

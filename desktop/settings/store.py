@@ -4,17 +4,19 @@ Rules: one writer, the holder of the daemon's lock. Only choices that differ fro
 force are stored; what this version does not know is kept. Every write begins with a fresh
 read, so an edit by hand is not lost. What cannot be understood in the file is reported in
 `findings`, the default is in force for it, and it is kept: a wrong value stays in the file until
-its key is set, a file that is no JSON object gets a second name before a new one is written. Such a
-file changes nothing for a store that has read a good one: what that said stays in force.
+its key is set, a file that is no JSON object gets a second name before a new one is written, and
+is a finding as long as it is there. Such a file changes nothing for a store that has read a good
+one: what that said stays in force.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from desktop.errors import PermissionDeniedError, UsageError
+from desktop.errors import PermissionDeniedError, SamehostError, UsageError
 from desktop.findings import Finding
 from desktop.paths import Paths
 from desktop.settings.effective import Entry, resolve, settings_of, switch_of
@@ -52,6 +54,7 @@ class SettingsStore:
         self._policy_places = paths.policy_places
         self._engine = ""
         self._content: dict[str, Any] = {}
+        self._kept: Path | None = None
         self.reload()
 
     def reload(self) -> None:
@@ -69,7 +72,7 @@ class SettingsStore:
         self._entries = resolve(chosen, self.policy, self._engine)
         self.settings = settings_of(self._entries)
         self.switch = switch_of(self._entries)
-        self.findings = (*findings, *wrong, *self.policy.findings)
+        self.findings = (*findings, *wrong, *self.policy.findings, *self._kept_finding())
 
     def restrict(self, engine: str) -> bool:
         """Say why the machine's engine cannot have host networking; "": it can.
@@ -89,7 +92,8 @@ class SettingsStore:
     def _stamp(self) -> tuple[tuple[int, ...] | None, ...]:
         policies = [place.file for place in self._policy_places]
         folders = [file.parent for file in policies]
-        return tuple(stamp(path) for path in (self._path, *policies, *folders))
+        kept = [] if self._kept is None else [self._kept]
+        return tuple(stamp(path) for path in (self._path, *policies, *folders, *kept))
 
     def entries(self) -> list[Entry]:
         """All settings in force, in the order in which they are shown."""
@@ -145,11 +149,21 @@ class SettingsStore:
 
     def _write(self, content: dict[str, Any]) -> None:
         kept = keep_aside(self._path) if self._is_broken else None
-        replace(self._path, content)
+        try:
+            replace(self._path, content)
+        except SamehostError:
+            if kept is not None:
+                kept.unlink(missing_ok=True)
+            raise
+        self._kept = kept or self._kept
         self.reload()
-        if kept is not None:
-            finding = Finding(f"{self._path} was broken and is kept as {kept}", f"look at {kept}")
-            self.findings = (*self.findings, finding)
+
+    def _kept_finding(self) -> tuple[Finding, ...]:
+        """Where the last broken file is, if it still is."""
+        if self._kept is None or not self._kept.exists():
+            return ()
+        words = f"{self._path} was broken and is kept as {self._kept}; what is in force was stored"
+        return (Finding(words, f"take from {self._kept} what you need, and remove it"),)
 
     def _good(self, content: dict[str, Any]) -> tuple[dict[str, object], list[Finding]]:
         chosen: dict[str, object] = {}

@@ -2,7 +2,8 @@
 
 Rules: nothing here is in force before Apply; what is not, is marked, and stays when the page is
 left. A setting that nobody touched follows the daemon. An error is shown at the control that it
-is about. Counterparts: `draft.py` decides what is shown, `settings.py` has the words.
+is about; what is wrong with the files of settings, above all of them. Counterparts: `draft.py`
+decides what is shown, `settings.py` has the words.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from PySide6.QtWidgets import (
 from gui.network.applying import Applier, Checker
 from gui.network.draft import ISOLATION, Draft, SettingState
 from gui.network.fields import Field
+from gui.network.notes import Note
 from gui.network.settings import fields_of
 from gui.parts import Heading, Hint, PlainLabel, announce, scroll_area
 from gui.session import Link, Session
@@ -41,6 +43,7 @@ class NetworkPage(QWidget):
         self._session = session
         self._had_unsaved = False
         self._news = ""
+        self._told_problems = ""
         self._scroll, self._content = scroll_area(self)
         self._fields = {field.key: field for field in fields_of(self._content)}
         self._draft = Draft(tuple(self._fields))
@@ -65,6 +68,16 @@ class NetworkPage(QWidget):
 
     def _link_changed(self) -> None:
         self._show_footer()
+        self._show_problems()
+
+    def _show_problems(self) -> None:
+        """What is wrong with the files of settings, and where a broken one is kept."""
+        status = self._session.status
+        words = "\n".join(status.settings_problems) if status is not None else ""
+        if words != self._told_problems:
+            self._told_problems = words
+            self._problems.tell(words)
+            announce(self._problems, words)
 
     def _checked(self, key: str, value: object, error: str) -> None:
         before = self._draft.error(key)
@@ -238,6 +251,7 @@ class NetworkPage(QWidget):
 
     def _connect(self) -> None:
         self._session.settingsChanged.connect(self._learn)
+        self._session.statusChanged.connect(self._show_problems)
         self._session.linkChanged.connect(self._link_changed)
         self._checker.checked.connect(self._checked)
         self._applier.applied.connect(self._applied)
@@ -255,6 +269,8 @@ class NetworkPage(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self._content)
         column.addWidget(Heading(self.tr("Network"), self._content))
+        self._problems = Note("network-problems", "warning", self._content)
+        column.addWidget(self._problems)
         headings = {
             "udpIdleSeconds": self.tr("UDP"),
             ISOLATION: self.tr("Isolation"),

@@ -26,7 +26,8 @@ FORMS: Final[Mapping[str, str]] = {
     "ports": "array of [PortRow](#portrow); with `--watch` see below",
     "settings list": "array of [SettingInfo](#settinginfo)",
     "settings get": "[SettingInfo](#settinginfo)",
-    "settings set": "[SettingInfo](#settinginfo), as it is then",
+    "settings set": "[SettingInfo](#settinginfo), as it is then, and `problems`: what is wrong "
+    "with the files of settings, and where a broken one is kept",
     "machine list": "array of [MachineInfo](#machineinfo); what else was found is told on "
     "standard error",
     "machine doctor": "array of [Finding](#finding), without `is_way`",

@@ -113,6 +113,8 @@ def test_a_status_has_all_fields_in_order(served: ServedBackend) -> None:
         "machines",
         "counters",
         "troubles",
+        "settings_problems",
+        "ending",
     ]
     assert status["machines"] == [status["machine"]]
     assert list(status["bytes"]) == ["in", "out"]

@@ -186,6 +186,12 @@ def _windows_containers(backend: FakeBackend) -> None:
     backend.engine = "this engine runs Windows containers; only Linux containers are supported"
 
 
+def _broken_file(backend: FakeBackend) -> None:
+    file = "/home/ada/.config/samehost/settings.json"
+    kept = f"{file} was broken and is kept as {file}.broken; what is in force was stored"
+    backend.settings_problems = [f"{kept} (take from {file}.broken what you need, and remove it)"]
+
+
 def _ruled(backend: FakeBackend) -> None:
     backend._values |= {
         "ignore": ["udp:5353", "tcp:7000-7010", "host:tcp:631"],
@@ -370,6 +376,7 @@ CASES: Final = (
     Case("network-locked", "network", _locked),
     Case("network-isolated", "network", _isolated),
     Case("network-windows-containers", "network", _windows_containers),
+    Case("network-broken-file", "network", _broken_file),
     Case("ports", "ports"),
     Case("ports-conflict", "ports", act=_choose_conflict),
     Case("ports-guarded", "ports", _guarded, _choose_guarded),

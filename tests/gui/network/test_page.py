@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -363,6 +364,19 @@ def test_every_control_has_a_name_and_a_description(stage: Stage) -> None:
                 continue  # a part of the one around it
             assert widget.accessibleName(), widget.objectName()
             assert widget.accessibleDescription(), widget.objectName()
+
+
+def test_what_is_wrong_with_the_files_of_settings_is_said_until_it_is_not(stage: Stage) -> None:
+    words = "settings.json was broken and is kept as settings.json.broken (look)"
+    for problems, said in (([words], words), ([], "")):
+        stage.served.backend.settings_problems = problems
+        stage.session.refresh()
+        stage.bot.waitUntil(partial(is_said, stage, said))
+
+
+def is_said(stage: Stage, words: str) -> bool:
+    """Above all settings the page says that, or nothing."""
+    return stage.words("network-problems") == words
 
 
 def test_a_setting_that_is_asked_for_has_the_keyboard_and_is_seen(stage: Stage) -> None:

@@ -144,8 +144,62 @@ def test_a_broken_file_is_kept_and_named(samehost: Command, paths: Paths) -> Non
     paths.settings_file.write_text("{broken")
     result = samehost("settings", "set", "reachHost", "false")
     assert result.code == 0
-    assert "settings.json.broken" in result.err
+    assert f"is kept as {paths.settings_file}.broken" in result.err
     assert (paths.config / "settings.json.broken").read_text() == "{broken"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enable",),
+        ("settings", "set", "reachHost", "false"),
+        ("machine", "use", "sandbox-b"),
+        ("machine", "attach", "sandbox-b"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("registry")
+def test_whatever_stores_a_setting_says_where_a_broken_file_is_kept(
+    samehost: Command, paths: Paths, words: tuple[str, ...]
+) -> None:
+    paths.settings_file.write_text("{broken")
+    result = samehost(*words)
+    assert result.code == 0
+    assert result.err.count(f"is kept as {paths.settings_file}.broken") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enable",),
+        ("settings", "set", "reachHost", "false"),
+        ("machine", "use", "sandbox"),
+        ("machine", "attach", "sandbox"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_daemon_says_of_the_files_is_said(
+    samehost: Command, served: ServedBackend, words: tuple[str, ...]
+) -> None:
+    served.backend.settings_problems.append("settings.json is kept as elsewhere (look)")
+    result = samehost(*words)
+    assert result.code == 0
+    assert result.err.splitlines()[-1] == "samehost: settings.json is kept as elsewhere (look)"
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+def test_what_is_wrong_with_the_files_is_in_the_json_of_a_change(
+    samehost: Command, request: pytest.FixtureRequest, paths: Paths, with_daemon: bool
+) -> None:
+    problem = "elsewhere"
+    if with_daemon:
+        request.getfixturevalue("served").backend.settings_problems.append(problem)
+    else:
+        paths.settings_file.write_text("{broken")
+        problem = f"is kept as {paths.settings_file}.broken"
+    info = json.loads(samehost("settings", "set", "reachHost", "false", "--json").out)
+    assert list(info) == [*INFO, "problems"]
+    assert [problem in each for each in info["problems"]] == [True]
 
 
 # Machines

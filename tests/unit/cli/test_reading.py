@@ -47,6 +47,8 @@ STATUS: dict[str, Any] = {
     "machines": None,
     "counters": [*COUNTERS, *MACHINE_COUNTERS],
     "troubles": None,
+    "settings_problems": None,
+    "ending": None,
 }
 
 

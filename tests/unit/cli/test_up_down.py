@@ -20,6 +20,8 @@ from desktop.api.client import ApiClient
 from desktop.api.connection import Limits
 from desktop.api.fake import FakeMachine
 from desktop.api.socketfile import bind
+from desktop.cli.launch import start_daemon
+from desktop.cli.stopping import stop_daemon
 from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
@@ -109,6 +111,64 @@ def test_up_joins_the_daemon_that_another_up_has_just_started(
         assert "sandbox is connected" in result.out
         assert "runs already" in result.err
         assert is_running(paths)
+
+
+def test_up_waits_for_a_daemon_that_ends_and_starts_another(
+    samehost: Command,
+    stub: Callable[[str], None],
+    paths: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stub("ready")
+    with contextlib.ExitStack() as stack:
+        ending = stack.enter_context(ServedBackend(paths.config)).backend
+        ending.is_ending = True
+
+        def end(_: float) -> None:
+            monkeypatch.setattr("desktop.cli.daemon.time", time)
+            stack.close()
+
+        monkeypatch.setattr(
+            "desktop.cli.daemon.time", SimpleNamespace(sleep=end, monotonic=time.monotonic)
+        )
+        result = samehost("up")
+    assert (result.code, ending.calls) == (0, [])
+    assert result.out.startswith("sandbox is connected")
+    assert result.err == "samehost: Samehost is ending; waiting for that\nstarting sandbox\n"
+    assert samehost("down").code == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--foreground",)])
+def test_up_gives_up_on_a_daemon_that_ends_without_end(
+    samehost: Command,
+    served: ServedBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    served.backend.is_ending = True
+    monkeypatch.setattr("desktop.cli.daemon.STOP_SECONDS", 0.0)
+    result = samehost("up", *options)
+    assert (result.code, result.out) == (1, "")
+    assert "has not ended" in result.err
+
+
+def test_up_tries_again_when_a_down_has_the_lock_for_a_moment(
+    samehost: Command,
+    stub: Callable[[str], None],
+    paths: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stub("ready")
+
+    def held(_: Paths) -> None:
+        monkeypatch.setattr("desktop.cli.up.start_daemon", start_daemon)
+        raise ConflictError("Samehost is running already")
+
+    monkeypatch.setattr("desktop.cli.up.start_daemon", held)
+    result = samehost("up")
+    assert result.code == 0
+    assert is_running(paths)
+    assert samehost("down").code == 0
 
 
 @pytest.mark.parametrize(
@@ -422,6 +482,34 @@ def test_down_also_ends_a_daemon_that_begins_at_the_same_moment(
     result = samehost("down")
     assert (result.code, result.out) == (0, "Samehost has stopped.\n")
     served.join()
+
+
+@pytest.mark.usefixtures("registry")
+def test_down_leaves_alone_a_daemon_that_begins_once_the_first_has_ended(
+    samehost: Command, served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.cli.down.stop_daemon", lambda _paths, _progress: True)
+    result = samehost("down")
+    assert (result.code, result.out) == (0, "Samehost has stopped.\n")
+    assert "another has been started since" in result.err
+    assert served.backend.calls == []
+
+
+def test_another_process_that_holds_the_lock_is_not_the_daemon_that_was_told(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holders = iter(["11", "11", "12"])
+    told: list[Paths] = []
+
+    def ask(paths: Paths, _: object) -> bool:
+        told.append(paths)
+        return True
+
+    monkeypatch.setattr("desktop.cli.stopping.holder", lambda _: next(holders))
+    monkeypatch.setattr("desktop.cli.stopping._ask_to_stop", ask)
+    assert stop_daemon(paths, lambda _line: None)
+    assert told == [paths]
+    assert next(holders, None) is None
 
 
 @pytest.mark.usefixtures("registry")

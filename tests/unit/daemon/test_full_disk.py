@@ -85,6 +85,36 @@ def test_a_settings_file_that_is_torn_under_the_daemon_is_told_and_changes_nothi
     tell(story)
 
 
+def test_a_torn_settings_file_that_is_kept_is_in_the_status_until_it_is_removed(
+    tell: Callable[[Story], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(world: DaemonWorld, _: int) -> None:
+        def problems() -> str:
+            return " ".join(world.daemon.status().settings_problems)
+
+        file = world.paths.settings_file
+        file.write_text('{"reachHost": fal')
+        await world.until(lambda: "is not JSON" in problems())
+        for key, value in (("reachHost", False), ("portBinding", "localhost")):
+            await world.daemon.set_setting(key, value)
+        assert f"is kept as {file}.broken" in problems()
+        assert caplog.text.count("is kept as") == 1
+        file.with_name("settings.json.broken").unlink()
+        await world.until(lambda: problems() == "")
+
+    tell(story)
+
+
+def test_a_daemon_that_ends_says_so(tmp_path: Path, machines: FakeRegistry) -> None:
+    async def story() -> None:
+        async with DaemonWorld(tmp_path, machines) as world:
+            assert not world.daemon.status().ending
+            await world.daemon.shutdown(say_nothing)
+            assert world.daemon.status().ending
+
+    asyncio.run(story())
+
+
 def values(world: DaemonWorld) -> list[tuple[str, object]]:
     return [(setting.key, setting.value) for setting in world.daemon.settings()]
 

@@ -203,6 +203,34 @@ def test_a_broken_file_is_kept_aside_before_it_is_replaced(paths: Paths) -> None
         assert stored(paths) == {"reachHost": False}
 
 
+def test_that_a_broken_file_is_kept_is_said_until_it_is_removed(paths: Paths) -> None:
+    write(paths, "{broken")
+    store = SettingsStore(paths)
+    store.set_differing({"machine": "sandbox", "alsoAttach": ["sandbox-b"]})
+    (finding,) = store.findings
+    kept = paths.config / "settings.json.broken"
+    assert f"is kept as {kept}" in finding.message
+    kept.unlink()
+    assert store.has_changed_on_disk()
+    store.reload()
+    assert store.findings == ()
+
+
+def test_a_broken_file_has_no_second_name_if_no_new_one_can_be_written(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(paths, "{broken")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SamehostError, match="No space left"):
+        SettingsStore(paths).set("portBinding", "localhost")
+    assert os.listdir(paths.config) == ["settings.json"]
+    assert paths.settings_file.read_text() == "{broken"
+
+
 def test_a_file_that_cannot_be_written_stays_as_it_is(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
