@@ -54,7 +54,10 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
     """See `main.VerbModule`."""
     client = connect_if_running(paths)
     if client is None:
-        _print_snapshot([], arguments.json, _Look(arguments.wide))
+        if arguments.json and arguments.watch:
+            print_json_line({"type": "snapshot", "revision": 0, "ports": []})
+        else:
+            _print_snapshot([], arguments.json, _Look(arguments.wide))
         warn("the daemon does not run; start it: samehost up")
         return ExitCode.NOT_RUNNING
     with client:

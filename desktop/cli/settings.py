@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> int:
         is_live, problems = _set(paths, key, parse_text(key, arguments.value))
         report(problems)
         info = {**_infos(paths)[key], "problems": problems}
-        later = "" if is_live else "; this applies at the next: samehost up"
+        begins = KEYS[key].begins if is_live else "at the next: samehost up"
+        later = f"; this applies {begins}" if begins else ""
         text = f"{key} is {shown(info['value'])}{later}"
     if arguments.json:
         print_json(info)

@@ -203,16 +203,19 @@ class Registry:
 
 def default_machine() -> str:
     """The machine that is shown where none was ever chosen or found: the sandbox, "" if this
-    computer can have none."""
-    return DEFAULT_MACHINE if has_namespaces() else ""
+    computer or this user can have none."""
+    return DEFAULT_MACHINE if _may_have_sandbox() else ""
 
 
 def meant(sighting: Sighting) -> list[str]:
     """Which machines could be meant where nobody has chosen: those that run, or the sandbox."""
     machines = sighting.machines
     running = [each.name for each in machines if each.is_candidate and each.state == "running"]
-    may_make_one = has_namespaces() and os.geteuid() == 0
-    return running or ([DEFAULT_MACHINE] if may_make_one else [])
+    return running or ([DEFAULT_MACHINE] if _may_have_sandbox() else [])
+
+
+def _may_have_sandbox() -> bool:
+    return has_namespaces() and os.geteuid() == 0
 
 
 def windows_engine(sighting: Sighting, chosen: str | None) -> str:

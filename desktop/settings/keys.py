@@ -53,6 +53,7 @@ class Key:
         problem: what is wrong with a JSON value, or None. The text begins with the place in
             the value, such as "[2] …", or with a blank for the value as a whole.
         plain: the JSON value that a text which is not JSON stands for; None if there is none.
+        begins: when a value counts that is chosen while the daemon runs; "" for at once.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Key:
     help: str
     problem: Callable[[object], str | None]
     plain: Callable[[str], object] | None = None
+    begins: str = ""
 
     def check(self, value: object) -> None:
         """Raise UsageError if `value` is no good."""
@@ -222,6 +224,8 @@ def _plain_list(text: str) -> object:
 
 
 _TRUTH: Final = "true or false"
+_AT_ATTACHING: Final = "at the next: samehost up"
+_AT_START: Final = "after: samehost down, then samehost up"
 
 KEYS: Final[Mapping[str, Key]] = {
     key.name: key
@@ -233,6 +237,7 @@ KEYS: Final[Mapping[str, Key]] = {
             'the name of a machine (see "samehost machine list"), or null to find one',
             "which machine to use",
             _machine,
+            begins=_AT_ATTACHING,
         ),
         Key(
             "alsoAttach",
@@ -241,6 +246,7 @@ KEYS: Final[Mapping[str, Key]] = {
             "machines that `samehost up` attaches beside that one",
             _machines,
             _plain_list,
+            begins=_AT_ATTACHING,
         ),
         Key("reachHost", True, _TRUTH, "containers reach this computer's localhost", _boolean),
         Key(
@@ -283,17 +289,18 @@ KEYS: Final[Mapping[str, Key]] = {
             "udpPath",
             "auto",
             "auto or portable",
-            "which UDP code is used from the daemon's next start: auto takes the system's own "
-            "where there is one",
+            "which UDP code is used: auto takes the system's own where there is one",
             _choice("auto", "portable"),
+            begins=_AT_START,
         ),
         Key(
             "ebpf",
             "auto",
             "auto or off",
-            "whether eBPF programs watch and lead containers in the machine, from the next "
-            "`samehost up` on; off: listeners are found more slowly",
+            "whether eBPF programs watch and lead containers in the machine; off: listeners are "
+            "found more slowly",
             _choice("auto", "off"),
+            begins=_AT_START,
         ),
         Key(
             "enhancedContainerIsolation",
@@ -308,6 +315,7 @@ KEYS: Final[Mapping[str, Key]] = {
             f"private IPv4 networks, by commas, such as {DEFAULT_SANDBOX_NETWORK}",
             "where the sandbox machine takes its addresses from",
             _networks,
+            begins=_AT_START,
         ),
     )
 }

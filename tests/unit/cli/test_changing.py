@@ -97,6 +97,26 @@ def test_a_setting_that_was_set_is_got(
     assert info["value"] == ["tcp:7000", "udp:9"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "later"),
+    [
+        ("ignore", "tcp:7000", ""),
+        ("machine", "sandbox", "; this applies at the next: samehost up"),
+        ("alsoAttach", "sandbox-b", "; this applies at the next: samehost up"),
+        ("udpPath", "portable", "; this applies after: samehost down, then samehost up"),
+        ("ebpf", "off", "; this applies after: samehost down, then samehost up"),
+        ("sandboxNetwork", "10.9.0.0/16", "; this applies after: samehost down, then samehost up"),
+    ],
+)
+@pytest.mark.usefixtures("served")
+def test_a_value_that_counts_later_only_is_said_to_although_the_daemon_runs(
+    samehost: Command, key: str, value: str, later: str
+) -> None:
+    result = samehost("settings", "set", key, value)
+    is_shown = samehost("settings", "get", key).out.rstrip("\n")
+    assert result.out == f"{key} is {is_shown}{later}\n"
+
+
 def test_text_is_shown_as_it_is(samehost: Command) -> None:
     samehost("settings", "set", "machine", "{value}")
     assert samehost("settings", "get", "machine").out == "{value}\n"

@@ -47,6 +47,13 @@ def test_without_a_daemon_there_are_no_ports(samehost: Command) -> None:
     assert "samehost up" in result.err
 
 
+def test_watching_without_a_daemon_is_a_snapshot_of_no_ports(samehost: Command) -> None:
+    result = samehost("ports", "--watch", "--json")
+    assert result.code == 3
+    assert json.loads(result.out) == {"type": "snapshot", "revision": 0, "ports": []}
+    assert result.out.count("\n") == 1
+
+
 def test_ports_have_the_documented_fields_in_order(
     samehost: Command, served: ServedBackend
 ) -> None:
