@@ -64,9 +64,11 @@ def resolve(chosen: Mapping[str, object], policy: Policy, engine: str = "") -> d
         entries[SWITCH] = _off(entries[SWITCH], BY_ADMINISTRATOR, reason, ASK)
     if engine:
         entries[SWITCH] = _off(entries[SWITCH], BY_ENGINE, engine, OTHER_ENGINE)
-    if entries[ISOLATION].value:
-        reason = f"host networking is off while {ISOLATION} is on"
-        remedy = f"turn that off first: samehost settings set {ISOLATION} false"
+    isolation = entries[ISOLATION]
+    if isolation.value:
+        by = f", {isolation.locked}" if isolation.locked else ""
+        reason = f"it is off while {ISOLATION} is on{by}"
+        remedy = isolation.remedy or f"turn that off first: samehost settings set {ISOLATION} false"
         entries[SWITCH] = _off(entries[SWITCH], BY_ISOLATION, reason, remedy)
     return entries
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.findings import Finding
+from desktop.settings.values import RepeatedNameError, once_each
 
 __all__ = [
     "LARGEST_FILE",
@@ -52,11 +53,15 @@ def stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def read_object(
-    path: Path, check: Callable[[Path, int], None] = lambda _path, _file: None
+    path: Path,
+    check: Callable[[Path, int], None] = lambda _path, _file: None,
+    *,
+    may_repeat: bool = True,
 ) -> dict[str, Any]:
     """The object in the file; {} if there is no file. Raises BrokenFileError, as `check` may.
 
-    `check` is asked about the file that is read, by its descriptor.
+    `check` is asked about the file that is read, by its descriptor. Unless it `may_repeat` a name
+    within an object, where the last one counts, such a file is broken.
     """
     try:
         with open(path, "rb", opener=_open) as file:
@@ -71,10 +76,12 @@ def read_object(
     if len(data) > LARGEST_FILE:
         raise _broken(path, f"is larger than {LARGEST_FILE} bytes")
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=None if may_repeat else once_each)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise _broken(path, f"is not JSON: {error.msg} at {place}") from error
+    except RepeatedNameError as error:
+        raise _broken(path, f"has {error}") from error
     except (ValueError, RecursionError) as error:
         raise _broken(path, f"is not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -16,7 +16,9 @@ from desktop.errors import UsageError
 from desktop.settings.values import (
     DEFAULT_SANDBOX_NETWORK,
     HIGHEST_PORT,
+    RepeatedNameError,
     RuleError,
+    once_each,
     parse_remap_key,
     parse_rule,
 )
@@ -83,7 +85,9 @@ def parse_text(name: str, text: str) -> object:
     """The value that somebody typed for a setting: JSON, or plain text. Raises UsageError."""
     key = find_key(name)
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=once_each)
+    except RepeatedNameError as error:
+        raise UsageError(f"{name} has {error}", f"expected {key.form}") from error
     except (ValueError, RecursionError):
         return _plain(key, text)
     is_wrong = key.problem(value) is not None and not isinstance(value, list | dict)

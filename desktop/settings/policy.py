@@ -64,7 +64,8 @@ class Policy:
         path, may_be_users = place
         try:
             check_folders(path, may_be_users=may_be_users)
-            return cls._of(path, read_object(path, partial(check_file, may_be_users=may_be_users)))
+            check = partial(check_file, may_be_users=may_be_users)
+            return cls._of(path, read_object(path, check, may_repeat=False))
         except BrokenFileError as error:
             return cls({}, (error.finding,), error.finding.message)
 

@@ -6,6 +6,7 @@ never changes, a new one takes its place.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ __all__ = [
     "DEFAULT_SANDBOX_NETWORK",
     "HIGHEST_PORT",
     "PortRule",
+    "RepeatedNameError",
     "RuleError",
     "Settings",
     "Switch",
+    "once_each",
     "parse_remap_key",
     "parse_rule",
 ]
@@ -34,6 +37,9 @@ PROTOCOLS: Final = ("tcp", "udp")
 RULE_FORM: Final = "[machine:|host:]tcp|udp:PORT[-PORT]"
 REMAP_FORM: Final = "tcp|udp:PORT"
 
+LONGEST_SHOWN: Final = 100
+"""Letters of a name in a message."""
+
 _DIGITS: Final = re.compile(r"[0-9]{1,5}")
 
 
@@ -44,6 +50,20 @@ class RuleError(ValueError):
         super().__init__(f"{problem}: {place}")
         self.problem = problem
         self.place = place
+
+
+class RepeatedNameError(ValueError):
+    """A JSON object has a name twice."""
+
+
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs, for `json.loads`. Raises RepeatedNameError."""
+    value: dict[str, Any] = {}
+    for name, item in pairs:
+        if name in value:
+            raise RepeatedNameError(f"{json.dumps(name[:LONGEST_SHOWN])} twice")
+        value[name] = item
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,8 @@ def test_a_typed_value_is_json_or_plain_text(key: str, text: str, value: object)
             'ignore[1] "5" is not of the form [machine:|host:]tcp|udp:PORT[-PORT]',
         ),
         ("remap", "tcp:8000=18000", 'remap is "tcp:8000=18000", not an object'),
+        ("remap", '{"tcp:80": 81, "tcp:80": 82}', 'remap has "tcp:80" twice'),
+        ("remap", '{{"{name}": 1, "{name}": 1}}'.format(name="x" * 1000), None),
         ("machine", "[" * 100_000, None),
         ("ignore", "tcp:" + "9" * 100_000, None),
     ],

@@ -354,6 +354,8 @@ def test_an_unlocked_value_is_the_default_of_who_never_chose(paths: Paths) -> No
     "content",
     [
         '{"hostNetworkingEnabled": {"locked": true, "value": ',
+        '{"reachHost": {"locked": true, "value": 1}, "reachHost": {"locked": true, "value": true}}',
+        '{"hostNetworkingEnabled": {"locked": false, "locked": true, "value": true}}',
         "[]",
         {"hostNetworkingEnabled": True},
         {"hostNetworkingEnabled": {"locked": "yes", "value": True}},
@@ -401,6 +403,22 @@ def test_container_isolation_turns_host_networking_off(paths: Paths) -> None:
     assert "enhancedContainerIsolation false" in caught.value.remedy
     store.set("enhancedContainerIsolation", False)
     assert store.switch.enabled
+
+
+def test_container_isolation_that_is_locked_is_the_administrators_affair(paths: Paths) -> None:
+    policy(paths, {"enhancedContainerIsolation": {"locked": True, "value": True}})
+    store = SettingsStore(paths)
+    assert str(paths.policy_file) in store.switch.reason
+    assert store.entry("hostNetworkingEnabled").lock == "isolation"
+    with pytest.raises(PermissionDeniedError) as caught:
+        store.set("hostNetworkingEnabled", True)
+    assert caught.value.remedy == "ask the administrator of this computer"
+
+
+def test_of_a_name_that_is_in_the_users_file_twice_the_last_one_counts(paths: Paths) -> None:
+    write(paths, '{"reachHost": true, "reachHost": false}')
+    store = SettingsStore(paths)
+    assert (store.settings.reach_host, store.findings) == (False, ())
 
 
 def test_an_engine_that_cannot_have_it_locks_host_networking_off(paths: Paths) -> None:
