@@ -30,6 +30,7 @@ from desktop.cli.stopping import remove_leftovers, stop_daemon
 from desktop.errors import ConflictError, ExitCode, SamehostError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
+from link.version import VERSION
 
 __all__ = ["add_arguments", "run"]
 
@@ -84,6 +85,11 @@ def _join(paths: Paths, attach: Attach) -> dict[str, Any] | None:
         return None
     with client:
         warn("the daemon runs already")
+        if client.version != VERSION:
+            warn(
+                f"it is version {client.version}, this command {VERSION};"
+                " to restart it: samehost down, then samehost up"
+            )
         return attach(client)
 
 

@@ -26,6 +26,7 @@ from desktop.daemon.lock import DaemonLock
 from desktop.daemon.main import Foreground
 from desktop.errors import ConflictError, NotRunningError
 from desktop.paths import HOME_VARIABLE, Paths
+from link.version import VERSION
 from tests.capabilities import LINUX_KERNEL, POSIX_FILES, UNIX_SOCKETS, needs
 from tests.ended import ended
 from tests.served_backend import PATIENCE, ServedBackend
@@ -94,6 +95,17 @@ def test_up_with_a_daemon_attaches_only_and_says_so(
     result = samehost("up", "--machine", "sandbox")
     assert (result.code, result.out) == (0, "sandbox is connected; host networking is on\n")
     assert "runs already" in result.err
+
+
+def test_up_says_that_the_daemon_that_runs_is_of_another_version(
+    samehost: Command, served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert served.backend.calls == []
+    assert "version" not in samehost("up", "--no-machine").err
+    monkeypatch.setattr("desktop.cli.up.VERSION", "99.0.0")
+    result = samehost("up", "--no-machine")
+    assert result.code == 0
+    assert f"it is version {VERSION}, this command 99.0.0; to restart it:" in result.err
 
 
 def test_up_joins_the_daemon_that_another_up_has_just_started(
