@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from desktop.api.client import ApiClient, ConnectionLostError
 from desktop.cli.output import clean, warn
-from desktop.errors import NotRunningError, SamehostError
+from desktop.errors import ConflictError, NotRunningError, SamehostError
 from desktop.paths import Paths
 from desktop.settings.store import SettingsStore
+
+if TYPE_CHECKING:
+    from desktop.daemon.lock import DaemonLock
 
 __all__ = [
     "STOP_SECONDS",
@@ -109,14 +112,36 @@ def holder(paths: Paths) -> str:
 
 @contextlib.contextmanager
 def offline_store(paths: Paths) -> Iterator[SettingsStore]:
-    """The settings, for writing without a daemon. Raises ConflictError if one holds the lock."""
+    """The settings, for writing without a daemon.
+
+    Another command that writes is waited for. Raises ConflictError if a daemon holds the lock.
+    """
     from desktop.daemon.lock import DaemonLock
 
+    lock = DaemonLock(paths.lock_file)
     try:
-        with DaemonLock(paths.lock_file):
+        _take(lock, paths)
+        with lock:
             yield SettingsStore(paths)
     finally:
         remove_empty_folders(paths)
+
+
+def _take(lock: DaemonLock, paths: Paths) -> None:
+    """Take the lock as soon as nobody has it. Raises ConflictError if a daemon has."""
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        try:
+            lock.acquire()
+        except ConflictError:
+            client = connect_if_running(paths)
+            if client is not None:
+                client.close()
+            if client is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def problems_of(settings: SettingsStore | ApiClient) -> list[str]:

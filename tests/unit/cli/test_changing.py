@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,12 +56,36 @@ def test_a_locked_switch_is_a_matter_of_permission(samehost: Command, paths: Pat
 
 
 def test_settings_are_not_written_while_another_holds_the_lock(
-    samehost: Command, paths: Paths
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("desktop.cli.daemon.TURN_SECONDS", 0.1)
     with DaemonLock(paths.lock_file):
         result = samehost("enable")
     assert result.code == 6
     assert not paths.settings_file.exists()
+
+
+def test_another_command_that_writes_settings_is_waited_for(
+    samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = DaemonLock(paths.lock_file)
+    monkeypatch.setattr("desktop.cli.switch.await_daemon", lambda _: lock.acquire())
+    monkeypatch.setattr(
+        "desktop.cli.daemon.time",
+        SimpleNamespace(sleep=lambda _: lock.release(), monotonic=time.monotonic),
+    )
+    result = samehost("enable")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(paths.settings_file.read_text()) == {"hostNetworkingEnabled": True}
+
+
+def test_a_daemon_that_begins_meanwhile_is_not_waited_for(
+    samehost: Command, served: ServedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.cli.switch.await_daemon", lambda _: None)
+    monkeypatch.setattr("desktop.cli.daemon.time.sleep", pytest.fail)
+    assert samehost("enable").code == 6
+    assert served.backend.calls == []
 
 
 # Settings
