@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from desktop.paths import Paths
 
-__all__ = ["FULL_BYTES", "Room", "full_disks", "rooms"]
+__all__ = ["FULL_BYTES", "Room", "forbidden_folders", "full_disks", "rooms"]
 
 FULL_BYTES: Final = 1 << 20
 """With less a disk counts as full: settings and the agent's file are written anew as a whole."""
@@ -42,6 +42,15 @@ def rooms(paths: Paths) -> list[Room]:
         except (OSError, StopIteration) as error:
             log.debug("the disk of %s cannot be looked at: %s", folder, error)
     return list(found.values())
+
+
+def forbidden_folders(paths: Paths) -> list[Path]:
+    """Those in which whoever asks may write nothing, or which they may not make."""
+    return [
+        folder
+        for folder in (paths.config, paths.state, paths.logs, paths.runtime)
+        if not os.access(next(filter(os.path.exists, _upwards(folder))), os.W_OK | os.X_OK)
+    ]
 
 
 def full_disks(paths: Paths) -> list[str]:

@@ -7,6 +7,7 @@ after nobody answered on it. Who connected the kernel says (`peers.py`).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from desktop.errors import ConflictError, PermissionDeniedError, SamehostError, UsageError
-from desktop.paths import SOCKET_PATH_LIMIT
+from desktop.paths import HOME_VARIABLE, SOCKET_PATH_LIMIT
 
 __all__ = [
     "bind",
@@ -30,6 +31,7 @@ BACKLOG: Final = 64
 PROBE_SECONDS: Final = 2.0
 """A living server takes a connection in no time, since the kernel does it for it."""
 
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -48,8 +50,11 @@ def private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(folder)
     except OSError as error:
+        remedy = "correct what is in its place"
+        if error.errno in _FORBIDDEN:
+            remedy = f"correct the folder above it, or set {HOME_VARIABLE} to a folder of yours"
         raise PermissionDeniedError(
-            f"the folder {folder} cannot be made: {error.strerror}", "correct what is in its place"
+            f"the folder {folder} cannot be made: {error.strerror}", remedy
         ) from error
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from desktop.api.local import verb_command
-from desktop.errors import ConflictError, SamehostError
+from desktop.errors import ConflictError, PermissionDeniedError, SamehostError
 from desktop.paths import HOME_VARIABLE
 from desktop.programs import program_file
 
@@ -122,6 +122,13 @@ def run_program(command: Sequence[str]) -> Done:
     return Done(done.returncode, done.stdout.decode(encoding, "replace").strip())
 
 
+def _failed(path: Path, what: str, error: OSError) -> SamehostError:
+    words = f"{path} cannot be {what}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError(words, f"see that {path.parent} is yours, then try again")
+    return SamehostError(words, f"look at {path.parent}, then try again")
+
+
 def read_ours(path: Path) -> bytes | None:
     """A file of ours; None if there is none. Raises ConflictError if it is not, SamehostError."""
     try:
@@ -129,7 +136,7 @@ def read_ours(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SamehostError(f"{path} cannot be read: {error.strerror}", "correct it") from error
+        raise _failed(path, "read", error) from error
     if MARK.encode() not in content:
         raise ConflictError(f"{path} is somebody else's", f"look at it, and move {path} away")
     return content
@@ -148,7 +155,7 @@ def put_file(path: Path, content: bytes) -> None:
         finally:
             new.unlink(missing_ok=True)
     except OSError as error:
-        raise SamehostError(f"{path} cannot be written: {error.strerror}", "correct it") from error
+        raise _failed(path, "written", error) from error
 
 
 def take_file_away(path: Path) -> None:
@@ -158,6 +165,6 @@ def take_file_away(path: Path) -> None:
     try:
         path.unlink()
     except OSError as error:
-        raise SamehostError(f"{path} cannot be removed: {error.strerror}", "remove it") from error
+        raise _failed(path, "removed", error) from error
     with contextlib.suppress(OSError):
         path.parent.rmdir()  # if it was made for this file

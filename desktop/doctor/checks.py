@@ -56,7 +56,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("switch", "host networking is on", "settings"),
     Check("settings", "the settings files of user and administrator can be understood", "settings"),
     Check("runtime-folder", "the control socket and the log are the user's alone", "folders"),
-    Check("disk", "there is room for settings, state and log", "folders"),
+    Check("disk", "settings, state and log can be written", "folders"),
     Check("files-limit", "the daemon may open enough files", "limits"),
     Check("privileged-ports", "ports below 1024 can be opened here", "limits"),
     Check("machine", "the machine is reached and connected", "machine", MACHINE_SECONDS),

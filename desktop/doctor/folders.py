@@ -16,7 +16,7 @@ from desktop.doctor.blocking import in_thread
 from desktop.doctor.patient import Patient
 from desktop.doctor.verdict import Verdict, error, ok, skipped, warning, worst
 from desktop.errors import SamehostError
-from desktop.paths import Paths
+from desktop.paths import HOME_VARIABLE, Paths
 
 __all__ = ["SHORT_BYTES", "check_disk", "check_runtime_folder"]
 
@@ -34,13 +34,18 @@ async def check_runtime_folder(patient: Patient) -> Verdict:
 
 
 async def check_disk(patient: Patient) -> Verdict:
-    """There is room on the disks of settings, state and log."""
+    """Settings, state and log can be written, and there is room for them on their disks."""
     return await in_thread(lambda: _disks(patient.paths))
 
 
 def _disks(paths: Paths) -> Verdict:
-    from desktop.disk import rooms
+    from desktop.disk import forbidden_folders, rooms
 
+    if forbidden := forbidden_folders(paths):
+        return error(
+            f"this user may not write in {' '.join(map(str, forbidden))}",
+            f"make it theirs, or set {HOME_VARIABLE} to a folder that is",
+        )
     verdicts = [(str(room.folder), _disk(room.folder, room.free)) for room in rooms(paths)]
     return worst(verdicts) if verdicts else skipped("no folder of ours can be looked at")
 

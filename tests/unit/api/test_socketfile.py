@@ -82,6 +82,19 @@ def test_a_link_to_a_folder_is_refused(folder: Path) -> None:
         private_folder(folder)
 
 
+@pytest.mark.parametrize("kind", [PermissionError(13, "Permission denied"), OSError(30, "Read")])
+def test_a_folder_that_may_not_be_made_is_told_with_the_way_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: OSError
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(PermissionDeniedError) as caught:
+        private_folder(folder)
+    assert "set SAMEHOST_HOME" in caught.value.remedy
+
+
 def test_a_path_too_long_for_a_socket_is_a_usage_error(folder: Path) -> None:
     with pytest.raises(UsageError, match="too long"):
         bind(folder / ("x" * 104))

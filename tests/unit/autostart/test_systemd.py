@@ -17,7 +17,7 @@ from desktop.autostart.launchd import LaunchdAutostart
 from desktop.autostart.select import open_autostart
 from desktop.autostart.systemd import SystemdAutostart, unit_text
 from desktop.autostart.windows import TaskAutostart
-from desktop.errors import SamehostError
+from desktop.errors import PermissionDeniedError, SamehostError
 from desktop.paths import HOME_VARIABLE
 from tests.capabilities import USER_IDS, needs
 
@@ -149,6 +149,18 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(
     with pytest.raises(SamehostError, match="cannot be written: No space left"):
         put_file(tmp_path / "unit", b"")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_ours_is_a_matter_of_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_old: Path, _new: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionDeniedError) as caught:
+        put_file(tmp_path / "unit", b"")
+    assert str(tmp_path) in caught.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -233,6 +234,21 @@ def test_a_log_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path
     older.chmod(0o644)
     found = verdict(check_runtime_folder, patient)
     assert (found.state, found.remedy) == ("warning", f"chmod go-rwx {older}")
+
+
+@needs(USER_IDS)
+def test_folders_that_may_not_be_written_are_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = Words(tmp_path)
+    above = tmp_path / "above"
+    above.mkdir()
+    patient.paths = replace(patient.paths, logs=above / "not yet" / "logs")
+    monkeypatch.setattr("os.access", lambda path, _mode: path != above)
+    found = verdict(check_disk, patient)
+    assert found.state == "error"
+    assert found.evidence == f"this user may not write in {patient.paths.logs}"
+    assert "SAMEHOST_HOME" in found.remedy
 
 
 @pytest.mark.parametrize(
