@@ -274,7 +274,8 @@ class FakeBackend:
 
     async def attach(self, machine: str | None, progress: Progress) -> list[str]:
         """See `Backend.attach`. Waits until `gate` is set."""
-        self.current = await self._attach(machine or self._default(), progress)
+        name = self._default() if machine is None else machine
+        self.current = await self._attach(name, progress)
         choice, findings = self._choice(), []
         self._keep(choice)
         for name in choice.others:

@@ -27,7 +27,8 @@ WIDTH: Final = 12
 
 def examine_machine(paths: Paths, name: str | None, as_json: bool) -> ExitCode:
     """Look at the machine of that name, or the current one, and say what was seen."""
-    name = name or current_engine(paths).machine
+    if name is None:
+        name = current_engine(paths).machine
     findings = asyncio.run(_examine(open_registry(paths), name, _ignore if as_json else _print))
     if as_json:
         print_json([finding_as_json(finding, "step") for finding in findings])

@@ -188,11 +188,18 @@ class Daemon:
             settings = self._store.settings
             if machine is not None and machine != settings.machine:
                 self._store.check_unlocked("machine")
-            name = machine or settings.machine or await self._found()
+            name = settings.machine if machine is None else machine
+            if name is None:
+                name = await self._found()
             choice = MachineChoice.of(name, settings.also_attach)
-            self._attachments.current = self._attachments.current or choice.current
+            before = self._attachments.current
+            self._attachments.current = before or choice.current
             with self._attachments.held_back(choice.current):
-                await self._attach_current(choice.current, progress)
+                try:
+                    await self._attach_current(choice.current, progress)
+                except UsageError:  # there is no such machine
+                    self._attachments.current = before
+                    raise
                 self._attachments.current = choice.current
                 await self._attachments.keep(choice.names)
             others = [await self._try(name, progress) for name in choice.others]

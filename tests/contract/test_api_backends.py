@@ -154,3 +154,16 @@ def test_an_unknown_machine_is_a_usage_error(kind: Kind) -> None:
                 await method("no such/one", say_nothing)
 
     tell(kind, story)
+
+
+@pytest.mark.parametrize("name", ["", "no such/one"])
+def test_to_attach_a_machine_that_there_is_not_is_a_usage_error_and_changes_nothing(
+    kind: Kind, name: str
+) -> None:
+    async def story(world: World) -> None:
+        before = world.backend.status().machine.name
+        with pytest.raises(UsageError, match="unknown machine"):
+            await world.backend.attach(name, say_nothing)
+        assert world.backend.status().machine.name == before
+
+    tell(kind, story)

@@ -368,6 +368,17 @@ def test_machines_are_attached_and_detached_without_a_daemon_for_the_next_one(
     assert chosen() == {"machine": "sandbox"}
 
 
+def test_an_empty_name_is_not_the_current_machines(
+    samehost: Command, served: ServedBackend, registry: WordRegistry
+) -> None:
+    assert registry.names()
+    for words in (("up", "--machine", ""), ("machine", "doctor", ""), ("machine", "env", "")):
+        result = samehost(*words)
+        assert (result.code, result.out) == (2, "")
+        assert "unknown machine: \n" in result.err
+    assert served.backend.calls == []
+
+
 @pytest.mark.parametrize("action", ["use", "attach", "start", "stop", "env"])
 @pytest.mark.usefixtures("registry")
 def test_an_unknown_machine_is_a_usage_error(samehost: Command, action: str) -> None:

@@ -353,6 +353,22 @@ def test_an_attach_that_is_given_up_leaves_no_trace(tmp_path: Path, machines: Fa
     run(story)
 
 
+@pytest.mark.parametrize("name", ["", "mars"])
+def test_a_machine_that_there_is_not_is_never_the_current_one(
+    tmp_path: Path, machines: FakeRegistry, name: str
+) -> None:
+    async def story() -> None:
+        async with DaemonWorld(tmp_path, machines) as world:
+            before = world.daemon.status().machine.name
+            with pytest.raises(UsageError, match="unknown machine"):
+                await world.daemon.attach(name, say_nothing)
+            assert world.daemon.status().machine.name == before
+            await world.daemon.attach(None, say_nothing)
+            assert world.attached() == {"sandbox": "connected"}
+
+    run(story)
+
+
 def test_a_computer_without_a_sandbox_has_no_machine_until_one_is_attached(
     tmp_path: Path, machines: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
