@@ -1,4 +1,7 @@
-"""`samehost logs`: the daemon's log, once or as it grows. Asks nobody but the file."""
+"""`samehost logs`: the daemon's log, once or as it grows. Asks nobody but the file.
+
+Machines have their word in it: what could steer a terminal is left out.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from desktop.cli.logfile import log_file
 from desktop.errors import ExitCode, NotRunningError
 from desktop.log_end import LONGEST_TAIL
 from desktop.paths import Paths
+from desktop.printable import LINES, printable
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,7 +55,7 @@ def _open(path: Path) -> TextIO:
 
 def _copy(file: TextIO) -> None:
     while text := file.read(LONGEST_TAIL):
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text, LINES))
     sys.stdout.flush()
 
 

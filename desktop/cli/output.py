@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Self, TextIO
 
 from desktop.errors import SamehostError
+from desktop.printable import printable
 
 __all__ = [
     "Progress",
@@ -64,9 +65,7 @@ _UNIT: Final = 1024
 
 def clean(text: str) -> str:
     """The text on one line, with nothing in it that could steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable(text)
 
 
 def paint(word: str, stream: TextIO) -> str:

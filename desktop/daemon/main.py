@@ -31,6 +31,7 @@ from desktop.datagrams.select import open_datagram_sockets
 from desktop.errors import SamehostError
 from desktop.listeners.select import open_listener_source
 from desktop.paths import Paths
+from desktop.printable import LINES, printable
 from desktop.settings.store import SettingsStore
 from link.relay.select import open_relay
 from link.version import VERSION
@@ -104,6 +105,14 @@ class _PrivateLog(logging.handlers.RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, LOG_FLAGS, 0o600)
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
+class _Printable(logging.Formatter):
+    """Strangers have their word in the log: none of it steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        return printable(super().format(record), LINES)
 
 
 def _is_at(stream: TextIOWrapper, path: str) -> bool:
@@ -224,10 +233,11 @@ def _nothing() -> None:
 def _log_to(paths: Paths) -> None:
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     handler = _PrivateLog(paths.log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [handler]
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
+        handlers[-1].setFormatter(_Printable())
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from desktop.findings import Finding
 from desktop.machines.machine import MachineState
 from desktop.machines.ssh_destination import SshDestination
+from desktop.printable import printable
 
 __all__ = [
     "EngineWay",
@@ -136,5 +137,5 @@ def one_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
         return ""
-    shown = "".join(letter if letter.isprintable() else " " for letter in lines[-1])
+    shown = printable(lines[-1])
     return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 1] + "…"

@@ -208,6 +208,14 @@ def test_logs_shows_the_log(samehost: Command, paths: Paths) -> None:
     assert (result.code, result.out) == (0, "one\n\ufffdtwo\n")
 
 
+def test_what_a_machine_said_in_the_log_does_not_steer_the_terminal(
+    samehost: Command, paths: Paths
+) -> None:
+    paths.logs.mkdir()
+    paths.log_file.write_text("\x1b]0;title\x07\x1b[2Jone\n\ttwo\u202e\n")
+    assert samehost("logs").out == " ]0;title  [2Jone\n\ttwo \n"
+
+
 @pytest.mark.parametrize("system", sorted({os.name, "nt"}))
 def test_following_shows_what_is_added_also_after_rotation_which_it_does_not_hinder(
     samehost: Command, paths: Paths, monkeypatch: pytest.MonkeyPatch, system: str

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from desktop.daemon.main import _PrivateLog
+from desktop.daemon.main import _log_to, _PrivateLog
+from desktop.paths import Paths
 from tests.capabilities import POSIX_FILES, needs
 
 
@@ -24,6 +25,26 @@ def log(tmp_path: Path) -> Iterator[tuple[logging.Logger, Path]]:
     yield logger, file
     logger.removeHandler(handler)
     handler.close()
+
+
+def test_what_a_stranger_said_steers_no_terminal_and_ends_no_other_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    paths = Paths.under(tmp_path)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
+    try:
+        _log_to(paths)
+        logging.getLogger(__name__).warning("%s", "\x1b[2Jboo\x07\rover")
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers = before
+        root.setLevel(level)
+    assert paths.log_file.read_text().endswith(":  [2Jboo  over\n")
+    assert capsys.readouterr().err == " [2Jboo  over\n"
 
 
 @needs(POSIX_FILES)
