@@ -31,11 +31,12 @@ HEAD = ("CHECK", "WHAT SHOULD BE")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `main.VerbModule`."""
     parser.add_argument("checks", metavar="CHECK", nargs="*", help="only these; see --list")
-    parser.add_argument("--list", action="store_true", help="show which checks there are")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show which checks there are")
+    what.add_argument(
         "--bundle", metavar="FILE", type=Path, help="write a redacted report (.tar.gz or .zip)"
     )
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(arguments: argparse.Namespace, paths: Paths) -> int:

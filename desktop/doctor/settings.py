@@ -6,6 +6,8 @@ Counterpart: `desktop/settings/`, which says what is wrong with the files.
 from __future__ import annotations
 
 import contextlib
+import json
+from typing import Final
 
 from desktop.doctor.blocking import in_thread
 from desktop.doctor.patient import Patient
@@ -17,6 +19,9 @@ from desktop.settings.store import SettingsStore
 __all__ = ["check_settings", "check_switch"]
 
 TURN_ON = "turn it on: samehost enable"
+LONGEST_NAME: Final = 40
+MOST_NAMES: Final = 10
+"""What is shown of names that are no settings'."""
 
 
 async def check_switch(patient: Patient) -> Verdict:
@@ -51,8 +56,12 @@ def _files(paths: Paths) -> Verdict:
     locked = sum(bool(entry.locked) for entry in store.entries())
     words = f"{chosen} of {len(store.entries())} settings differ from their defaults"
     if locked:
-        return note(f"{words}, {locked} cannot be changed ({_files_of_policy(store, paths)})")
-    return ok(words)
+        words += f", {locked} cannot be changed ({_files_of_policy(store, paths)})"
+    if store.unknown:
+        names = ", ".join(json.dumps(name[:LONGEST_NAME]) for name in store.unknown[:MOST_NAMES])
+        words += f"; {paths.settings_file} has what this version does not know: {names}"
+        return note(words, "correct its spelling, unless it is of another version")
+    return note(words) if locked else ok(words)
 
 
 def _files_of_policy(store: SettingsStore, paths: Paths) -> str:

@@ -42,12 +42,14 @@ class SettingsStore:
         switch: the state of the switch; `switch.enabled` is `settings.host_networking_enabled`.
         policy: what the administrator says.
         findings: what is wrong with the files.
+        unknown: names in the user's file that this version does not know.
     """
 
     settings: Settings
     switch: Switch
     policy: Policy
     findings: tuple[Finding, ...]
+    unknown: tuple[str, ...]
 
     def __init__(self, paths: Paths) -> None:
         self._path = paths.settings_file
@@ -68,6 +70,7 @@ class SettingsStore:
             self._is_broken = True
             findings.append(error.finding)
         chosen, wrong = self._good(self._content)
+        self.unknown = tuple(name for name in self._content if name not in KEYS)
         self.policy = Policy.load(self._policy_places)
         self._entries = resolve(chosen, self.policy, self._engine)
         self.settings = settings_of(self._entries)

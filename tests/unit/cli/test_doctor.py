@@ -83,3 +83,9 @@ def test_a_report_is_written_whatever_is_in_it_and_said_what_is(
     other = str(tmp_path / "other.tar.gz")
     told = json.loads(samehost("doctor", "--json", "--bundle", other, "daemon").out)
     assert (told["file"], list(told["contents"])) == (other, list(CONTENTS))
+
+
+def test_a_list_and_a_report_at_once_are_a_usage_error(samehost: Command, tmp_path: Path) -> None:
+    file = tmp_path / "report.zip"
+    assert samehost("doctor", "--list", "--bundle", str(file)).code == ExitCode.USAGE
+    assert not file.exists()

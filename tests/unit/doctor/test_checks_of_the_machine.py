@@ -361,3 +361,12 @@ def test_a_settings_file_that_is_torn_is_a_warning(tmp_path: Path) -> None:
 def test_a_policy_that_is_torn_is_an_error(tmp_path: Path) -> None:
     found = verdict(check_settings, settings(tmp_path, policy="{"))
     assert (found.state, "admin-settings.json" in found.evidence) == ("error", True)
+
+
+def test_names_that_are_no_settings_are_worth_a_note(tmp_path: Path) -> None:
+    text = '{"hostNetworkingEnable": true, "reachHost": false}'
+    found = verdict(check_settings, settings(tmp_path, settings=text))
+    assert found.state == "note"
+    assert found.evidence.startswith("1 of ")
+    assert found.evidence.endswith('what this version does not know: "hostNetworkingEnable"')
+    assert "spelling" in found.remedy
