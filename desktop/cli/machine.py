@@ -123,12 +123,10 @@ def _offline_machines(paths: Paths) -> dict[str, Any]:
     import msgspec
 
     from desktop.daemon.machine_list import machine_list
-    from desktop.machines.registry import meant
+    from desktop.machines.registry import current_of
 
     sighting = asyncio.run(open_registry(paths).find())
-    current = SettingsStore(paths).settings.machine or ""
-    if not current and len(names := meant(sighting)) == 1:
-        current = names[0]
+    current = current_of(sighting, SettingsStore(paths).settings.machine)
     answer: dict[str, Any] = msgspec.to_builtins(machine_list(sighting, current))
     return answer
 

@@ -45,7 +45,7 @@ from desktop.errors import NotRunningError, SamehostError, UsageError
 from desktop.findings import Finding
 from desktop.listeners.source import ListenerSource
 from desktop.machines.machine import WindowsContainersError
-from desktop.machines.registry import Registry, default_machine, windows_engine
+from desktop.machines.registry import Registry, current_of, default_machine, windows_engine
 from desktop.mirror.model import Row
 from desktop.mirror.rules import Rules
 from desktop.paths import Paths
@@ -257,7 +257,7 @@ class Daemon:
         chosen = self._attachments.current or self._store.settings.machine
         engine = windows_engine(sighting, chosen)
         self._restrict(WindowsContainersError(engine).message if engine else "")
-        return machine_list(sighting, self._attachments.current, attached)
+        return machine_list(sighting, current_of(sighting, chosen), attached)
 
     async def use(self, name: str, progress: Progress) -> None:
         """See `Backend.use`."""

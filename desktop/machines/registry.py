@@ -37,7 +37,14 @@ from desktop.machines.wsl_shell import WslShell
 from desktop.paths import Paths
 from desktop.settings.values import Settings
 
-__all__ = ["DEFAULT_MACHINE", "Registry", "default_machine", "meant", "windows_engine"]
+__all__ = [
+    "DEFAULT_MACHINE",
+    "Registry",
+    "current_of",
+    "default_machine",
+    "meant",
+    "windows_engine",
+]
 
 DEFAULT_MACHINE: Final = DEFAULT_SANDBOX
 
@@ -212,6 +219,14 @@ def meant(sighting: Sighting) -> list[str]:
     machines = sighting.machines
     running = [each.name for each in machines if each.is_candidate and each.state == "running"]
     return running or ([DEFAULT_MACHINE] if _may_have_sandbox() else [])
+
+
+def current_of(sighting: Sighting, chosen: str | None) -> str:
+    """The machine that commands mean: the chosen one, or the only one that could be; else ""."""
+    if chosen:
+        return chosen
+    names = meant(sighting)
+    return names[0] if len(names) == 1 else ""
 
 
 def _may_have_sandbox() -> bool:

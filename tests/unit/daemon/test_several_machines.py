@@ -353,6 +353,19 @@ def test_an_attach_that_is_given_up_leaves_no_trace(tmp_path: Path, machines: Fa
     run(story)
 
 
+def test_the_machine_of_the_settings_is_current_before_it_is_attached(
+    tmp_path: Path, machines: FakeRegistry
+) -> None:
+    async def story() -> None:
+        async with DaemonWorld(tmp_path, machines) as world:
+            await world.daemon.set_setting("machine", "sandbox-b")
+            listed = (await world.daemon.machines()).machines
+            assert [each.name for each in listed if each.current] == ["sandbox-b"]
+            assert world.daemon.status().machine.name == "sandbox-b"
+
+    run(story)
+
+
 @pytest.mark.parametrize("name", ["", "mars"])
 def test_a_machine_that_there_is_not_is_never_the_current_one(
     tmp_path: Path, machines: FakeRegistry, name: str
