@@ -79,7 +79,7 @@ class Registry:
         self._settings = settings or Settings()
         self._connect = connect or self._reached
         self._tools = tools = tools or Tools()
-        self._sandboxes = SandboxFinder(tools, paths)
+        self._sandboxes = SandboxFinder(tools, paths, self._chosen_names())
         self._finders: tuple[Finder, ...] = (
             ColimaFinder(tools),  # before Lima, which may know the same machines
             LimaFinder(tools),
@@ -171,10 +171,14 @@ class Registry:
 
     def _chosen(self) -> list[Found]:
         """The SSH servers that the settings name."""
-        names = (self._settings.machine or "", *self._settings.also_attach)
         return [
-            Found(name, SSH_KIND, "unknown", is_remote=True) for name in names if is_ssh_name(name)
+            Found(name, SSH_KIND, "unknown", is_remote=True)
+            for name in self._chosen_names()
+            if is_ssh_name(name)
         ]
+
+    def _chosen_names(self) -> tuple[str, ...]:
+        return (self._settings.machine or "", *self._settings.also_attach)
 
     def _reached(self, found: Found) -> Machine:
         """See `connect`. Raises MachineUnreachableError if there is no such way."""

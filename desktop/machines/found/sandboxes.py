@@ -1,8 +1,10 @@
-"""Sandboxes: those with a state folder, and the default one wherever a sandbox can be made."""
+"""Sandboxes: those with a state folder, and, wherever one can be made, the default one and those
+that the settings name."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -28,22 +30,25 @@ class SandboxFinder(Finder):
 
     program = "sandbox"
 
-    def __init__(self, tools: Tools, paths: Paths) -> None:
+    def __init__(self, tools: Tools, paths: Paths, chosen: Iterable[str] = ()) -> None:
         super().__init__(tools)
         self._paths = paths
+        self._chosen = frozenset(filter(Sandbox.is_name, chosen))
 
     def owns(self, name: str) -> bool:
         """See `Finder`."""
         return Sandbox.is_name(name)
 
     def names(self) -> list[str]:
-        """The default one if it can be, and all that have a state folder, sorted."""
+        """All that have a state folder; if they can be, the default and the chosen ones. Sorted."""
         folder = self._paths.machine(DEFAULT_SANDBOX).parent
         try:
             names = {name for name in os.listdir(folder) if Sandbox.is_name(name)}
         except OSError:
             names = set()
-        return sorted(names | ({DEFAULT_SANDBOX} if has_namespaces() else set()))
+        if has_namespaces():
+            names |= {DEFAULT_SANDBOX, *self._chosen}
+        return sorted(names)
 
     async def look(self) -> Sighting:
         """See `Finder`."""

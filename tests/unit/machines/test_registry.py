@@ -106,6 +106,15 @@ def test_sandboxes_with_a_state_folder_are_found_and_other_folders_are_none(
     assert [each.name for each in registry.sandboxes()] == names(registry)
 
 
+def test_sandboxes_that_the_settings_name_are_listed_before_they_ever_ran(
+    fake: FakeTools, paths: Paths, who: str
+) -> None:
+    chosen = Settings(machine="sandbox-b", also_attach=("sandbox-c", "sandbox", "lima-x"))
+    found = find(Registry(paths, chosen, tools=fake.tools())).machines
+    wanted = [] if who == "a Mac" else ["sandbox", "sandbox-b", "sandbox-c"]
+    assert [(each.name, each.state) for each in found] == [(name, "stopped") for name in wanted]
+
+
 def test_where_there_are_no_namespaces_there_is_no_sandbox(registry: Registry, who: str) -> None:
     assert names(registry) == ([] if who == "a Mac" else [DEFAULT_MACHINE])
 
