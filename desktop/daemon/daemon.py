@@ -37,6 +37,7 @@ from desktop.daemon.logind import watch_logind
 from desktop.daemon.machine_list import machine_list
 from desktop.daemon.mirroring import Mirroring
 from desktop.daemon.sleep_watch import watch_sleep
+from desktop.daemon.strokes import sleep_to_stroke
 from desktop.daemon.table import PortTable
 from desktop.daemon.troubles import Troubles
 from desktop.daemon.wall_clock import WallClock
@@ -397,7 +398,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await sleep_to_stroke(TICK_SECONDS)
             self._table.count()
             self._look_for_troubles()
             if self._store.has_changed_on_disk():

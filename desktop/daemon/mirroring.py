@@ -26,6 +26,7 @@ from typing import Final
 from desktop.daemon.host_system import HostSystem
 from desktop.daemon.machine_ports import Common, MachinePorts
 from desktop.daemon.named_ports import NamedPorts
+from desktop.daemon.strokes import next_stroke, stroke_before
 from desktop.daemon.traffic import Traffic
 from desktop.listeners.source import ListenerSource, Pace
 from desktop.mirror.failures import explain
@@ -42,7 +43,7 @@ from link.shortages import shortages
 
 __all__ = ["CHEAP", "COUNT_SECONDS", "Mirroring"]
 
-COUNT_SECONDS: Final = 0.1
+COUNT_SECONDS: Final = 0.2
 """Between two counts of this computer's sockets, where they can be had and nothing else calls for a
 scan: a server that has begun is open in the machine by then."""
 
@@ -178,16 +179,21 @@ class Mirroring:
         """Wait until the clock asks for a scan, or something that happened does."""
         self._has_news = False
         if self._named.can_count and self._cost <= CHEAP:
-            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
+            self._count_later()
         try:
             while not self._has_news:
-                pause = self._interval.next_due(self._loop.time()) - self._loop.time()
-                if pause <= 0:
+                now = self._loop.time()
+                due = self._interval.next_due(now)
+                if due <= now:
                     return
+                if self._counting is not None and due - now > COUNT_SECONDS:  # with a count
+                    due = stroke_before(due, COUNT_SECONDS)
                 self._kicked.clear()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
+                    async with asyncio.timeout_at(due):
                         await self._kicked.wait()
+                if self._loop.time() >= due:
+                    return
         finally:
             if self._counting is not None:
                 self._counting.cancel()
@@ -198,7 +204,11 @@ class Mirroring:
             self._has_news = True
             self._kicked.set()
         else:
-            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
+            self._count_later()
+
+    def _count_later(self) -> None:
+        stroke = next_stroke(self._loop.time(), COUNT_SECONDS)
+        self._counting = self._loop.call_at(stroke, self._count)
 
     def close(self) -> None:
         """Close every mirror for good and free what is held. Flows are the relay's."""

@@ -8,17 +8,17 @@ Counterparts: `lock.py`, `desktop/api/server.py`; `main.py` ends the daemon.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Final
 
 from desktop.api.server import ApiServer
 from desktop.daemon.lock import DaemonLock
+from desktop.daemon.strokes import sleep_to_stroke
 from desktop.errors import ConflictError, SamehostError
 
 __all__ = ["LOOK_SECONDS", "keep_place"]
 
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 1.0
 """How often somebody looks whether the files are still there: two stat(2)."""
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ async def keep_place(lock: DaemonLock, server: ApiServer) -> str:
     """
     told = ""
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await sleep_to_stroke(LOOK_SECONDS)
         try:
             is_new = lock.renew()
         except ConflictError as error:

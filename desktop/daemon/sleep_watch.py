@@ -15,11 +15,11 @@ Counterparts: `logind.py` knows of both where there is a logind, `daemon.py`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from desktop.daemon.strokes import sleep_to_stroke
 from desktop.daemon.wall_clock import since_boot
 
 __all__ = ["GAP_SECONDS", "LOOK_SECONDS", "watch_sleep"]
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 async def watch_sleep(
     on_wake: Callable[[], Awaitable[None]],
     clock: Callable[[], float] = since_boot,
-    look: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    look: Callable[[float], Awaitable[None]] = sleep_to_stroke,
 ) -> None:
     """Await `on_wake` after every sleep, until cancelled. `look` waits for so many seconds."""
     last = clock()

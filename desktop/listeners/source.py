@@ -24,7 +24,7 @@ class Pace(NamedTuple):
     slow: float
 
 
-PACE: Final = Pace(0.1, 0.5)
+PACE: Final = Pace(0.1, 1.0)
 """Of Linux, where a scan takes 0.1 ms."""
 
 
