@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(900)
 
 PROJECT: Final = Path(__file__).parents[3]
 WATCHERS: Final = tuple(
-    f"desktop/daemon/{name}.py" for name in ("logind", "sleep_watch", "wall_clock")
+    f"desktop/daemon/{name}.py" for name in ("logind", "sleep_watch", "strokes", "wall_clock")
 )
 SLEEP_SECONDS: Final = 8.0
 """Longer than the watcher by the clock needs, in seconds of a clock that counts whole ones."""
