@@ -18,7 +18,7 @@ from desktop.errors import ConflictError, SamehostError
 
 __all__ = ["LOOK_SECONDS", "keep_place"]
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.8
 """How often somebody looks whether the files are still there: two stat(2)."""
 
 log = logging.getLogger(__name__)

@@ -1,10 +1,9 @@
 """Common strokes of a clock: what is done now and then is done together, in one wake-up.
 
-To be woken costs a process at rest far more than what it then does: all that is done every second
-comes at the loop's whole seconds, and what is done more often at parts of them.
+To be woken costs a process at rest far more than what it then does: periods are multiples of that
+at which sockets are counted (`mirroring.py`), and so whatever is due is due together with a count.
 
-Rules: pure but for `sleep_to_stroke`; periods divide a second, or are whole ones. Users: `daemon`,
-`place`, `sleep_watch`, `mirroring`.
+Rules: pure but for `sleep_to_stroke`. Users: `daemon`, `place`, `sleep_watch`, `mirroring`.
 """
 
 from __future__ import annotations

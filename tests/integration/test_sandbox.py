@@ -277,6 +277,17 @@ def engine_of(machine: Machine) -> int:
     return engine
 
 
+def hold(engine: int) -> None:
+    """Stop it, and return once all of its threads stand still: until then it may answer."""
+    os.kill(engine, signal.SIGSTOP)
+    until(lambda: _states(engine) == {"T"}, "it to stand still")
+
+
+def _states(pid: int) -> set[str]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
+
+
 def test_one_whose_engine_is_slow_to_answer_is_waited_for_and_not_made_anew(
     machine: Machine,
 ) -> None:
@@ -288,7 +299,7 @@ def test_one_whose_engine_is_slow_to_answer_is_waited_for_and_not_made_anew(
         lines.append(line)
         os.kill(engine, signal.SIGCONT)
 
-    os.kill(engine, signal.SIGSTOP)
+    hold(engine)
     machine.start(go_on)
     assert len(lines) == 1
     assert machine.state() == "running"
@@ -301,7 +312,7 @@ def test_one_whose_engine_hangs_is_told_and_left_as_it_is(
     machine.start()
     pid, engine = machine.record.pid, engine_of(machine)
     monkeypatch.setattr(boot, "ENGINE_TIMEOUT_S", 0.3)
-    os.kill(engine, signal.SIGSTOP)
+    hold(engine)
     with pytest.raises(MachineUnreachableError, match="does not answer") as caught:
         machine.start()
     assert "samehost machine stop sandbox" in caught.value.remedy
