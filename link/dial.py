@@ -23,6 +23,7 @@ __all__ = [
     "dial",
     "error_words",
     "grow_send_buffer",
+    "is_connected",
     "is_near",
     "require_loopback",
     "tune",
@@ -117,6 +118,15 @@ def error_words(number: int) -> str:
 def tune_near(sock: socket.socket) -> None:
     """What a socket needs beyond `tune` whose peer is on this computer or in its machine."""
     _set(sock, _NEAR)
+
+
+def is_connected(sock: socket.socket) -> bool:
+    """False while it connects, or when that has failed, or its peer has left."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def is_near(sock: socket.socket) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 from desktop.api.peers import peer_of
+from link.dial import is_connected
 
 __all__ = ["Stream", "address_of", "connect", "is_answered", "listener_of"]
 
@@ -94,7 +95,8 @@ def _connect_unix(path: Path, seconds: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     deadline = time.monotonic() + seconds
     try:
-        while not _is_connected(sock):
+        # Python takes a `connect` that a signal disturbed for one that goes on by itself.
+        while not is_connected(sock):
             left = max(1, int((deadline - time.monotonic()) * 1e6))
             timeout = _TIMEVAL.pack(*divmod(left, 1_000_000))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
@@ -106,12 +108,3 @@ def _connect_unix(path: Path, seconds: float) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    """Python takes a `connect` that a signal disturbed for one that goes on by itself."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True

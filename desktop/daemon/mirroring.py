@@ -197,6 +197,7 @@ class Mirroring:
         finally:
             if self._counting is not None:
                 self._counting.cancel()
+                self._counting = None
 
     def _count(self) -> None:
         """Look whether sockets have come or gone; by a timer, which costs less than a task."""

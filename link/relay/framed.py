@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from link.dial import is_connected
 from link.readiness import SHORT_TURNS
 from link.relay.frames import END, HEADER, RAW, WHOLE, Unframer
 from link.relay.halves import COPY_SIZE, SMALL, Half
@@ -230,7 +231,7 @@ class FromStream(Half):
 
     def pass_end(self) -> None:
         """See `Half.pass_end`. A server that is still being dialled is told once it is there."""
-        if not self.count and self.flow.is_served and not _is_connected(self.sink):
+        if not self.count and self.flow.is_served and not is_connected(self.sink):
             self.wait_for_sink()
         else:
             Half.pass_end(self)
@@ -368,12 +369,3 @@ class FromStream(Half):
             self._at_end()
         elif unframer.is_between_frames:
             self.unframer = None
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    """False while it connects, or when that has failed."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True

@@ -237,6 +237,28 @@ def test_at_rest_sockets_that_came_or_went_are_followed_by_a_look_if_looks_are_c
     run(story)
 
 
+def test_looks_that_have_become_dear_come_no_sooner_than_they_may(
+    sockets_here: SocketsHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only those that go with a count are at its strokes, and these are no longer."""
+
+    async def story() -> None:
+        async with not_running() as mirroring:
+            mirroring._interval = AdaptiveInterval(0.0, fast=HOUR, slow=HOUR)
+            mirroring._scan()
+            sockets_here.many = 2
+            await asyncio.wait_for(mirroring._until_due(), PATIENCE)
+            monkeypatch.setattr(mirroring_module, "COUNT_SECONDS", 4 * SHORT)
+            mirroring._interval = AdaptiveInterval(0.0, fast=5 * SHORT, slow=5 * SHORT)
+            mirroring._scan()
+            mirroring._cost = HOUR
+            before = mirroring._loop.time()
+            await mirroring._until_due()
+            assert mirroring._loop.time() - before > 4.9 * SHORT
+
+    run(story)
+
+
 def test_where_sockets_cannot_be_counted_the_clock_alone_asks_for_a_look(
     sockets_here: SocketsHere,
 ) -> None:
