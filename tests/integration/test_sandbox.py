@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,6 @@ from desktop.errors import MachineUnreachableError, SamehostError
 from desktop.machines.bootstrap import own_agent
 from desktop.machines.sandbox import Sandbox, boot, record
 from desktop.machines.sandbox.locks import held, is_held
-from desktop.machines.sandbox.machine import STREAM_BUFFER_BYTES
 from desktop.machines.sandbox.processes import members, wait_for_exit
 from desktop.machines.sandbox.traces import Traces
 from desktop.paths import Paths
@@ -285,7 +282,10 @@ def hold(engine: int) -> None:
 
 def _states(pid: int) -> set[str]:
     tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-    return {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
+    try:
+        return {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
+    except OSError:  # a thread has ended just now
+        return set()
 
 
 def test_one_whose_engine_is_slow_to_answer_is_waited_for_and_not_made_anew(
@@ -569,90 +569,3 @@ def test_a_home_below_run_stays_visible_inside() -> None:
         for folder in (home / "logs", home / "state", home):
             folder.rmdir()
     machine.assert_nothing_left()
-
-
-AGENT = """
-import json, os, socket, sys, time
-order = json.loads(sys.stdin.readline())
-path = "/run/stand-in"
-server = socket.socket(socket.AF_UNIX)
-server.bind(path)
-server.listen()
-door = {"kind": "unix", "path": path}
-print(json.dumps({"ready": True, "door": door}), flush=True)
-order["host"] = socket.gethostname()
-order["cgroup"] = open("/proc/self/cgroup").read()
-order["arguments"] = open("/proc/self/cmdline").read()
-order["environment"] = dict(os.environ)
-client, _ = server.accept()
-client.sendall(json.dumps(order).encode())
-client.close()
-os.unlink(path)
-sys.stdin.read()
-"""
-SECRET = bytes(range(32))
-
-
-@pytest.fixture
-def stand_in(short_home: Path) -> Path:
-    """A zipapp that says what it was told, in the agent's place."""
-    path = short_home / "stand-in.pyz"
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr("__main__.py", AGENT)
-    return path
-
-
-def test_the_agent_runs_inside_gets_its_secret_on_standard_input_only_and_ends_with_it(
-    sandbox_home: SandboxHome, stand_in: Path
-) -> None:
-    sandbox = Sandbox("sandbox", sandbox_home.paths, bundle=stand_in)
-
-    async def body() -> dict[str, object]:
-        handle = await sandbox.start_agent(SECRET)
-        stream = await handle.transport.open()
-        reader, writer = await asyncio.open_connection(sock=stream)
-        told = json.loads(await reader.read())
-        writer.close()
-        await writer.wait_closed()
-        await handle.transport.aclose()
-        handle.process.end_input()
-        assert await handle.process.wait() == 0
-        return dict(told)
-
-    told = asyncio.run(body())
-    assert told["secret"] == SECRET.hex()
-    assert told["door"] == {"kind": "unix", "owner": 0, "buffer_bytes": STREAM_BUFFER_BYTES}
-    assert told["engine_sockets"] == ["/run/docker.sock"]
-    assert told["host"] == "sandbox"
-    assert "0::/init\n" in str(told["cgroup"])
-    assert SECRET.hex() not in str(told["arguments"])
-    assert SECRET.hex() not in str(told["environment"])
-
-
-def test_killing_the_agents_process_here_ends_the_agent_in_there(
-    sandbox_home: SandboxHome, stand_in: Path
-) -> None:
-    sandbox = Sandbox("sandbox", sandbox_home.paths, bundle=stand_in)
-
-    async def body() -> None:
-        handle = await sandbox.start_agent(SECRET)
-        handle.process.kill()
-        # Its end of the stream closes only when the agent itself has ended.
-        async with asyncio.timeout(10):
-            with contextlib.suppress(ConnectionResetError):
-                while await asyncio.get_running_loop().sock_recv(handle.process.stream, 4096):
-                    pass
-        await handle.process.wait()
-
-    asyncio.run(body())
-    assert str(stand_in) not in asyncio.run(sandbox.run("ps", "ax")).stdout
-
-
-def test_the_real_agent_starts_and_ends(sandbox_home: SandboxHome) -> None:
-    async def body() -> int:
-        handle = await sandbox_home.sandbox.start_agent(SECRET)
-        await handle.transport.aclose()
-        handle.process.end_input()
-        return await handle.process.wait()
-
-    assert asyncio.run(body()) == 0
