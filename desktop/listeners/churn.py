@@ -3,7 +3,7 @@
 For whoever listens to events of destroyed sockets the kernel makes a message of each connection
 that ends, in a thread of its own, and a filter throws most away. On two busy cores that costs any
 program here up to a tenth of its connections a second. So while there are many, the events are done
-without: sockets are counted ten times a second anyway (`desktop.daemon.mirroring`).
+without: sockets are counted five times a second anyway (`desktop.daemon.mirroring`).
 
 Rules: `now` is in seconds of any monotonic clock. It takes MANY to begin, and CALM_SECONDS of less
 than FEW to end. Never raises; where the kernel does not tell, there is no churn.
